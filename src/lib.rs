@@ -1,0 +1,5 @@
+//! `ebpf-apply`: a declarative eBPF loader.
+
+pub mod model;
+pub mod object;
+pub mod validate;

@@ -1,0 +1,94 @@
+//! Maps as an object declares them, and the shape by which two maps are compared.
+
+use serde::{Deserialize, Serialize};
+
+use super::ctype::CType;
+use super::kinds::MapType;
+
+/// One map of an object: a definition in `.maps`, or a data section that becomes an array map.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MapSpec {
+    /// The full ELF name (`flows`), or the section's for a data section (`.rodata`).
+    pub name: String,
+    /// Where the definition comes from.
+    pub origin: MapOrigin,
+    /// The fields the kernel takes, as declared: before any normalisation.
+    pub shape: MapShape,
+    /// `numa_node`, if the definition has one.
+    pub numa_node: Option<u32>,
+    /// The `pinning` attribute's value as written; `None` when absent. 0 is `LIBBPF_PIN_NONE`, 1
+    /// `LIBBPF_PIN_BY_NAME`; any other is invalid, and reported by the validator.
+    pub pinning: Option<u32>,
+    /// Type of the key, where the definition names one.
+    pub key: Option<CType>,
+    /// Type of the value, where the definition names one.
+    pub value: Option<CType>,
+    /// BTF type id of the key in the object's BTF; 0 for none.
+    pub key_type_id: u32,
+    /// BTF type id of the value in the object's BTF; 0 for none.
+    pub value_type_id: u32,
+    /// What the inner maps of a map-in-map look like.
+    pub inner: Option<Box<MapSpec>>,
+    /// Initialised slots of a prog array or map-in-map: index and the name of the program or map.
+    pub slots: Vec<(u32, String)>,
+}
+
+/// Where a [`MapSpec`] comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MapOrigin {
+    /// A variable in `.maps`.
+    Declared,
+    /// A data section. `contents` are its bytes (zeroes for `.bss`).
+    Section {
+        /// What libbpf does with the section.
+        kind: DataSection,
+        /// Initial contents.
+        #[serde(skip)]
+        contents: Vec<u8>,
+    },
+}
+
+/// The data sections libbpf turns into maps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataSection {
+    /// `.rodata`, `.rodata.*`: read-only to programs, frozen after it is filled.
+    Rodata,
+    /// `.data`, `.data.*`.
+    Data,
+    /// `.bss`, `.bss.*`.
+    Bss,
+}
+
+/// The fields that make two maps interchangeable: those libbpf compares before it reuses a pin
+/// (`map_is_reuse_compat` in libbpf's `src/libbpf.c`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapShape {
+    /// Map type.
+    pub map_type: MapType,
+    /// Bytes of a key.
+    pub key_size: u32,
+    /// Bytes of a value.
+    pub value_size: u32,
+    /// Most entries; bytes for a ring buffer.
+    pub max_entries: u32,
+    /// `BPF_F_*` creation flags.
+    pub map_flags: u32,
+    /// Meaning depends on the type (hashes of a bloom filter, address of an arena).
+    pub map_extra: u64,
+}
+
+impl MapSpec {
+    /// Whether `.maps` asks for pinning by name (`__uint(pinning, LIBBPF_PIN_BY_NAME)`).
+    #[must_use]
+    pub fn declares_pinning(&self) -> bool {
+        self.pinning == Some(1)
+    }
+
+    /// Whether this is a variable in `.maps` rather than a data section.
+    #[must_use]
+    pub fn is_declared(&self) -> bool {
+        self.origin == MapOrigin::Declared
+    }
+}

@@ -1,0 +1,14 @@
+//!
+//! Nothing here reads a file, asks the kernel or decides anything. Each type can be built by hand in
+//! a test, compared, and printed.
+
+pub mod attach;
+pub mod ctype;
+pub mod digest;
+pub mod kinds;
+pub mod map;
+pub mod name;
+pub mod object;
+pub mod pin;
+pub mod problem;
+pub mod program;

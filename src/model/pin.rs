@@ -1,0 +1,381 @@
+//! Pins: policies, roots and paths.
+
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+use super::name::{Name, NameError};
+
+/// What becomes of a map's (or program's) pin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PinPolicy {
+    /// Not pinned by name: lives while a loaded program or a process holds it.
+    None,
+    /// Pinned while the deployment lives, unpinned when it ends.
+    ByName,
+    /// Pinned, and left pinned with its contents when the deployment ends.
+    PersistOnExit,
+}
+
+impl PinPolicy {
+    /// Whether the policy puts a name onto bpffs.
+    #[must_use]
+    pub fn is_pinned(self) -> bool {
+        self != Self::None
+    }
+
+    /// The word a manifest uses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::ByName => "by-name",
+            Self::PersistOnExit => "persist-on-exit",
+        }
+    }
+}
+
+impl fmt::Display for PinPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What to do about an existing pin of another shape.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnMismatch {
+    /// Refuse, and list every differing field.
+    #[default]
+    Fail,
+    /// Start with an empty map; the old contents are lost.
+    Replace,
+    /// Copy the entries into a new map.
+    Migrate,
+}
+
+/// The directory on bpffs below which a deployment pins: absolute, normalised, dot-free.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct PinRoot(PathBuf);
+
+/// Why a path is no [`PinRoot`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PinRootError {
+    /// The path is relative.
+    #[error("a pin root is an absolute path")]
+    Relative,
+    /// The path contains `..` or `.` as a component.
+    #[error("a pin root has no `.` or `..` component")]
+    Traversal,
+    /// A component contains a dot, which bpffs refuses.
+    #[error("`{0}` contains a `.`, which bpffs refuses in every name (EPERM)")]
+    Dot(String),
+    /// The path is not UTF-8, or contains a NUL byte.
+    #[error("a pin root is UTF-8 text without NUL")]
+    Text,
+}
+
+impl PinRoot {
+    /// Where deployments pin unless their manifest says otherwise.
+    pub const DEFAULT_PARENT: &'static str = "/sys/fs/bpf/ebpf-apply";
+
+    /// Checks the path. Repeated and trailing slashes are dropped.
+    ///
+    /// # Errors
+    /// A [`PinRootError`] that says what is wrong. Whether the path lies on bpffs is not asked here.
+    pub fn new(path: &Path) -> Result<Self, PinRootError> {
+        let text = path.to_str().ok_or(PinRootError::Text)?;
+        if text.contains('\0') {
+            return Err(PinRootError::Text);
+        }
+        if !path.is_absolute() {
+            return Err(PinRootError::Relative);
+        }
+        if text.split('/').any(|part| part == "." || part == "..") {
+            return Err(PinRootError::Traversal);
+        }
+        let mut normal = PathBuf::from("/");
+        for component in path.components() {
+            if let Component::Normal(part) = component {
+                normal.push(part);
+            }
+        }
+        // Only what lies on bpffs must be dot-free; where bpffs begins is not known here, so the
+        // last component, which is certainly on it, is checked. The kernel layer checks the rest.
+        match normal.file_name().and_then(|name| name.to_str()) {
+            Some(last) if last.contains('.') => Err(PinRootError::Dot(last.to_owned())),
+            _ => Ok(Self(normal)),
+        }
+    }
+
+    /// `/sys/fs/bpf/ebpf-apply/<name>`.
+    #[must_use]
+    pub fn default_for(name: &Name) -> Self {
+        Self(Path::new(Self::DEFAULT_PARENT).join(name.as_str()))
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn as_path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The absolute path of a pin below this root.
+    #[must_use]
+    pub fn join(&self, pin: &PinPath) -> PathBuf {
+        self.0.join(pin.as_str())
+    }
+}
+
+impl fmt::Display for PinRoot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for PinRoot {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let path = PathBuf::deserialize(deserializer)?;
+        Self::new(&path).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Deepest sub-path, in components.
+pub const SUBPATH_MAX_DEPTH: usize = 8;
+
+/// A directory below the pin root that a manifest chose: one to eight [`Name`]s.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubPath(Vec<Name>);
+
+/// Why a string is no [`SubPath`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubPathError {
+    /// The path is absolute.
+    #[error("a sub-path is relative to the pin root, so it does not begin with `/`")]
+    Absolute,
+    /// `.` or `..` as a component.
+    #[error("a sub-path stays below the pin root: no `.` or `..`")]
+    Traversal,
+    /// More than [`SUBPATH_MAX_DEPTH`] components.
+    #[error("a sub-path has at most {SUBPATH_MAX_DEPTH} components, this one has {0}")]
+    TooDeep(usize),
+    /// A component is no [`Name`].
+    #[error("`{component}` cannot be a component of a sub-path: {reason}")]
+    Component {
+        /// The offending component.
+        component: String,
+        /// What is wrong with it.
+        reason: NameError,
+    },
+}
+
+impl SubPath {
+    /// Checks `text`, whose components are separated by `/`.
+    ///
+    /// # Errors
+    /// A [`SubPathError`] for the first component that breaks the grammar.
+    pub fn new(text: &str) -> Result<Self, SubPathError> {
+        if text.starts_with('/') {
+            return Err(SubPathError::Absolute);
+        }
+        let parts: Vec<&str> = text.split('/').collect();
+        if parts.iter().any(|part| *part == "." || *part == "..") {
+            return Err(SubPathError::Traversal);
+        }
+        if parts.len() > SUBPATH_MAX_DEPTH {
+            return Err(SubPathError::TooDeep(parts.len()));
+        }
+        let name = |part: &&str| {
+            Name::new(part)
+                .map_err(|reason| SubPathError::Component { component: (*part).to_owned(), reason })
+        };
+        parts.iter().map(name).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// Where something is pinned, relative to a [`PinRoot`]: `state/flows`, `~links/edge/fw:prog:xdp:eth0`.
+///
+/// Made only by the constructors below, so it has no `.`, `..` or empty component.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct PinPath(String);
+
+/// Longest file name on bpffs, in bytes (`NAME_MAX`).
+const FILE_NAME_MAX: usize = 255;
+
+impl PinPath {
+    /// `<subpath>/<name>`: a pin that the manifest or the object asked for.
+    #[must_use]
+    pub fn public(subpath: &SubPath, name: &str) -> Self {
+        let mut path = String::new();
+        for component in &subpath.0 {
+            path.push_str(component.as_str());
+            path.push('/');
+        }
+        path.push_str(&escape(name));
+        Self(path)
+    }
+
+    /// `~links/<deployment>/<key>`: keeps an attachment in place.
+    #[must_use]
+    pub fn link(deployment: &Name, key: &[&str]) -> Self {
+        Self::own("~links", deployment, key)
+    }
+
+    /// `~progs/<deployment>/<object>:<program>`: keeps a loaded program.
+    #[must_use]
+    pub fn program(deployment: &Name, object: &Name, program: &str) -> Self {
+        Self::own("~progs", deployment, &[object.as_str(), program])
+    }
+
+    /// `~maps/<deployment>/<object>:<map>`: keeps the contents of a map of policy `none` that the
+    /// kernel would drop with its last user reference.
+    #[must_use]
+    pub fn map(deployment: &Name, object: &Name, map: &str) -> Self {
+        Self::own("~maps", deployment, &[object.as_str(), map])
+    }
+
+    /// `~stage/<deployment>/<n>`: what a running transaction put aside.
+    #[must_use]
+    pub fn stage(deployment: &Name, n: usize) -> Self {
+        Self::own("~stage", deployment, &[&n.to_string()])
+    }
+
+    fn own(directory: &str, deployment: &Name, key: &[&str]) -> Self {
+        let parts: Vec<String> = key.iter().map(|part| escape(part)).collect();
+        Self(format!("{directory}/{deployment}/{}", bounded(parts.join(":"))))
+    }
+
+    /// The path as text, without a leading slash.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The directory this pin lies in, or `None` directly below the root.
+    #[must_use]
+    pub fn parent(&self) -> Option<Self> {
+        self.0.rsplit_once('/').map(|(parent, _)| Self(parent.to_owned()))
+    }
+
+    /// The last component.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        self.0.rsplit_once('/').map_or(self.0.as_str(), |(_, name)| name)
+    }
+
+    /// The directories above this pin, outermost first, the root not counted.
+    #[must_use]
+    pub fn ancestors(&self) -> Vec<Self> {
+        let ends = self.0.match_indices('/').map(|(at, _)| at);
+        ends.map(|end| Self(self.0[..end].to_owned())).collect()
+    }
+}
+
+impl fmt::Display for PinPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for PinPath {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let legal = |part: &str| !part.is_empty() && !part.contains('.') && !part.contains('\0');
+        if text.split('/').all(legal) {
+            Ok(Self(text))
+        } else {
+            Err(serde::de::Error::custom(format!("`{text}` is no path below a pin root")))
+        }
+    }
+}
+
+/// Writes `text` with the alphabet of a [`Name`]; any other byte becomes `%XX`, so that two texts
+/// never meet in one file name.
+fn escape(text: &str) -> String {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' {
+            out.push(char::from(byte));
+        } else {
+            for digit in [b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]] {
+                out.push(char::from(digit));
+            }
+        }
+    }
+    out
+}
+
+/// Cuts a file name that bpffs could not hold and makes it unique again with a digest of the whole.
+fn bounded(name: String) -> String {
+    if name.len() <= FILE_NAME_MAX {
+        return name;
+    }
+    let digest = Digest::of(name.as_bytes()).to_string();
+    let tail = &digest[..32];
+    format!("{}:{tail}", &name[..FILE_NAME_MAX - tail.len() - 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::new(text).expect("a legal name")
+    }
+
+    #[test]
+    fn roots() {
+        let root = |text: &str| PinRoot::new(Path::new(text)).map(|root| root.to_string());
+        assert_eq!(root("/sys/fs/bpf//edge/"), Ok("/sys/fs/bpf/edge".into()));
+        assert_eq!(root("edge"), Err(PinRootError::Relative));
+        assert_eq!(root("/sys/fs/bpf/../x"), Err(PinRootError::Traversal));
+        assert_eq!(root("/sys/fs/bpf/./x"), Err(PinRootError::Traversal));
+        assert_eq!(root("/sys/fs/bpf/v1.2"), Err(PinRootError::Dot("v1.2".into())));
+    }
+
+    #[test]
+    fn subpaths() {
+        assert!(SubPath::new("a/b_c/d-e").is_ok());
+        assert_eq!(SubPath::new("/a"), Err(SubPathError::Absolute));
+        assert_eq!(SubPath::new("a/../b"), Err(SubPathError::Traversal));
+        assert_eq!(SubPath::new("a/b/c/d/e/f/g/h/i"), Err(SubPathError::TooDeep(9)));
+        assert!(matches!(
+            SubPath::new("a//b"),
+            Err(SubPathError::Component { reason: NameError::Empty, .. })
+        ));
+        assert!(matches!(SubPath::new("v1.2"), Err(SubPathError::Component { .. })));
+    }
+
+    #[test]
+    fn public_pins_lie_in_their_subpath() {
+        let sub = SubPath::new("state/deep").expect("legal");
+        let pin = PinPath::public(&sub, "flows");
+        assert_eq!(pin.as_str(), "state/deep/flows");
+        assert_eq!(pin.file_name(), "flows");
+        assert_eq!(pin.parent().map(|p| p.to_string()), Some("state/deep".into()));
+        let above: Vec<String> = pin.ancestors().iter().map(ToString::to_string).collect();
+        assert_eq!(above, ["state", "state/deep"]);
+        assert_eq!(PinPath::public(&SubPath::default(), "flows").parent(), None);
+    }
+
+    #[test]
+    fn own_pins_are_dot_free_and_distinct() {
+        let edge = name("edge");
+        let vlan = PinPath::link(&edge, &["fw", "prog", "xdp", "eth0.100"]);
+        assert_eq!(vlan.as_str(), "~links/edge/fw:prog:xdp:eth0%2E100");
+        assert_ne!(PinPath::link(&edge, &["a", "b:c"]), PinPath::link(&edge, &["a:b", "c"]));
+        let long = "x".repeat(400);
+        let first = PinPath::link(&edge, &[&format!("{long}1")]);
+        let second = PinPath::link(&edge, &[&format!("{long}2")]);
+        assert_eq!(first.file_name().len(), FILE_NAME_MAX);
+        assert_ne!(first, second);
+    }
+}

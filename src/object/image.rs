@@ -1,0 +1,19 @@
+//! An object file read once: the bytes that are hashed are those inspected and those loaded.
+
+use std::path::PathBuf;
+
+use crate::model::digest::Digest;
+use crate::model::object::ObjectSpec;
+
+/// An object in memory with what it declares.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// Where it was read, for messages.
+    pub path: PathBuf,
+    /// The file's contents.
+    pub bytes: Vec<u8>,
+    /// Of `bytes`.
+    pub digest: Digest,
+    /// What `bytes` declare.
+    pub spec: ObjectSpec,
+}

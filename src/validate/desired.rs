@@ -1,0 +1,69 @@
+//! The state a validated manifest asks for: the planner's only view of manifest and objects.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::model::attach::Attachment;
+use crate::model::digest::Digest;
+use crate::model::map::MapSpec;
+use crate::model::name::Name;
+use crate::model::pin::{OnMismatch, PinPath, PinPolicy, PinRoot};
+use crate::model::program::ProgramSpec;
+use crate::object::Image;
+
+/// One deployment as the manifest wants it, every default filled in and every name resolved.
+#[derive(Clone, Debug)]
+pub struct Desired {
+    /// The deployment's name.
+    pub name: Name,
+    /// Directory of all its pins.
+    pub pin_root: PinRoot,
+    /// The manifest, for messages.
+    pub manifest: PathBuf,
+    /// Its objects, by name.
+    pub objects: Vec<DesiredObject>,
+}
+
+/// One object of a deployment.
+#[derive(Clone, Debug)]
+pub struct DesiredObject {
+    /// Its name in the manifest.
+    pub name: Name,
+    /// The object itself.
+    pub image: Arc<Image>,
+    /// Every map of the object, in the object's order.
+    pub maps: Vec<DesiredMap>,
+    /// The programs to load, in the object's order.
+    pub programs: Vec<DesiredProgram>,
+    /// Of all that decides what is loaded: the object's bytes, the values of its globals, the
+    /// overridden map fields and the list of programs. While it stays, the object is not loaded again.
+    pub load_digest: Digest,
+}
+
+/// One map of an object.
+#[derive(Clone, Debug)]
+pub struct DesiredMap {
+    /// The object's declaration with the manifest's overrides and global values in it.
+    pub spec: MapSpec,
+    /// What becomes of its pin.
+    pub policy: PinPolicy,
+    /// Where it is pinned; `Some` exactly for a pinned policy or an external map.
+    pub pin: Option<PinPath>,
+    /// What to do about a pin of another shape.
+    pub on_mismatch: OnMismatch,
+    /// Owned by someone else: must exist, is never created, replaced or unlinked.
+    pub external: bool,
+}
+
+/// One program of an object.
+#[derive(Clone, Debug)]
+pub struct DesiredProgram {
+    /// The object's declaration.
+    pub spec: ProgramSpec,
+    /// What becomes of its public pin.
+    pub policy: PinPolicy,
+    /// Where it is publicly pinned; `Some` exactly for a pinned policy.
+    pub pin: Option<PinPath>,
+    /// Where it is attached.
+    pub attachments: Vec<Attachment>,
+}
