@@ -1,11 +1,15 @@
+//! Plain data that every other room shares: names, pins, maps, programs, attachments, live state.
 //!
 //! Nothing here reads a file, asks the kernel or decides anything. Each type can be built by hand in
 //! a test, compared, and printed.
 
+pub mod address;
 pub mod attach;
 pub mod ctype;
 pub mod digest;
+pub mod inventory;
 pub mod kinds;
+pub mod live;
 pub mod map;
 pub mod name;
 pub mod object;

@@ -1,0 +1,108 @@
+//! Errors of kernel operations: operation, place, the kernel's answer, and advice.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+/// A kernel operation that failed. An errno never stands alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelError {
+    /// What was tried, fit to follow "cannot": ``create map `flows` ``.
+    pub operation: String,
+    /// Where, for operations on a path.
+    pub path: Option<PathBuf>,
+    /// The kernel's answer, or a reason found before asking it.
+    pub cause: Cause,
+    /// What it usually means here and what to do.
+    pub advice: Option<String>,
+    /// The last lines of the verifier, for a refused program.
+    pub log: Option<String>,
+}
+
+/// Why an operation failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The kernel's error number.
+    Errno(Errno),
+    /// A reason in words.
+    Reason(String),
+}
+
+impl KernelError {
+    /// The kernel refused.
+    #[must_use]
+    pub fn errno(operation: impl Into<String>, errno: Errno) -> Self {
+        Self::new(operation, Cause::Errno(errno))
+    }
+
+    /// The operation cannot be done, found without asking the kernel.
+    #[must_use]
+    pub fn reason(operation: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::new(operation, Cause::Reason(reason.into()))
+    }
+
+    fn new(operation: impl Into<String>, cause: Cause) -> Self {
+        Self { operation: operation.into(), path: None, cause, advice: None, log: None }
+    }
+
+    /// Names the path.
+    #[must_use]
+    pub fn at(mut self, path: impl AsRef<Path>) -> Self {
+        self.path = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Adds advice.
+    #[must_use]
+    pub fn advice(mut self, advice: impl Into<String>) -> Self {
+        self.advice = Some(advice.into());
+        self
+    }
+
+    /// Adds the verifier's log.
+    #[must_use]
+    pub fn log(mut self, log: impl Into<String>) -> Self {
+        self.log = Some(log.into());
+        self
+    }
+
+    /// The kernel's error number, if it answered with one.
+    #[must_use]
+    pub fn raw(&self) -> Option<Errno> {
+        match self.cause {
+            Cause::Errno(errno) => Some(errno),
+            Cause::Reason(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for KernelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot {}", self.operation)?;
+        if let Some(path) = &self.path {
+            write!(f, " at {}", path.display())?;
+        }
+        match &self.cause {
+            Cause::Errno(errno) => write!(f, ": {errno}"),
+            Cause::Reason(reason) => write!(f, ": {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for KernelError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_operation_path_and_answer() {
+        let error =
+            KernelError::errno("pin map `flows`", Errno::EXIST).at("/sys/fs/bpf/edge/flows");
+        assert_eq!(
+            error.to_string(),
+            "cannot pin map `flows` at /sys/fs/bpf/edge/flows: File exists (os error 17)"
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! The one door to the kernel and bpffs: a trait that observes and acts, the real kernel, and a fake.
+//!
+//! Nothing here knows a manifest, a plan or a policy. Each method is one act with one outcome; what
+//! to do in which order, and what to undo, is decided above.
+
+mod error;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub use error::KernelError;
+
+use crate::model::attach::Attachment;
+use crate::model::live::{
+    FilterKey, HostFacts, HostIdentity, LiveFilter, LiveObject, RootState, TargetState,
+};
+use crate::model::map::MapSpec;
+use crate::model::pin::{PinPath, PinRoot};
+use crate::model::program::ProgramSpec;
+use crate::object::Image;
+
+/// A result of a kernel operation.
+pub type Result<T> = std::result::Result<T, KernelError>;
+
+/// What observes and changes a host.
+///
+/// A [`Handle`](Kernel::Handle) is a reference the kernel counts: a map, program, link or BTF lives
+/// at least as long as a handle to it, a pin of it, or another object that uses it. Dropping the
+/// last handle of an unpinned link detaches it before the drop returns.
+pub trait Kernel {
+    /// Keeps one kernel object alive.
+    type Handle;
+
+    /// The kernel id of what `handle` holds.
+    fn id(&self, handle: &Self::Handle) -> u32;
+
+    /// Facts that normalise map shapes.
+    fn facts(&self) -> Result<HostFacts>;
+
+    /// Which boot, and which bpffs the root lies on.
+    fn identity(&self, root: &PinRoot) -> Result<HostIdentity>;
+
+    /// Whether the root exists and is on bpffs. Mounts nothing.
+    fn root_state(&self, root: &PinRoot) -> Result<RootState>;
+
+    /// What lies at `path`, with a handle where it is a map, program or link that can be opened;
+    /// `None` if nothing does.
+    fn open(&self, root: &PinRoot, path: &PinPath) -> Result<Option<Found<Self::Handle>>>;
+
+    /// The pins in a directory, sorted; none if it does not exist.
+    fn list(&self, root: &PinRoot, directory: &PinPath) -> Result<Vec<PinPath>>;
+
+    /// Whether the target of an attachment exists.
+    fn target(&self, attachment: &Attachment) -> Result<TargetState>;
+
+    /// A `clsact` filter, if it is there.
+    fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>>;
+
+    /// Makes the root and whatever is missing above it, and returns what was made, outermost first.
+    /// If that fails half-way, what was made is removed again.
+    fn make_root(&self, root: &PinRoot) -> Result<Vec<PathBuf>>;
+
+    /// Removes a directory that [`make_root`](Kernel::make_root) made, if it is empty.
+    fn remove_root_directory(&self, directory: &Path) -> Result<Removal>;
+
+    /// Makes one directory below the root; says whether it was missing.
+    fn make_directory(&self, root: &PinRoot, path: &PinPath) -> Result<bool>;
+
+    /// Removes a directory below the root, if it is empty.
+    fn remove_directory(&self, root: &PinRoot, path: &PinPath) -> Result<Removal>;
+
+    /// Loads the object's BTF; `None` if it has none.
+    fn load_btf(&self, image: &Image) -> Result<Option<Self::Handle>>;
+
+    /// Creates a map as `spec` says (normalised as libbpf does), fills a data section's contents in
+    /// and freezes it where it is read-only.
+    fn create_map(&self, spec: &MapSpec, btf: Option<&Self::Handle>) -> Result<Self::Handle>;
+
+    /// Relocates, verifies and loads programs of one object; all of them, or none and an error that
+    /// carries the verifier's words.
+    fn load_programs(
+        &self,
+        image: &Image,
+        request: &LoadRequest<'_, Self::Handle>,
+    ) -> Result<BTreeMap<String, Self::Handle>>;
+
+    /// Attaches a program by a link, which lives as long as its handle or its pin.
+    fn attach(
+        &self,
+        program: &Self::Handle,
+        spec: &ProgramSpec,
+        attachment: &Attachment,
+    ) -> Result<Self::Handle>;
+
+    /// Swaps the program of a link atomically. With `old`, only if the link runs that one
+    /// (`BPF_F_REPLACE`).
+    fn update_link(
+        &self,
+        link: &Self::Handle,
+        new: &Self::Handle,
+        old: Option<&Self::Handle>,
+    ) -> Result<()>;
+
+    /// Attaches a classifier to `clsact` over netlink, adding the qdisc where it is missing.
+    fn attach_filter(
+        &self,
+        program: &Self::Handle,
+        spec: &ProgramSpec,
+        attachment: &Attachment,
+    ) -> Result<AttachedFilter>;
+
+    /// Replaces the program of a filter in place, or puts the filter back where it was.
+    fn replace_filter(
+        &self,
+        program: &Self::Handle,
+        spec: &ProgramSpec,
+        key: &FilterKey,
+    ) -> Result<()>;
+
+    /// Removes a filter, and the `clsact` qdisc if `with_clsact` and no other filter uses it.
+    fn remove_filter(&self, key: &FilterKey, with_clsact: bool) -> Result<()>;
+
+    /// Pins; refuses to replace what is there.
+    fn pin(&self, handle: &Self::Handle, root: &PinRoot, path: &PinPath) -> Result<()>;
+
+    /// Removes a pin.
+    fn unpin(&self, root: &PinRoot, path: &PinPath) -> Result<()>;
+
+    /// Renames a pin; refuses to replace what is there.
+    fn rename(&self, root: &PinRoot, from: &PinPath, to: &PinPath) -> Result<()>;
+
+    /// Exchanges two pins atomically.
+    fn exchange(&self, root: &PinRoot, one: &PinPath, other: &PinPath) -> Result<()>;
+}
+
+/// Something found at a pin path.
+#[derive(Debug)]
+pub struct Found<H> {
+    /// What it is.
+    pub object: LiveObject,
+    /// Keeps it alive; `None` for a directory or what cannot be opened.
+    pub handle: Option<H>,
+}
+
+/// Which programs of an object to load, with what.
+#[derive(Debug)]
+pub struct LoadRequest<'a, H> {
+    /// Names of the programs.
+    pub programs: Vec<&'a ProgramSpec>,
+    /// Every map of the object, by its full ELF name.
+    pub maps: BTreeMap<&'a str, &'a H>,
+    /// The object's BTF.
+    pub btf: Option<&'a H>,
+}
+
+/// A classifier attached over netlink.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachedFilter {
+    /// What the kernel chose for what was left open.
+    pub key: FilterKey,
+    /// Whether the interface had no `clsact` qdisc before.
+    pub made_clsact: bool,
+}
+
+/// What came of removing a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It is gone.
+    Removed,
+    /// It was not there.
+    Absent,
+    /// Something else lies in it, so it stays.
+    NotEmpty,
+}

@@ -1,0 +1,224 @@
+//! What the kernel and bpffs show.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::attach::{Attachment, Direction};
+use super::ctype::CType;
+use super::kinds::{AttachType, LinkType, ProgramType};
+use super::map::MapShape;
+use super::pin::PinPath;
+
+/// The part of a host that concerns one deployment, read without changing anything.
+///
+/// Not atomic: each pin was read at its own moment. Whoever acts on it checks ids again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveState {
+    /// The pin root.
+    pub root: RootState,
+    /// Everything found at a pin path that the deployment wants, records, or owns by its place.
+    pub pins: BTreeMap<PinPath, LiveObject>,
+    /// Whether the targets of the wanted attachments exist.
+    pub targets: BTreeMap<Attachment, TargetState>,
+    /// Recorded `tc` filters that are still there, by their key.
+    pub filters: BTreeMap<FilterKey, LiveFilter>,
+    /// Facts that normalise map shapes.
+    pub host: HostFacts,
+}
+
+/// Facts about a host that decide what the kernel makes of a map definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostFacts {
+    /// Possible CPUs (`/sys/devices/system/cpu/possible`).
+    pub possible_cpus: u32,
+    /// Bytes of a page.
+    pub page_size: u32,
+}
+
+/// Which boot of which machine, and which bpffs: what an inventory's kernel ids are good for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct HostIdentity {
+    /// `/proc/sys/kernel/random/boot_id`.
+    pub boot_id: String,
+    /// `st_dev` of the pin root; `None` while it does not exist.
+    pub bpffs: Option<u64>,
+}
+
+/// State of a pin root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RootState {
+    /// A directory on bpffs.
+    Present {
+        /// `st_dev` of the mount.
+        device: u64,
+    },
+    /// It does not exist, but its nearest existing ancestor is on bpffs, so it can be made.
+    Absent,
+    /// It, or its nearest existing ancestor, is on another file system.
+    NotBpffs {
+        /// The directory that was asked.
+        directory: PathBuf,
+        /// `f_type` of its file system (statfs(2)).
+        magic: u64,
+    },
+}
+
+/// What lies at a pin path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LiveObject {
+    /// A map.
+    Map(LiveMap),
+    /// A program.
+    Program(LiveProgram),
+    /// A link.
+    Link(LiveLink),
+    /// A directory.
+    Directory,
+    /// There is something, and it cannot be opened.
+    Unreadable {
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+impl LiveObject {
+    /// The kernel's id, for the kinds that have one.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        match self {
+            Self::Map(map) => Some(map.id),
+            Self::Program(program) => Some(program.id),
+            Self::Link(link) => Some(link.id),
+            Self::Directory | Self::Unreadable { .. } => None,
+        }
+    }
+
+    /// What it is, for messages.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Map(_) => "a map",
+            Self::Program(_) => "a program",
+            Self::Link(_) => "a link",
+            Self::Directory => "a directory",
+            Self::Unreadable { .. } => "something unreadable",
+        }
+    }
+}
+
+/// A map of the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveMap {
+    /// Kernel id.
+    pub id: u32,
+    /// Name, cut to 15 bytes by the kernel.
+    pub name: String,
+    /// What the kernel says it was created with.
+    pub shape: MapShape,
+    /// Type of the key, where the map has BTF that may be read.
+    pub key: Option<CType>,
+    /// Type of the value, where the map has BTF that may be read.
+    pub value: Option<CType>,
+}
+
+/// A program of the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveProgram {
+    /// Kernel id.
+    pub id: u32,
+    /// Name, cut to 15 bytes by the kernel.
+    pub name: String,
+    /// Program type.
+    pub program_type: ProgramType,
+    /// Digest of its instructions; not an identity (constant data does not count).
+    pub tag: [u8; 8],
+    /// Ids of the maps it uses.
+    pub map_ids: Vec<u32>,
+}
+
+/// A link of the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveLink {
+    /// Kernel id.
+    pub id: u32,
+    /// Link type.
+    pub link_type: LinkType,
+    /// The program it runs.
+    pub program_id: u32,
+    /// What it is attached to, as far as the kernel says.
+    pub target: LinkTarget,
+}
+
+/// What a link is attached to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkTarget {
+    /// A network interface; index 0 once the interface is gone.
+    Interface {
+        /// Interface index.
+        index: u32,
+        /// tcx: which side.
+        attach_type: Option<AttachType>,
+    },
+    /// A cgroup; id 0 once the cgroup is gone.
+    Cgroup {
+        /// cgroup id, the inode of its directory.
+        id: u64,
+        /// Which hook.
+        attach_type: AttachType,
+    },
+    /// A named tracepoint.
+    Tracepoint {
+        /// Its name, where the kernel tells it (perf event links since 6.6).
+        name: Option<String>,
+    },
+    /// Another kind.
+    Other,
+}
+
+impl LiveLink {
+    /// Whether its interface or cgroup has gone: such a link is never called again.
+    #[must_use]
+    pub fn is_severed(&self) -> bool {
+        match self.target {
+            LinkTarget::Interface { index, .. } => index == 0,
+            LinkTarget::Cgroup { id, .. } => id == 0,
+            LinkTarget::Tracepoint { .. } | LinkTarget::Other => false,
+        }
+    }
+}
+
+/// Whether something a program shall be attached to exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetState {
+    /// It does; the number is its interface index or cgroup id, 0 where it has none.
+    Present(u64),
+    /// It does not.
+    Missing {
+        /// What is missing and what to do, in words.
+        reason: String,
+    },
+}
+
+/// What identifies a classifier attached over netlink.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
+pub struct FilterKey {
+    /// Interface name, for messages.
+    pub interface: String,
+    /// Interface index.
+    pub index: u32,
+    /// Which hook of `clsact`.
+    pub direction: Direction,
+    /// Preference.
+    pub priority: u16,
+    /// Handle.
+    pub handle: u32,
+}
+
+/// A classifier found over netlink.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveFilter {
+    /// The program it runs.
+    pub program_id: u32,
+}
