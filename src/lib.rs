@@ -1,6 +1,8 @@
 //! `ebpf-apply`: a declarative eBPF loader.
 
+pub mod apply;
 pub mod kernel;
 pub mod model;
 pub mod object;
+pub mod plan;
 pub mod validate;

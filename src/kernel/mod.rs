@@ -110,12 +110,7 @@ pub trait Kernel {
     ) -> Result<AttachedFilter>;
 
     /// Replaces the program of a filter in place, or puts the filter back where it was.
-    fn replace_filter(
-        &self,
-        program: &Self::Handle,
-        spec: &ProgramSpec,
-        key: &FilterKey,
-    ) -> Result<()>;
+    fn replace_filter(&self, program: &Self::Handle, key: &FilterKey) -> Result<()>;
 
     /// Removes a filter, and the `clsact` qdisc if `with_clsact` and no other filter uses it.
     fn remove_filter(&self, key: &FilterKey, with_clsact: bool) -> Result<()>;

@@ -33,6 +33,12 @@ impl Address {
         Self(format!("link.{object}.{program}[{attachment}]"))
     }
 
+    /// Of the pin root itself, for what concerns the whole deployment.
+    #[must_use]
+    pub fn pin_root() -> Self {
+        Self("pin-root".to_owned())
+    }
+
     /// The address as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

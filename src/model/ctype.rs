@@ -81,8 +81,38 @@ impl CType {
     pub const NODES_MAX: usize = 4096;
 }
 
+impl CType {
+    /// Whether `wanted` is the name of this type or of one inside it.
+    #[must_use]
+    pub fn contains(&self, wanted: &dyn Fn(&str) -> bool) -> bool {
+        wanted(&self.name)
+            || match &self.kind {
+                CTypeKind::Array { element, .. } => element.contains(wanted),
+                CTypeKind::Struct { members, .. } => {
+                    members.iter().any(|member| member.ctype.contains(wanted))
+                }
+                _ => false,
+            }
+    }
+}
+
 impl fmt::Display for CType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.name)
     }
 }
+
+// STUB-LAYOUT begin
+impl CType {
+    /// stub
+    #[must_use]
+    pub fn layout(&self) -> super::digest::Digest {
+        super::digest::Digest::of(format!("{self:?}").as_bytes())
+    }
+    /// stub
+    #[must_use]
+    pub fn layout_difference(&self, other: &Self) -> Option<String> {
+        (self != other).then(|| format!("{self} {other}"))
+    }
+}
+// STUB-LAYOUT end

@@ -78,6 +78,9 @@ pub struct MapRecord {
     pub policy: PinPolicy,
     /// Whether the pin is ours to replace and unlink.
     pub owned: bool,
+    /// A persisting pin that the manifest no longer names: kept on record for `--purge` only.
+    #[serde(default)]
+    pub forgotten: bool,
     /// What it was created with, after normalisation.
     pub shape: MapShape,
     /// Digest of the layouts of key and value, where they are known.
@@ -150,6 +153,17 @@ impl Inventory {
         }
     }
 
+    /// Whether the record's ids mean anything on `host`: the same boot, and the same bpffs as far as
+    /// both are known.
+    #[must_use]
+    pub fn is_of(&self, host: &HostIdentity) -> bool {
+        let same_bpffs = match (self.host.bpffs, host.bpffs) {
+            (Some(recorded), Some(found)) => recorded == found,
+            _ => true,
+        };
+        self.host.boot_id == host.boot_id && same_bpffs
+    }
+
     /// Every pin on record with its kernel id, ours or only used by us.
     pub fn pins(&self) -> impl Iterator<Item = (&PinPath, u32)> {
         self.resources.values().flat_map(Resource::pins)
@@ -217,6 +231,15 @@ impl Resource {
             Self::Map(map) => map.id,
             Self::Program(program) => program.id,
             Self::Link(link) => link.id,
+        }
+    }
+
+    /// Fills in the id of what a run has made.
+    pub fn set_id(&mut self, id: u32) {
+        match self {
+            Self::Map(map) => map.id = id,
+            Self::Program(program) => program.id = id,
+            Self::Link(link) => link.id = id,
         }
     }
 }

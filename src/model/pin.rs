@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::attach::Attachment;
 use super::digest::Digest;
 use super::name::{Name, NameError};
 
@@ -222,10 +223,13 @@ impl PinPath {
         Self(path)
     }
 
-    /// `~links/<deployment>/<key>`: keeps an attachment in place.
+    /// `~links/<deployment>/<object>:<program>:<hook>:<target>`: keeps an attachment in place.
     #[must_use]
-    pub fn link(deployment: &Name, key: &[&str]) -> Self {
-        Self::own("~links", deployment, key)
+    pub fn link(deployment: &Name, object: &Name, program: &str, attachment: &Attachment) -> Self {
+        let target = attachment.target();
+        let mut key = vec![object.as_str(), program, attachment.hook()];
+        key.extend(target.iter().map(String::as_str));
+        Self::own("~links", deployment, &key)
     }
 
     /// `~progs/<deployment>/<object>:<program>`: keeps a loaded program.
@@ -245,6 +249,20 @@ impl PinPath {
     #[must_use]
     pub fn stage(deployment: &Name, n: usize) -> Self {
         Self::own("~stage", deployment, &[&n.to_string()])
+    }
+
+    /// Whether the path lies in a directory that only `deployment` uses: `~links/<deployment>/…`.
+    #[must_use]
+    pub fn is_private_to(&self, deployment: &Name) -> bool {
+        let mut parts = self.0.split('/');
+        parts.next().is_some_and(|first| first.starts_with('~'))
+            && parts.next() == Some(deployment.as_str())
+    }
+
+    /// The directories that only `deployment` uses.
+    #[must_use]
+    pub fn private_directories(deployment: &Name) -> [Self; 4] {
+        ["~links", "~maps", "~progs", "~stage"].map(|top| Self(format!("{top}/{deployment}")))
     }
 
     fn own(directory: &str, deployment: &Name, key: &[&str]) -> Self {
@@ -326,6 +344,7 @@ fn bounded(name: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::attach::XdpMode;
 
     fn name(text: &str) -> Name {
         Name::new(text).expect("a legal name")
@@ -368,14 +387,19 @@ mod tests {
 
     #[test]
     fn own_pins_are_dot_free_and_distinct() {
-        let edge = name("edge");
-        let vlan = PinPath::link(&edge, &["fw", "prog", "xdp", "eth0.100"]);
+        let (edge, fw) = (name("edge"), name("fw"));
+        let tracepoint = |name: &str| {
+            let attachment = Attachment::RawTracepoint { name: name.to_owned() };
+            PinPath::link(&edge, &fw, "prog", &attachment)
+        };
+        let vlan = Attachment::Xdp { interface: "eth0.100".into(), mode: XdpMode::Auto };
+        let vlan = PinPath::link(&edge, &fw, "prog", &vlan);
         assert_eq!(vlan.as_str(), "~links/edge/fw:prog:xdp:eth0%2E100");
-        assert_ne!(PinPath::link(&edge, &["a", "b:c"]), PinPath::link(&edge, &["a:b", "c"]));
+        assert!(vlan.is_private_to(&edge) && !vlan.is_private_to(&fw));
+        assert_ne!(tracepoint("a:b"), tracepoint("a%3Ab"));
         let long = "x".repeat(400);
-        let first = PinPath::link(&edge, &[&format!("{long}1")]);
-        let second = PinPath::link(&edge, &[&format!("{long}2")]);
+        let first = tracepoint(&format!("{long}1"));
         assert_eq!(first.file_name().len(), FILE_NAME_MAX);
-        assert_ne!(first, second);
+        assert_ne!(first, tracepoint(&format!("{long}2")));
     }
 }

@@ -1,0 +1,84 @@
+//! Why a run failed, and what that means for the host.
+
+use crate::kernel::KernelError;
+use crate::model::name::Name;
+use crate::plan::{Action, Plan, Step};
+
+use super::lock::LockError;
+use super::store::StoreError;
+
+/// A run that failed. Unless it says [`Stuck`](ApplyError::Stuck), the host is as it was before.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The plan contains something that cannot be done; nothing was.
+    #[error("the plan cannot be carried out")]
+    Refused(Box<Plan>),
+    /// A step failed; the steps before it were undone.
+    #[error("{}", .0.error)]
+    Failed(Box<Failure>),
+    /// Something could not be observed.
+    #[error(transparent)]
+    Observe(#[from] KernelError),
+    /// After the last step the host was not as planned; every step was undone.
+    #[error("the host is not as planned after the last step: {0}")]
+    Unverified(String),
+    /// The records could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another run or process has the deployment.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// No deployment of that name is on record.
+    #[error("no deployment `{0}` is on record")]
+    Unknown(Name),
+    /// A failure, and part of what was done could not be undone: the host is mixed.
+    #[error("{error}; and not everything could be undone")]
+    Stuck {
+        /// The failure.
+        error: Box<ApplyError>,
+        /// What could not be undone, each with its reason.
+        stuck: Vec<KernelError>,
+    },
+}
+
+/// A step that failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// The step.
+    pub step: Step,
+    /// Why.
+    pub error: KernelError,
+}
+
+impl ApplyError {
+    /// The host differs from the plan's end in what `again` would still change.
+    pub(super) fn unverified(again: &Plan) -> Self {
+        let left = again.changes.iter().filter(|change| change.action != Action::NoOp);
+        let left = left.map(|change| format!("{}: {}", change.address, change.reason));
+        Self::Unverified(left.collect::<Vec<_>>().join("; "))
+    }
+
+    /// What to do about it, where there is something to say.
+    #[must_use]
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Self::Failed(failure) => failure.error.advice.clone(),
+            Self::Observe(error) => error.advice.clone(),
+            Self::Unknown(_) => {
+                Some("`ebpf-apply status` lists the deployments on record".to_owned())
+            }
+            Self::Stuck { error, .. } => error.advice(),
+            _ => None,
+        }
+    }
+
+    /// The verifier's last words, for a refused program.
+    #[must_use]
+    pub fn verifier_log(&self) -> Option<&str> {
+        match self {
+            Self::Failed(failure) => failure.error.log.as_deref(),
+            Self::Stuck { error, .. } => error.verifier_log(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! The interpreter of steps: one match, an inverse for every effect, every handle held to the end.
+
+use std::collections::BTreeMap;
+
+use crate::kernel::{Kernel, KernelError, LoadRequest, Removal};
+use crate::model::address::Address;
+use crate::model::inventory::{Anchor, Inventory, Resource};
+use crate::model::live::FilterKey;
+use crate::model::map::MapSpec;
+use crate::model::name::Name;
+use crate::model::pin::{PinPath, PinRoot};
+use crate::model::program::ProgramSpec;
+use crate::plan::{ProgramRef, Slot, Step};
+use crate::validate::{Desired, DesiredObject};
+
+use super::error::Failure;
+use super::undo::Undo;
+
+type Result<T> = std::result::Result<T, KernelError>;
+
+/// Executes the steps of one plan.
+pub(super) struct Executor<'a, K: Kernel> {
+    kernel: &'a K,
+    desired: Option<&'a Desired>,
+    root: PinRoot,
+    held: BTreeMap<Slot, K::Handle>,
+    btf: BTreeMap<Name, Option<K::Handle>>,
+    undo: Vec<Undo>,
+    /// The inventory as the steps done so far make it.
+    pub(super) after: Inventory,
+}
+
+impl<'a, K: Kernel> Executor<'a, K> {
+    pub(super) fn new(kernel: &'a K, desired: Option<&'a Desired>, after: Inventory) -> Self {
+        Self {
+            kernel,
+            desired,
+            root: after.pin_root.clone(),
+            held: BTreeMap::new(),
+            btf: BTreeMap::new(),
+            undo: Vec::new(),
+            after,
+        }
+    }
+
+    /// Runs every step, or stops at the first that fails.
+    pub(super) fn run(&mut self, steps: &[Step]) -> std::result::Result<(), Box<Failure>> {
+        for step in steps {
+            tracing::debug!("{step}");
+            if let Err(error) = self.step(step) {
+                return Err(Box::new(Failure { step: step.clone(), error }));
+            }
+        }
+        self.settle_ids();
+        Ok(())
+    }
+
+    /// Takes every effect back, the last first, and returns what could not be.
+    pub(super) fn roll_back(mut self) -> Vec<KernelError> {
+        let mut stuck = Vec::new();
+        while let Some(undo) = self.undo.pop() {
+            tracing::debug!(?undo, "undo");
+            if let Err(error) = self.take_back(undo) {
+                stuck.push(error);
+            }
+        }
+        stuck
+    }
+
+    /// Lets go of every handle, which detaches unpinned links, and returns the final record.
+    pub(super) fn finish(self) -> Inventory {
+        self.after
+    }
+
+    fn step(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::MakeRoot => self.make_root(),
+            Step::MakeDirectory(path) => self.make_directory(path),
+            Step::Open { pin, id } => self.open(pin, *id),
+            Step::CreateMap { address, object, map } => self.create_map(address, object, map),
+            Step::LoadPrograms { object, maps } => self.load_programs(object, maps),
+            Step::Pin { slot, pin } => self.pin(slot, pin),
+            Step::Swap { slot, pin, stage } => self.swap(slot, pin, stage),
+            Step::Rename { from, to } => self.rename(from, to),
+            Step::Attach { address, program, attachment } => {
+                let spec = self.program_spec(program)?;
+                let link = self.kernel.attach(self.handle(&program.slot)?, spec, attachment)?;
+                let slot = Slot::New(address.clone());
+                self.held.insert(slot.clone(), link);
+                self.undo.push(Undo::Detach(slot));
+                Ok(())
+            }
+            Step::UpdateLink { link, program, expected } => {
+                let (new, old) = (self.handle(program)?, self.handle(expected)?);
+                self.kernel.update_link(self.handle(link)?, new, Some(old))?;
+                self.undo.push(Undo::UpdateLink {
+                    link: link.clone(),
+                    program: expected.clone(),
+                    expected: program.clone(),
+                });
+                Ok(())
+            }
+            Step::AttachFilter { address, program, attachment } => {
+                let spec = self.program_spec(program)?;
+                let handle = self.handle(&program.slot)?;
+                let filter = self.kernel.attach_filter(handle, spec, attachment)?;
+                let (key, with_clsact) = (filter.key, filter.made_clsact);
+                self.undo.push(Undo::RemoveFilter { key: key.clone(), with_clsact });
+                self.anchor(address, Anchor::Filter { key, made_clsact: with_clsact });
+                Ok(())
+            }
+            Step::ReplaceFilter { key, program, previous } => {
+                self.kernel.replace_filter(self.handle(program)?, key)?;
+                self.undo.push(Undo::PutFilter { key: key.clone(), program: previous.clone() });
+                Ok(())
+            }
+            Step::RemoveFilter { key, program, with_clsact } => {
+                self.remove_filter(key, program, *with_clsact)
+            }
+            Step::Unpin(pin) => {
+                self.unpin(pin)?;
+                self.undo.push(Undo::Pin(Slot::Live(pin.clone()), pin.clone()));
+                Ok(())
+            }
+            Step::DropStaged(stage) => {
+                self.hold(stage)?;
+                self.unpin(stage)?;
+                self.undo.push(Undo::Pin(Slot::Live(stage.clone()), stage.clone()));
+                Ok(())
+            }
+            Step::RemoveDirectory(path) => self.remove_directory(path),
+            Step::RemoveRoot => self.remove_root(),
+        }
+    }
+
+    fn take_back(&mut self, undo: Undo) -> Result<()> {
+        match undo {
+            Undo::RemoveRoot(made) => {
+                for directory in made.iter().rev() {
+                    self.kernel.remove_root_directory(directory)?;
+                }
+                Ok(())
+            }
+            Undo::MakeRoot => self.kernel.make_root(&self.root).map(drop),
+            Undo::RemoveDirectory(path) => {
+                self.kernel.remove_directory(&self.root, &path).map(drop)
+            }
+            Undo::MakeDirectory(path) => self.kernel.make_directory(&self.root, &path).map(drop),
+            Undo::Unpin(pin) => self.unpin(&pin),
+            Undo::Pin(slot, pin) => self.kernel.pin(self.handle(&slot)?, &self.root, &pin),
+            Undo::SwapBack { pin, stage } => {
+                self.kernel.exchange(&self.root, &pin, &stage)?;
+                self.unpin(&stage)
+            }
+            Undo::Rename { from, to } => self.kernel.rename(&self.root, &from, &to),
+            Undo::Detach(slot) => {
+                self.held.remove(&slot);
+                Ok(())
+            }
+            Undo::UpdateLink { link, program, expected } => {
+                let (new, old) = (self.handle(&program)?, self.handle(&expected)?);
+                self.kernel.update_link(self.handle(&link)?, new, Some(old))
+            }
+            Undo::PutFilter { key, program } => {
+                self.kernel.replace_filter(self.handle(&program)?, &key)
+            }
+            Undo::RemoveFilter { key, with_clsact } => self.kernel.remove_filter(&key, with_clsact),
+        }
+    }
+
+    fn make_root(&mut self) -> Result<()> {
+        let made = self.kernel.make_root(&self.root)?;
+        self.after.root_directories.clone_from(&made);
+        self.undo.push(Undo::RemoveRoot(made));
+        Ok(())
+    }
+
+    fn remove_root(&mut self) -> Result<()> {
+        while let Some(directory) = self.after.root_directories.last().cloned() {
+            match self.kernel.remove_root_directory(&directory)? {
+                Removal::NotEmpty => break,
+                Removal::Removed => self.undo.push(Undo::MakeRoot),
+                Removal::Absent => {}
+            }
+            self.after.root_directories.pop();
+        }
+        Ok(())
+    }
+
+    fn make_directory(&mut self, path: &PinPath) -> Result<()> {
+        if self.kernel.make_directory(&self.root, path)? {
+            self.undo.push(Undo::RemoveDirectory(path.clone()));
+            if !self.after.directories.contains(path) {
+                self.after.directories.push(path.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_directory(&mut self, path: &PinPath) -> Result<()> {
+        if !self.after.directories.contains(path) {
+            return Ok(());
+        }
+        match self.kernel.remove_directory(&self.root, path)? {
+            Removal::NotEmpty => return Ok(()),
+            Removal::Removed => self.undo.push(Undo::MakeDirectory(path.clone())),
+            Removal::Absent => {}
+        }
+        self.after.directories.retain(|directory| directory != path);
+        Ok(())
+    }
+
+    fn open(&mut self, pin: &PinPath, id: u32) -> Result<()> {
+        self.hold(pin)?;
+        let found = self.kernel.id(self.handle(&Slot::Live(pin.clone()))?);
+        if found == id {
+            return Ok(());
+        }
+        let reason =
+            format!("id {found} is pinned there now, not id {id} as when the plan was made");
+        Err(self.at(KernelError::reason("open pin", reason), pin))
+    }
+
+    fn hold(&mut self, pin: &PinPath) -> Result<()> {
+        let found = self.kernel.open(&self.root, pin)?;
+        let Some(handle) = found.and_then(|found| found.handle) else {
+            let reason = "nothing that can be opened is pinned there any more";
+            return Err(self.at(KernelError::reason("open pin", reason), pin));
+        };
+        self.held.insert(Slot::Live(pin.clone()), handle);
+        Ok(())
+    }
+
+    fn create_map(&mut self, address: &Address, object: &Name, map: &str) -> Result<()> {
+        self.load_btf(object)?;
+        let btf = self.btf.get(object).and_then(Option::as_ref);
+        let handle = self.kernel.create_map(self.map_spec(object, map)?, btf)?;
+        self.held.insert(Slot::New(address.clone()), handle);
+        Ok(())
+    }
+
+    fn load_programs(&mut self, name: &Name, maps: &BTreeMap<String, Slot>) -> Result<()> {
+        self.load_btf(name)?;
+        let object = self.object(name)?;
+        let mut handles = BTreeMap::new();
+        for (map, slot) in maps {
+            handles.insert(map.as_str(), self.handle(slot)?);
+        }
+        let request = LoadRequest {
+            programs: object.programs.iter().map(|program| &program.spec).collect(),
+            maps: handles,
+            btf: self.btf.get(name).and_then(Option::as_ref),
+        };
+        let loaded = self.kernel.load_programs(&object.image, &request)?;
+        for (program, handle) in loaded {
+            self.held.insert(Slot::New(Address::program(name, &program)), handle);
+        }
+        Ok(())
+    }
+
+    fn load_btf(&mut self, name: &Name) -> Result<()> {
+        if !self.btf.contains_key(name) {
+            let btf = self.kernel.load_btf(&self.object(name)?.image)?;
+            self.btf.insert(name.clone(), btf);
+        }
+        Ok(())
+    }
+
+    fn pin(&mut self, slot: &Slot, pin: &PinPath) -> Result<()> {
+        self.kernel.pin(self.handle(slot)?, &self.root, pin)?;
+        self.undo.push(Undo::Unpin(pin.clone()));
+        Ok(())
+    }
+
+    fn swap(&mut self, slot: &Slot, pin: &PinPath, stage: &PinPath) -> Result<()> {
+        self.kernel.pin(self.handle(slot)?, &self.root, stage)?;
+        if let Err(error) = self.kernel.exchange(&self.root, pin, stage) {
+            self.undo.push(Undo::Unpin(stage.clone()));
+            return Err(error);
+        }
+        self.undo.push(Undo::SwapBack { pin: pin.clone(), stage: stage.clone() });
+        Ok(())
+    }
+
+    fn rename(&mut self, from: &PinPath, to: &PinPath) -> Result<()> {
+        self.kernel.rename(&self.root, from, to)?;
+        self.undo.push(Undo::Rename { from: to.clone(), to: from.clone() });
+        Ok(())
+    }
+
+    fn remove_filter(&mut self, key: &FilterKey, program: &Slot, with_clsact: bool) -> Result<()> {
+        self.kernel.remove_filter(key, with_clsact)?;
+        self.undo.push(Undo::PutFilter { key: key.clone(), program: program.clone() });
+        Ok(())
+    }
+
+    fn unpin(&self, pin: &PinPath) -> Result<()> {
+        self.kernel.unpin(&self.root, pin)
+    }
+
+    /// Writes the ids of what this run made into the record. Objects that share a pin share its id.
+    fn settle_ids(&mut self) {
+        let mut by_pin = BTreeMap::new();
+        for (address, resource) in &mut self.after.resources {
+            if let Some(handle) = self.held.get(&Slot::New(address.clone())) {
+                resource.set_id(self.kernel.id(handle));
+                by_pin.extend(resource.pins().map(|(pin, id)| (pin.clone(), id)));
+            }
+        }
+        for resource in self.after.resources.values_mut().filter(|resource| resource.id() == 0) {
+            let id = resource.pins().find_map(|(pin, _)| by_pin.get(pin).copied());
+            if let Some(id) = id {
+                resource.set_id(id);
+            }
+        }
+    }
+
+    fn anchor(&mut self, address: &Address, anchor: Anchor) {
+        if let Some(Resource::Link(link)) = self.after.resources.get_mut(address) {
+            link.anchor = anchor;
+        }
+    }
+
+    fn handle(&self, slot: &Slot) -> Result<&K::Handle> {
+        let missing = || KernelError::reason(format!("use {slot}"), "no earlier step obtained it");
+        self.held.get(slot).ok_or_else(missing)
+    }
+
+    fn object(&self, name: &Name) -> Result<&'a DesiredObject> {
+        let objects = self.desired.map_or(&[][..], |desired| &desired.objects);
+        let missing =
+            || KernelError::reason(format!("use object `{name}`"), "the plan has no such object");
+        objects.iter().find(|object| object.name == *name).ok_or_else(missing)
+    }
+
+    fn map_spec(&self, object: &Name, map: &str) -> Result<&'a MapSpec> {
+        let maps = &self.object(object)?.maps;
+        let missing =
+            || KernelError::reason(format!("create map `{map}`"), "the object has no such map");
+        maps.iter().map(|wanted| &wanted.spec).find(|spec| spec.name == map).ok_or_else(missing)
+    }
+
+    fn program_spec(&self, program: &ProgramRef) -> Result<&'a ProgramSpec> {
+        let name = &program.program;
+        let programs = &self.object(&program.object)?.programs;
+        let missing =
+            || KernelError::reason(format!("attach `{name}`"), "the object has no such program");
+        programs
+            .iter()
+            .map(|wanted| &wanted.spec)
+            .find(|spec| spec.name == *name)
+            .ok_or_else(missing)
+    }
+
+    fn at(&self, error: KernelError, pin: &PinPath) -> KernelError {
+        error.at(self.root.join(pin))
+    }
+}

@@ -1,0 +1,36 @@
+//! Inverses: what takes a step back.
+
+use std::path::PathBuf;
+
+use crate::model::live::FilterKey;
+use crate::model::pin::PinPath;
+use crate::plan::Slot;
+
+/// The inverse of an effect, as data. Handles named by a slot are still held when it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Undo {
+    /// Remove the directories made for the root, innermost first.
+    RemoveRoot(Vec<PathBuf>),
+    /// Make the root again.
+    MakeRoot,
+    /// Remove a directory we made.
+    RemoveDirectory(PinPath),
+    /// Make a directory we removed.
+    MakeDirectory(PinPath),
+    /// Remove a pin we made.
+    Unpin(PinPath),
+    /// Put back a pin we removed.
+    Pin(Slot, PinPath),
+    /// Bring the old object back from the stage and remove the new one's pin.
+    SwapBack { pin: PinPath, stage: PinPath },
+    /// Rename back.
+    Rename { from: PinPath, to: PinPath },
+    /// Close the handle of a link we made, which detaches it.
+    Detach(Slot),
+    /// Give a link its old program back.
+    UpdateLink { link: Slot, program: Slot, expected: Slot },
+    /// Give a filter its old program back, or put it back where it was.
+    PutFilter { key: FilterKey, program: Slot },
+    /// Remove a filter we added.
+    RemoveFilter { key: FilterKey, with_clsact: bool },
+}

@@ -1,0 +1,156 @@
+//! Whether an existing map can serve as the declared one: every difference, with both values.
+
+use std::fmt::Write as _;
+
+use crate::model::ctype::CType;
+use crate::model::digest::Digest;
+use crate::model::kinds::MapType;
+use crate::model::live::{HostFacts, LiveMap};
+use crate::model::map::{MapShape, MapSpec};
+
+/// Set by the kernel on every devmap (`kernel/bpf/devmap.c`), never by its creator.
+const BPF_F_RDONLY_PROG: u32 = 1 << 7;
+
+/// One property in which two maps differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The property, as `.maps` names it.
+    pub field: &'static str,
+    /// What the object declares.
+    pub declared: String,
+    /// What the pin holds.
+    pub found: String,
+}
+
+/// The shape the kernel will report for a map created from `declared`.
+///
+/// As libbpf: `bpf_object__create_map` (perf event arrays of 0 get one entry a CPU) and
+/// `adjust_ringbuf_sz` (ring buffers are rounded up to a power of two of pages).
+#[must_use]
+pub fn normalise(declared: &MapShape, host: &HostFacts) -> MapShape {
+    let mut shape = *declared;
+    match shape.map_type {
+        MapType::PERF_EVENT_ARRAY if shape.max_entries == 0 => {
+            shape.max_entries = host.possible_cpus;
+        }
+        MapType::RINGBUF | MapType::USER_RINGBUF => {
+            shape.max_entries = ringbuf_size(shape.max_entries, host.page_size);
+        }
+        _ => {}
+    }
+    shape
+}
+
+/// The smallest page size times a power of two that holds `bytes`; what cannot be rounded stays, for
+/// the kernel to refuse.
+fn ringbuf_size(bytes: u32, page: u32) -> u32 {
+    if bytes == 0 || page == 0 {
+        return bytes;
+    }
+    let pages = bytes.div_ceil(page);
+    pages.checked_next_power_of_two().and_then(|pages| pages.checked_mul(page)).unwrap_or(bytes)
+}
+
+/// Every difference between what `spec` declares and the map `found`; none means that it can be
+/// used. The fields are those of libbpf's `map_is_reuse_compat`, and the layout of key and value
+/// where both are known.
+#[must_use]
+pub fn mismatches(spec: &MapSpec, found: &LiveMap, host: &HostFacts) -> Vec<Mismatch> {
+    let declared = normalise(&spec.shape, host);
+    let mut live = found.shape;
+    if matches!(live.map_type, MapType::DEVMAP | MapType::DEVMAP_HASH) {
+        live.map_flags &= !BPF_F_RDONLY_PROG;
+    }
+    let mut all = Vec::new();
+    let mut compare = |field, declared: String, found: String| {
+        if declared != found {
+            all.push(Mismatch { field, declared, found });
+        }
+    };
+    compare("type", declared.map_type.to_string(), live.map_type.to_string());
+    compare("key_size", declared.key_size.to_string(), live.key_size.to_string());
+    compare("value_size", declared.value_size.to_string(), live.value_size.to_string());
+    compare("max_entries", declared.max_entries.to_string(), live.max_entries.to_string());
+    compare("map_flags", flags(declared.map_flags), flags(live.map_flags));
+    compare("map_extra", format!("{:#x}", declared.map_extra), format!("{:#x}", live.map_extra));
+    if declared.key_size == live.key_size {
+        all.extend(layout("key", spec.key.as_ref(), found.key.as_ref()));
+    }
+    if declared.value_size == live.value_size {
+        all.extend(layout("value", spec.value.as_ref(), found.value.as_ref()));
+    }
+    all
+}
+
+/// Digest of the layouts of a declared map's key and value; `None` unless both are known.
+#[must_use]
+pub fn layout_digest(spec: &MapSpec) -> Option<Digest> {
+    let (key, value) = (spec.key.as_ref()?.layout(), spec.value.as_ref()?.layout());
+    Some(Digest::of_parts([key.to_string().as_bytes(), value.to_string().as_bytes()]))
+}
+
+/// The same size with another inside reinterprets every entry, so it is a difference too.
+fn layout(
+    field: &'static str,
+    declared: Option<&CType>,
+    found: Option<&CType>,
+) -> Option<Mismatch> {
+    let (declared, found) = (declared?, found?);
+    let difference = declared.layout_difference(found)?;
+    Some(Mismatch {
+        field,
+        declared: format!("{declared} ({difference})"),
+        found: found.to_string(),
+    })
+}
+
+/// Creation flags by name.
+fn flags(bits: u32) -> String {
+    const NAMES: [(u32, &str); 16] = [
+        (1 << 0, "BPF_F_NO_PREALLOC"),
+        (1 << 1, "BPF_F_NO_COMMON_LRU"),
+        (1 << 2, "BPF_F_NUMA_NODE"),
+        (1 << 3, "BPF_F_RDONLY"),
+        (1 << 4, "BPF_F_WRONLY"),
+        (1 << 5, "BPF_F_STACK_BUILD_ID"),
+        (1 << 6, "BPF_F_ZERO_SEED"),
+        (1 << 7, "BPF_F_RDONLY_PROG"),
+        (1 << 8, "BPF_F_WRONLY_PROG"),
+        (1 << 9, "BPF_F_CLONE"),
+        (1 << 10, "BPF_F_MMAPABLE"),
+        (1 << 11, "BPF_F_PRESERVE_ELEMS"),
+        (1 << 12, "BPF_F_INNER_MAP"),
+        (1 << 13, "BPF_F_LINK"),
+        (1 << 15, "BPF_F_VTYPE_BTF_OBJ_FD"),
+        (1 << 18, "BPF_F_NO_USER_CONV"),
+    ];
+    let mut rest = bits;
+    let mut words = Vec::new();
+    for (bit, name) in NAMES {
+        if bits & bit != 0 {
+            words.push(name.to_owned());
+            rest &= !bit;
+        }
+    }
+    if rest != 0 || words.is_empty() {
+        words.push(format!("{rest:#x}"));
+    }
+    words.join("|")
+}
+
+/// A shape in one line: `hash, key 4, value 8, 1024 entries`.
+#[must_use]
+pub fn describe(shape: &MapShape) -> String {
+    let mut text = format!(
+        "{}, key {}, value {}, {} entries",
+        shape.map_type, shape.key_size, shape.value_size, shape.max_entries
+    );
+    if shape.map_flags != 0 {
+        text.push_str(", ");
+        text.push_str(&flags(shape.map_flags));
+    }
+    if shape.map_extra != 0 {
+        let _ = write!(text, ", map_extra {:#x}", shape.map_extra);
+    }
+    text
+}

@@ -1,0 +1,143 @@
+//! Drift: where the live state differs from what a deployment left.
+
+use serde::Serialize;
+
+use crate::model::address::Address;
+use crate::model::inventory::{Anchor, Inventory, LinkRecord, MapRecord, Resource};
+use crate::model::live::{LiveObject, LiveState};
+use crate::model::pin::PinPath;
+
+/// One resource of a deployment against the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ResourceStatus {
+    /// Which resource.
+    pub address: Address,
+    /// `map`, `program` or `link`.
+    pub kind: &'static str,
+    /// Kernel id on record; absent for a netlink filter.
+    pub id: Option<u32>,
+    /// Absolute path of its pin.
+    pub pin: Option<String>,
+    /// The verdict.
+    pub state: ResourceState,
+    /// What is behind the verdict, where there is more to say.
+    pub detail: Option<String>,
+}
+
+/// The verdict on one resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResourceState {
+    /// As we left it.
+    InSync,
+    /// Still there, and changed.
+    Drifted,
+    /// Gone.
+    Missing,
+    /// Something of someone else's is in its place.
+    Foreign,
+    /// Cannot be known.
+    Unknown,
+}
+
+impl ResourceState {
+    /// The word used in output.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InSync => "in-sync",
+            Self::Drifted => "drifted",
+            Self::Missing => "missing",
+            Self::Foreign => "foreign",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Holds every recorded resource against the live state.
+#[must_use]
+pub fn drift(inventory: &Inventory, live: &LiveState) -> Vec<ResourceStatus> {
+    let status = |(address, resource): (&Address, &Resource)| {
+        let ((state, detail), kind) = match resource {
+            Resource::Map(map) => (map_state(map, inventory, live), "map"),
+            Resource::Program(program) => (pin_state(&program.pin, program.id, live), "program"),
+            Resource::Link(link) => (link_state(link, inventory, live), "link"),
+        };
+        ResourceStatus {
+            address: address.clone(),
+            kind,
+            id: Some(resource.id()).filter(|id| *id != 0),
+            pin: resource
+                .pins()
+                .next()
+                .map(|(pin, _)| inventory.pin_root.join(pin).display().to_string()),
+            state,
+            detail,
+        }
+    };
+    inventory.resources.iter().map(status).collect()
+}
+
+type Verdict = (ResourceState, Option<String>);
+
+fn pin_state(pin: &PinPath, id: u32, live: &LiveState) -> Verdict {
+    match live.pins.get(pin) {
+        None => (ResourceState::Missing, Some("its pin is gone".to_owned())),
+        Some(found) if found.id() == Some(id) => (ResourceState::InSync, None),
+        Some(LiveObject::Unreadable { reason }) => (ResourceState::Unknown, Some(reason.clone())),
+        Some(found) => {
+            let other = found.id().map(|id| format!(" with id {id}")).unwrap_or_default();
+            (
+                ResourceState::Foreign,
+                Some(format!("{}{other} is pinned in its place", found.kind())),
+            )
+        }
+    }
+}
+
+/// A map without a pin is seen through the programs that use it.
+fn map_state(map: &MapRecord, inventory: &Inventory, live: &LiveState) -> Verdict {
+    if let Some(pin) = &map.pin {
+        return pin_state(pin, map.id, live);
+    }
+    let programs = inventory.resources.values().filter_map(|resource| match resource {
+        Resource::Program(program) => live.pins.get(&program.pin),
+        _ => None,
+    });
+    let held = programs.into_iter().any(
+        |found| matches!(found, LiveObject::Program(program) if program.map_ids.contains(&map.id)),
+    );
+    if held {
+        (ResourceState::InSync, None)
+    } else {
+        (ResourceState::Unknown, Some("no loaded program of the deployment uses it".to_owned()))
+    }
+}
+
+fn link_state(link: &LinkRecord, inventory: &Inventory, live: &LiveState) -> Verdict {
+    let wanted = inventory.program(&link.program).map(|program| program.id);
+    match &link.anchor {
+        Anchor::Pin(pin) => match live.pins.get(pin) {
+            Some(LiveObject::Link(found)) if found.id == link.id => {
+                if found.is_severed() {
+                    let detail = "its interface or cgroup is gone".to_owned();
+                    return (ResourceState::Missing, Some(detail));
+                }
+                runs(found.program_id, wanted)
+            }
+            _ => pin_state(pin, link.id, live),
+        },
+        Anchor::Filter { key, .. } => match live.filters.get(key) {
+            None => (ResourceState::Missing, Some("its filter is gone".to_owned())),
+            Some(filter) => runs(filter.program_id, wanted),
+        },
+    }
+}
+
+fn runs(found: u32, wanted: Option<u32>) -> Verdict {
+    if Some(found) == wanted {
+        (ResourceState::InSync, None)
+    } else {
+        (ResourceState::Drifted, Some(format!("runs program id {found}, not ours")))
+    }
+}

@@ -1,0 +1,206 @@
+//! Steps: what a plan says to the executor. Plain data, each with one effect.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::model::address::Address;
+use crate::model::attach::Attachment;
+use crate::model::live::FilterKey;
+use crate::model::name::Name;
+use crate::model::pin::PinPath;
+
+/// Names a handle that an earlier step obtained, so that steps need not hold one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Slot {
+    /// Made by this run for that resource.
+    New(Address),
+    /// Opened from that pin.
+    Live(PinPath),
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New(address) => address.fmt(f),
+            Self::Live(pin) => write!(f, "pin {pin}"),
+        }
+    }
+}
+
+/// One effect.
+///
+/// Steps come in three phases. *Prepare* changes nothing that anyone else sees: directories, maps,
+/// loaded programs. *Commit* swaps links and pins. *Retire* removes what is no longer wanted. Every
+/// handle a step obtains is held until the last step is done, so each effect can be undone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Makes the pin root with what is missing above it.
+    MakeRoot,
+    /// Makes a directory below the root, if it is missing.
+    MakeDirectory(PinPath),
+    /// Opens a pin into [`Slot::Live`]; fails if another object than `id` lies there by now.
+    Open {
+        /// The pin.
+        pin: PinPath,
+        /// The kernel id that the plan saw.
+        id: u32,
+    },
+    /// Creates a map into [`Slot::New`].
+    CreateMap {
+        /// The map's address.
+        address: Address,
+        /// Its object.
+        object: Name,
+        /// Its name there.
+        map: String,
+    },
+    /// Loads every wanted program of an object, each into its [`Slot::New`].
+    LoadPrograms {
+        /// The object.
+        object: Name,
+        /// Where each of its maps is, by name.
+        maps: BTreeMap<String, Slot>,
+    },
+    /// Pins at a free path.
+    Pin {
+        /// What.
+        slot: Slot,
+        /// Where.
+        pin: PinPath,
+    },
+    /// Takes the place of what is pinned: pins at the free path `stage`, then exchanges both, so
+    /// that the old object stays pinned at `stage`.
+    Swap {
+        /// The new object.
+        slot: Slot,
+        /// The place.
+        pin: PinPath,
+        /// Where the old object waits for the end of the run.
+        stage: PinPath,
+    },
+    /// Renames a pin to a free path.
+    Rename {
+        /// From.
+        from: PinPath,
+        /// To.
+        to: PinPath,
+    },
+    /// Attaches a program by a link into [`Slot::New`].
+    Attach {
+        /// The link's address.
+        address: Address,
+        /// The program.
+        program: ProgramRef,
+        /// Where to.
+        attachment: Attachment,
+    },
+    /// Swaps the program of a live link.
+    UpdateLink {
+        /// The link.
+        link: Slot,
+        /// The program it shall run.
+        program: Slot,
+        /// The program it must be running now.
+        expected: Slot,
+    },
+    /// Attaches a classifier over netlink.
+    AttachFilter {
+        /// The link's address.
+        address: Address,
+        /// The program.
+        program: ProgramRef,
+        /// Where to.
+        attachment: Attachment,
+    },
+    /// Replaces the program of a filter in place.
+    ReplaceFilter {
+        /// The filter.
+        key: FilterKey,
+        /// The program it shall run.
+        program: Slot,
+        /// The program it runs now.
+        previous: Slot,
+    },
+    /// Removes a filter.
+    RemoveFilter {
+        /// The filter.
+        key: FilterKey,
+        /// The program it runs now.
+        program: Slot,
+        /// Whether the qdisc goes too, if nothing else uses it.
+        with_clsact: bool,
+    },
+    /// Removes a pin whose object is held in [`Slot::Live`].
+    Unpin(PinPath),
+    /// Removes the pin of the object that [`Step::Swap`] put aside.
+    DropStaged(PinPath),
+    /// Removes a directory below the root, if it is empty by now.
+    RemoveDirectory(PinPath),
+    /// Removes the directories that we made on the way to the root, if they are empty by now.
+    RemoveRoot,
+}
+
+/// A program to attach: its handle, and which declaration says how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramRef {
+    /// The program.
+    pub slot: Slot,
+    /// Its object.
+    pub object: Name,
+    /// Its name there.
+    pub program: String,
+}
+
+impl Step {
+    /// Whether the step removes something for good once the run is over.
+    #[must_use]
+    pub fn retires(&self) -> bool {
+        matches!(
+            self,
+            Self::Unpin(_)
+                | Self::DropStaged(_)
+                | Self::RemoveFilter { .. }
+                | Self::RemoveDirectory(_)
+                | Self::RemoveRoot
+        )
+    }
+}
+
+/// Fits to follow "cannot".
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MakeRoot => f.write_str("make the pin root"),
+            Self::MakeDirectory(path) => write!(f, "make directory {path}"),
+            Self::Open { pin, .. } => write!(f, "open pin {pin}"),
+            Self::CreateMap { address, .. } => write!(f, "create {address}"),
+            Self::LoadPrograms { object, .. } => {
+                write!(f, "load the programs of object `{object}`")
+            }
+            Self::Pin { slot, pin } => write!(f, "pin {slot} at {pin}"),
+            Self::Swap { slot, pin, .. } => write!(f, "put {slot} in place of pin {pin}"),
+            Self::Rename { from, to } => write!(f, "rename pin {from} to {to}"),
+            Self::Attach { address, .. } | Self::AttachFilter { address, .. } => {
+                write!(f, "attach {address}")
+            }
+            Self::UpdateLink { link, .. } => write!(f, "swap the program of {link}"),
+            Self::ReplaceFilter { key, .. } => write!(f, "replace {}", filter(key)),
+            Self::RemoveFilter { key, .. } => write!(f, "remove {}", filter(key)),
+            Self::Unpin(pin) => write!(f, "unpin {pin}"),
+            Self::DropStaged(pin) => write!(f, "drop {pin}"),
+            Self::RemoveDirectory(path) => write!(f, "remove directory {path}"),
+            Self::RemoveRoot => f.write_str("remove the pin root"),
+        }
+    }
+}
+
+/// A filter in the words of tc(8).
+fn filter(key: &FilterKey) -> String {
+    format!(
+        "filter {} {} pref {} handle {:#x}",
+        key.interface,
+        key.direction.as_str(),
+        key.priority,
+        key.handle
+    )
+}
