@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * As little as an object can be and still be one: one program, one map, no CO-RE. What loading it
  * costs is what the loader costs (benches/load_vs_bpftool.sh).
@@ -28,4 +28,4 @@ int count_packets(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

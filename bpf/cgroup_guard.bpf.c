@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * Watches and restricts the sockets of one cgroup: counts its packets, refuses connections to
  * denied IPv4 addresses, and counts the TCP connections that were established.
@@ -79,4 +79,4 @@ int count_established(struct bpf_sock_ops *ctx)
 	return 1;
 }
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * Every kind of CO-RE relocation that clang 14 emits, against types that every kernel has. The
  * program stores what it found in `found`, about the task that runs it.
@@ -115,4 +115,4 @@ int read_task(void *ctx)
 	return 0;
 }
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

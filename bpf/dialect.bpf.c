@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * libbpf's dialect: one program for every way a section may be named. None of them does anything;
  * a loader that takes this object knows what the sections mean.
@@ -65,4 +65,4 @@ PROGRAM("perf_event", on_perf_event, void, 0)
 PROGRAM("uprobe", on_uprobe, void, 0)
 PROGRAM("uretprobe", on_uretprobe, void, 0)
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

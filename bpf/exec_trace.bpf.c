@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * Sees each execve(2) three times: as a tracepoint, as a raw tracepoint, and as one whose
  * arguments have BTF types. Counts all three; the last also writes a record that a reader of the
@@ -89,4 +89,4 @@ int BPF_PROG(typed_exec, struct task_struct *task, int old_pid, struct linux_bin
 	return 0;
 }
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

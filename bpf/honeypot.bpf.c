@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * Blocks whoever knocks at a TCP port where nobody should: writes the source into `blocked`, the
  * map that firewall.bpf.c reads. Two objects, one map: both declare it alike and both are pinned at
@@ -43,4 +43,4 @@ int watch_bait(struct __sk_buff *skb)
 	return -1;
 }
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

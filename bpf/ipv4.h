@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Finding the IPv4 header of a packet, the way the verifier can follow. */
 #ifndef IPV4_H
 #define IPV4_H

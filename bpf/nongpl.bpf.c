@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * No license section, so not GPL. `free_helpers` uses only helpers that anyone may use and loads;
  * `gpl_helper` asks for one that the kernel keeps for GPL programs and is refused. It is marked

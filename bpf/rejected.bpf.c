@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * The verifier rejects this object: `read_blindly` reads the packet without asking whether it is
  * long enough ("invalid access to packet"). Its maps and its other program are sound, so whatever
@@ -34,4 +34,4 @@ int read_blindly(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

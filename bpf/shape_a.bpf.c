@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * A map named `state`, as shape_b.bpf.c has one too, of another shape: pinned by name into one
  * directory the two collide, under a sub-path each they do not.
@@ -29,4 +29,4 @@ int count_a(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

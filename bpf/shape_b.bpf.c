@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * A map named `state`, as shape_a.bpf.c has one too, of another shape: pinned by name into one
  * directory the two collide, under a sub-path each they do not.
@@ -37,4 +37,4 @@ int count_b(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * Calls between BPF functions: static and global, weak and hidden, in the program's own section and
  * in .text, and as a callback of a helper. `results` holds what each returned.
@@ -95,4 +95,4 @@ int call_again(struct __sk_buff *skb)
 	return add_three(-3);
 }
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

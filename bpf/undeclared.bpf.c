@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * The mistake ebpf-apply grew from: somebody means `flows` to be pinned, and the object does not
  * say so. A manifest that gives it a pinned policy is refused, with the line that is missing here.
@@ -34,4 +34,4 @@ int count_flows(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
