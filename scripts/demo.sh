@@ -24,7 +24,7 @@ run() {
 	printf '$ %s\n' "$*"
 	"$@"
 }
-apply() { target/release/ebpf-apply --state-dir "$state" "$@"; }
+apply() { "${program[@]}" "$@"; }
 run_apply() {
 	printf '$ ebpf-apply %s\n' "$*"
 	apply "$@"
@@ -54,7 +54,7 @@ send_udp() {
 }
 
 work=$(mktemp -d)
-state=$work/state
+program=(target/release/ebpf-apply --state-dir "$work/state")
 holder=
 cleanup() {
 	[ -z "$holder" ] || kill "$holder" 2>/dev/null || true
@@ -68,7 +68,7 @@ run ip link add veth0 type veth peer name veth1
 run ip link set veth0 up
 run ip link set veth1 up
 run ip address add 192.0.2.2/24 dev veth1
-mac=$(cat /sys/class/net/veth0/address 2>/dev/null || ip -o link show veth0 | sed 's/.*ether \([^ ]*\).*/\1/')
+mac=$(ip -o link show veth0 | sed 's/.*ether \([^ ]*\).*/\1/')
 ip neighbour add 192.0.2.1 lladdr "$mac" dev veth1 nud permanent
 
 heading "The manifest"
@@ -83,16 +83,17 @@ promise "plan left no pin" not test -e "$pins"
 
 heading "Apply, and hold in the foreground"
 echo "\$ ebpf-apply $manifest &"
-apply "$manifest" &
+# Not through a function: its pid would be a shell's.
+"${program[@]}" "$manifest" &
 holder=$!
-# Holding has begun when the status says who holds; until then the process must be alive.
+# In force once the status finds everything in sync; until then the process must be alive.
+in_force() { attached && apply status "$manifest" --format json | grep -q '"in-sync"'; }
 for _ in $(seq 300); do
 	kill -0 "$holder" 2>/dev/null || fail "ebpf-apply ended early"
-	if attached && apply status "$manifest" --format json 2>/dev/null | grep -q '"in-sync"'; then
-		break
-	fi
+	in_force 2>/dev/null && break
 	sleep 0.1
 done
+promise "the deployment is in force" in_force
 
 heading "What the kernel holds now"
 run_apply status "$manifest"
