@@ -22,10 +22,10 @@ build: ## build the program, optimised
 
 bpf: $(BPF_OBJECTS) ## build the C objects of bpf/ into bpf/out/
 
-# A first line `// cflags: …` in a source adds to the flags; a later flag wins.
+# A line `// cflags: …` among a source's first three adds to the flags; a later flag wins.
 bpf/out/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) Makefile
 	@mkdir -p $(@D)
-	$(CLANG) $(BPF_FLAGS) $(shell sed -n '1s,^// cflags: ,,p' $<) -c $< -o $@
+	$(CLANG) $(BPF_FLAGS) $(shell sed -n '1,3s,^// cflags: ,,p' $<) -c $< -o $@
 
 demo: deps build bpf ## apply an example to the running kernel, in private namespaces (root)
 	scripts/demo.sh
