@@ -1,0 +1,51 @@
+# The two commands that matter on a fresh machine: `make demo` and `make test`.
+
+CLANG     ?= clang
+CARGO     ?= cargo
+BPF_ARCH  := $(shell uname -m)
+# asm/types.h lies in the multiarch directory on Debian; elsewhere the flag finds nothing and does no harm.
+BPF_FLAGS := -g -O2 -Wall -target bpf -mcpu=v3 -idirafter /usr/include/$(BPF_ARCH)-linux-gnu
+BPF_SOURCES := $(wildcard bpf/*.bpf.c)
+BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=bpf/out/%.bpf.o)
+
+.PHONY: help deps build bpf demo test lint bench clean
+.DELETE_ON_ERROR:
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install what is missing of clang, libbpf-dev, bpftool, xdp-tools, iproute2 (Debian, root)
+	@scripts/deps.sh
+
+build: ## build the program, optimised
+	$(CARGO) build --release --locked
+
+bpf: $(BPF_OBJECTS) ## build the C objects of bpf/ into bpf/out/
+
+# A line `// cflags: …` among a source's first three adds to the flags; a later flag wins.
+bpf/out/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) Makefile
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_FLAGS) $(shell sed -n '1,3s,^// cflags: ,,p' $<) -c $< -o $@
+
+demo: deps build bpf ## apply an example to the running kernel, in private namespaces (root)
+	scripts/demo.sh
+
+test: deps bpf ## run every test, those on the running kernel too (root)
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		set -x; $(CARGO) nextest run --locked && $(CARGO) test --locked --doc; \
+	else \
+		set -x; $(CARGO) test --locked; \
+	fi
+
+lint: ## formatting, clippy, documentation, licenses and sources of dependencies
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	$(CARGO) deny --locked check bans licenses sources
+
+bench: deps build bpf ## compare loading a small object with bpftool (root)
+	benches/load_vs_bpftool.sh
+
+clean: ## remove what was built
+	$(CARGO) clean
+	rm -rf bpf/out
