@@ -6,3 +6,4 @@ pub mod model;
 pub mod object;
 pub mod plan;
 pub mod validate;
+pub mod view;

@@ -47,6 +47,14 @@ pub enum LockError {
     Store(#[from] StoreError),
 }
 
+impl LockError {
+    /// Whether another process has the lock, rather than the lock being out of order.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Held { .. } | Self::Timeout { .. })
+    }
+}
+
 /// Keeps other runs on the same deployment, or on the same pin root, waiting.
 #[derive(Debug)]
 pub(super) struct ApplyLock {

@@ -1,0 +1,94 @@
+//! Failures of runs: what, where, why, and what to do.
+
+use std::fmt::Write as _;
+
+use crate::apply::ApplyError;
+use crate::model::problem::Severity;
+
+use super::Style;
+use super::problems::ProblemJson;
+
+/// A failure for people.
+#[must_use]
+pub fn human(error: &ApplyError, style: Style) -> String {
+    let mut text = format!("{}: {error}\n", style.red("error"));
+    if let ApplyError::Refused(plan) = error {
+        for change in plan.refusals() {
+            let _ = writeln!(text, "  {}: {}", change.address, change.reason);
+        }
+    }
+    if let Some(log) = error.verifier_log() {
+        text.push_str("  the verifier says:\n");
+        for line in log.lines() {
+            let _ = writeln!(text, "    {line}");
+        }
+    }
+    if let ApplyError::Stuck { stuck, .. } = error {
+        text.push_str("  what could not be undone:\n");
+        for error in stuck {
+            let _ = writeln!(text, "    {error}");
+        }
+    }
+    if let Some(advice) = error.advice() {
+        let _ = writeln!(text, "  {}: {advice}", style.bold("help"));
+    }
+    let _ = writeln!(text, "  {}", consequence(error));
+    text
+}
+
+fn consequence(error: &ApplyError) -> &'static str {
+    match error {
+        ApplyError::Stuck { .. } => "the host is neither as before nor as wanted",
+        ApplyError::Failed(_) | ApplyError::Unverified(_) => {
+            "every step was undone: the host is as before"
+        }
+        _ => "nothing was changed",
+    }
+}
+
+/// A failure for JSON: one problem, or one a refusal.
+#[must_use]
+pub fn problems_json(error: &ApplyError) -> Vec<ProblemJson> {
+    let problem = |code: &str, message: String, help: Option<String>| ProblemJson {
+        code: code.to_owned(),
+        severity: Severity::Error,
+        message,
+        help,
+        file: None,
+        span: None,
+        related: Vec::new(),
+    };
+    match error {
+        ApplyError::Refused(plan) => plan
+            .refusals()
+            .map(|change| {
+                problem("refused", format!("{}: {}", change.address, change.reason), None)
+            })
+            .collect(),
+        ApplyError::Stuck { error, stuck } => {
+            let mut all = problems_json(error);
+            all.extend(stuck.iter().map(|error| problem("not-undone", error.to_string(), None)));
+            all
+        }
+        other => {
+            let mut message = other.to_string();
+            if let Some(log) = other.verifier_log() {
+                let _ = write!(message, "\n{log}");
+            }
+            vec![problem(code(other), message, other.advice())]
+        }
+    }
+}
+
+fn code(error: &ApplyError) -> &'static str {
+    match error {
+        ApplyError::Refused(_) => "refused",
+        ApplyError::Failed(_) => "step-failed",
+        ApplyError::Observe(_) => "observe-failed",
+        ApplyError::Unverified(_) => "unverified",
+        ApplyError::Store(_) => "record-failed",
+        ApplyError::Lock(_) => "locked",
+        ApplyError::Unknown(_) => "unknown-deployment",
+        ApplyError::Stuck { .. } => "stuck",
+    }
+}

@@ -1,0 +1,12 @@
+//! Values as text: for people and as JSON. Decides nothing, reads nothing, prints nothing.
+
+pub mod failure;
+pub mod plan;
+pub mod problems;
+pub mod status;
+mod style;
+
+pub use style::Style;
+
+/// Version of every JSON document that this program prints.
+pub const FORMAT_VERSION: u32 = 1;

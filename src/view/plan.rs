@@ -1,0 +1,134 @@
+//! Plans and what became of them.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::model::name::Name;
+use crate::plan::{Action, Change, Plan, summarise};
+
+use super::problems::ProblemJson;
+use super::{FORMAT_VERSION, Style};
+
+/// A plan for people: each change with its reason, then a count.
+#[must_use]
+pub fn human(plan: &Plan, style: Style) -> String {
+    let mut text = String::new();
+    for change in plan.changes.iter().filter(|change| change.action != Action::NoOp) {
+        let _ = writeln!(
+            text,
+            "  {} {}",
+            symbol(change.action, style),
+            style.bold(change.address.as_str())
+        );
+        let _ = writeln!(text, "      {}: {}", change.action, change.reason);
+        if let Some(before) = &change.before {
+            let _ = writeln!(text, "      {} {before}", style.dim("found "));
+        }
+        if let Some(after) = &change.after {
+            let _ = writeln!(text, "      {} {after}", style.dim("wanted"));
+        }
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    let _ = writeln!(text, "{}", counts(&plan.changes));
+    text
+}
+
+/// `Plan: 3 to create, 1 to update, 2 unchanged.`
+fn counts(changes: &[Change]) -> String {
+    let words = summarise(changes).into_iter().map(|(action, count)| match action {
+        Action::NoOp => format!("{count} unchanged"),
+        Action::Refuse => format!("{count} refused"),
+        other => format!("{count} to {other}"),
+    });
+    let words: Vec<String> = words.collect();
+    if words.is_empty() {
+        "Plan: nothing to do.".to_owned()
+    } else {
+        format!("Plan: {}.", words.join(", "))
+    }
+}
+
+fn symbol(action: Action, style: Style) -> String {
+    match action {
+        Action::NoOp => " ".to_owned(),
+        Action::Create => style.green("+"),
+        Action::Adopt => style.green("="),
+        Action::Update | Action::Migrate => style.yellow("~"),
+        Action::Replace => style.yellow("±"),
+        Action::Move => style.yellow(">"),
+        Action::Delete => style.red("-"),
+        Action::Forget => style.dim("."),
+        Action::Refuse => style.red("!"),
+    }
+}
+
+/// A plan as one JSON document.
+#[must_use]
+pub fn json(name: &Name, plan: &Plan) -> Value {
+    json!({
+        "format_version": FORMAT_VERSION,
+        "name": name,
+        "changes": plan.changes,
+        "summary": summary(&plan.changes),
+    })
+}
+
+fn summary(changes: &[Change]) -> Map<String, Value> {
+    let counts = summarise(changes).into_iter();
+    counts.map(|(action, count)| (action.as_str().to_owned(), count.into())).collect()
+}
+
+/// What became of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The host is as wanted now.
+    Applied,
+    /// It was already.
+    Unchanged,
+    /// The deployment has ended.
+    Ended,
+    /// The manifest or an object is invalid; nothing was touched.
+    Invalid,
+    /// The plan contains something that cannot be done; nothing was touched.
+    Refused,
+    /// It failed, and the host is as it was before.
+    Failed,
+    /// It failed, and the host is mixed.
+    Stuck,
+}
+
+/// The result of `apply` or `destroy`, for [`result_json`].
+#[derive(Clone, Debug, Serialize)]
+pub struct RunResult<'r> {
+    /// The deployment; absent when the manifest is too broken to say.
+    pub name: Option<&'r Name>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Generation the deployment has now.
+    pub generation: Option<u64>,
+    /// What was done, or would have been.
+    pub changes: &'r [Change],
+    /// What was wrong.
+    pub problems: Vec<ProblemJson>,
+    /// Whether steps were taken and undone.
+    pub rolled_back: bool,
+}
+
+/// The result of `apply` or `destroy` as one JSON document.
+#[must_use]
+pub fn result_json(result: &RunResult<'_>) -> Value {
+    json!({
+        "format_version": FORMAT_VERSION,
+        "name": result.name,
+        "outcome": result.outcome,
+        "generation": result.generation,
+        "changes": result.changes,
+        "problems": result.problems,
+        "rolled_back": result.rolled_back,
+    })
+}

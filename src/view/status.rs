@@ -1,0 +1,92 @@
+//! Deployments against the kernel.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use crate::apply::DeploymentStatus;
+use crate::plan::{ResourceState, ResourceStatus};
+
+use super::{FORMAT_VERSION, Style};
+
+/// Each deployment with its resources, as a table.
+#[must_use]
+pub fn human(deployments: &[DeploymentStatus], style: Style) -> String {
+    if deployments.is_empty() {
+        return "no deployment is on record\n".to_owned();
+    }
+    let mut text = String::new();
+    for deployment in deployments {
+        let holder = match deployment.holder {
+            Some(pid) => format!("held by pid {pid}"),
+            None if deployment.inventory.objects.is_empty() => {
+                "ended, persisting pins left".to_owned()
+            }
+            None => "detached".to_owned(),
+        };
+        let name = style.bold(deployment.inventory.name.as_str());
+        let _ = writeln!(
+            text,
+            "{name}  generation {}, {holder}, {}",
+            deployment.inventory.generation,
+            health(&deployment.resources),
+        );
+        let widest = |column: fn(&ResourceStatus) -> usize| {
+            deployment.resources.iter().map(column).max().unwrap_or(0)
+        };
+        let address = widest(|resource| resource.address.as_str().len());
+        for resource in &deployment.resources {
+            let id = resource.id.map_or_else(|| "-".to_owned(), |id| id.to_string());
+            let place = resource.pin.as_deref().unwrap_or("not pinned");
+            let state = format!("{:<8}", resource.state.as_str());
+            let state = match resource.state {
+                ResourceState::InSync => style.green(&state),
+                ResourceState::Unknown => style.yellow(&state),
+                _ => style.red(&state),
+            };
+            let _ = write!(text, "  {state} {:<address$}  id {id:<6} {place}", resource.address);
+            if let Some(detail) = &resource.detail {
+                let _ = write!(text, "  ({detail})");
+            }
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn health(resources: &[ResourceStatus]) -> String {
+    let off = resources.iter().filter(|resource| is_off(resource)).count();
+    if off == 0 {
+        "in sync".to_owned()
+    } else {
+        format!("{off} of {} not in sync", resources.len())
+    }
+}
+
+fn is_off(resource: &ResourceStatus) -> bool {
+    !matches!(resource.state, ResourceState::InSync | ResourceState::Unknown)
+}
+
+/// The same as one JSON document.
+#[must_use]
+pub fn json(deployments: &[DeploymentStatus]) -> Value {
+    let deployments: Vec<Value> = deployments.iter().map(deployment_json).collect();
+    json!({ "format_version": FORMAT_VERSION, "deployments": deployments })
+}
+
+fn deployment_json(deployment: &DeploymentStatus) -> Value {
+    let ended = deployment.inventory.objects.is_empty();
+    let drifted = deployment.resources.iter().any(is_off);
+    let (ready, reason) = match (ended, drifted) {
+        (true, _) => (false, "ended"),
+        (false, true) => (false, "drifted"),
+        (false, false) => (true, "in-sync"),
+    };
+    json!({
+        "name": deployment.inventory.name,
+        "generation": deployment.inventory.generation,
+        "holder": deployment.holder,
+        "conditions": [{ "type": "Ready", "status": ready, "reason": reason }],
+        "resources": deployment.resources,
+    })
+}
