@@ -179,10 +179,9 @@ fn section_headers<'a>(
         return Err(InspectError::Malformed("the entries of its section table have another size"));
     }
     // A count that does not fit the header is in the first entry.
+    let in_first_entry = || truncated(start.saturating_add(entry as u64), bytes);
     let count = match header.e_shnum.get(LE) {
-        0 => {
-            header.shnum(LE, bytes).map_err(|_| truncated(start.saturating_add(64), bytes))? as u64
-        }
+        0 => header.shnum(LE, bytes).ok().ok_or_else(in_first_entry)? as u64,
         count => u64::from(count),
     };
     let end = start.saturating_add(count.saturating_mul(entry as u64));

@@ -41,8 +41,13 @@ pub(super) fn programs(elf: &Elf<'_>, defects: &mut Vec<Defect>) -> Vec<ProgramS
     programs
 }
 
+/// Whether a symbol is a program of that section.
+pub(super) fn is_entry(section: &Section<'_>, symbol: &Symbol<'_>) -> bool {
+    holds_programs(section) && symbol.kind == STT_FUNC && symbol.binding != STB_LOCAL
+}
+
 /// Whether the functions of a section are entry points.
-pub(super) fn holds_programs(section: &Section<'_>) -> bool {
+fn holds_programs(section: &Section<'_>) -> bool {
     section.kind == SHT_PROGBITS
         && section.flags & u64::from(SHF_EXECINSTR) != 0
         && section.size > 0
