@@ -6,6 +6,7 @@ pub mod attach;
 pub mod ctype;
 pub mod digest;
 pub mod kinds;
+pub mod layout;
 pub mod map;
 pub mod name;
 pub mod object;

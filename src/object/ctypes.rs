@@ -31,6 +31,11 @@ impl<'a> Types<'a> {
         self.left -= allowance - expansion.left;
         Some(ctype)
     }
+
+    /// The same without the `const` and `volatile` that belong to a variable, not to its values.
+    pub(super) fn expand_unqualified(&mut self, id: u32) -> Option<CType> {
+        self.expand(self.btf.resolve_modifiers(id).ok()?.id())
+    }
 }
 
 /// One expansion under way.

@@ -149,7 +149,7 @@ impl Globals<'_, '_> {
                 .var
                 .target()
                 .zip(types.as_deref_mut())
-                .and_then(|(target, types)| types.expand(target));
+                .and_then(|(target, types)| types.expand_unqualified(target));
             self.add(GlobalSpec {
                 name: name.to_owned(),
                 section: self.section.name.to_owned(),

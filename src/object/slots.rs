@@ -78,7 +78,8 @@ fn check(
         return if holder.is_some_and(|holder| programs::is_entry(holder, symbol)) {
             Ok(())
         } else {
-            Err(format!("its slots hold `{}`, which isn't an entry-point program", symbol.name))
+            let what = described(symbol, holder);
+            Err(format!("one of its slots holds {what}, which isn't an entry-point program"))
         };
     }
     if shape.map_type == MapType::HASH_OF_MAPS && shape.key_size != 4 {
@@ -88,9 +89,18 @@ fn check(
         ));
     }
     if symbol.section != section.index || !names.contains(symbol.name) {
-        return Err(format!("its slots hold `{}`, which isn't a map of `.maps`", symbol.name));
+        let what = described(symbol, input.elf.sections.get(symbol.section));
+        return Err(format!("one of its slots holds {what}, which isn't a map of `.maps`"));
     }
     Ok(())
+}
+
+/// Static functions are referred to by their section.
+fn described(symbol: &Symbol<'_>, holder: Option<&Section<'_>>) -> String {
+    match (symbol.name, holder) {
+        ("", Some(holder)) => format!("something static of section `{}`", holder.name),
+        (name, _) => format!("`{name}`"),
+    }
 }
 
 /// The kernel refuses a slot past the end only when it is filled; say so now.
