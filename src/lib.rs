@@ -1,6 +1,7 @@
 //! `ebpf-apply`: a declarative eBPF loader.
 
 pub mod apply;
+pub mod btf;
 pub mod kernel;
 pub mod model;
 pub mod object;

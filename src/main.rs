@@ -1,3 +1,7 @@
-//! The command line of `ebpf-apply`.
+//! The `ebpf-apply` program; all of it is in the library.
 
-fn main() {}
+use ebpf_apply::cli::{ExitStatus, run};
+
+fn main() -> ExitStatus {
+    run()
+}

@@ -101,18 +101,3 @@ impl fmt::Display for CType {
         f.pad(&self.name)
     }
 }
-
-// STUB-LAYOUT begin
-impl CType {
-    /// stub
-    #[must_use]
-    pub fn layout(&self) -> super::digest::Digest {
-        super::digest::Digest::of(format!("{self:?}").as_bytes())
-    }
-    /// stub
-    #[must_use]
-    pub fn layout_difference(&self, other: &Self) -> Option<String> {
-        (self != other).then(|| format!("{self} {other}"))
-    }
-}
-// STUB-LAYOUT end

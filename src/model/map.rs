@@ -30,6 +30,7 @@ pub struct MapSpec {
     /// What the inner maps of a map-in-map look like.
     pub inner: Option<Box<MapSpec>>,
     /// Initialised slots of a prog array or map-in-map: index and the name of the program or map.
+    /// For struct ops: index of the struct's member and the name of the program it points to.
     pub slots: Vec<(u32, String)>,
 }
 
@@ -46,6 +47,14 @@ pub enum MapOrigin {
         /// Initial contents.
         #[serde(skip)]
         contents: Vec<u8>,
+    },
+    /// A variable in `.struct_ops` or `.struct_ops.link`; its type is the one named by
+    /// [`MapSpec::value`], as the object knows it.
+    StructOps {
+        /// `.struct_ops.link`: attached by a link (`BPF_F_LINK`).
+        link: bool,
+        /// `false` for a section with `?`: created only when the manifest names the map.
+        autocreate: bool,
     },
 }
 

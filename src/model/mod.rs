@@ -9,6 +9,7 @@ pub mod ctype;
 pub mod digest;
 pub mod inventory;
 pub mod kinds;
+pub mod layout;
 pub mod live;
 pub mod map;
 pub mod name;

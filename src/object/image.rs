@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::error::InspectError;
+use super::inspect::inspect;
 use crate::model::digest::Digest;
 use crate::model::object::ObjectSpec;
 
@@ -16,4 +18,13 @@ pub struct Image {
     pub digest: Digest,
     /// What `bytes` declare.
     pub spec: ObjectSpec,
+}
+
+impl Image {
+    /// Hashes and inspects `bytes`; `path` is not opened.
+    pub fn new(path: impl Into<PathBuf>, bytes: Vec<u8>) -> Result<Self, InspectError> {
+        let spec = inspect(&bytes)?;
+        let digest = Digest::of(&bytes);
+        Ok(Self { path: path.into(), bytes, digest, spec })
+    }
 }

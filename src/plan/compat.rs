@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::model::ctype::CType;
 use crate::model::digest::Digest;
 use crate::model::kinds::MapType;
+use crate::model::layout::layout_difference;
 use crate::model::live::{HostFacts, LiveMap};
 use crate::model::map::{MapShape, MapSpec};
 
@@ -96,7 +97,7 @@ fn layout(
     found: Option<&CType>,
 ) -> Option<Mismatch> {
     let (declared, found) = (declared?, found?);
-    let difference = declared.layout_difference(found)?;
+    let difference = layout_difference(declared, found)?;
     Some(Mismatch {
         field,
         declared: format!("{declared} ({difference})"),

@@ -1,0 +1,158 @@
+//! The table of types.
+
+use super::bytes::{Strings, u32_at};
+use super::error::BtfError;
+use super::header;
+use super::kind::Kind;
+use super::types::Type;
+
+/// Bytes of the part all records share (`struct btf_type`).
+const RECORD: usize = 12;
+
+/// BTF whose types can be looked up by id.
+///
+/// Ids begin with 1; 0 is `void`.
+#[derive(Clone, Debug)]
+pub struct Btf<'a> {
+    types: &'a [u8],
+    types_start: usize,
+    pub(super) strings: Strings<'a>,
+    layout: &'a [u8],
+    /// Of each type within `types`, beginning with that of id 1.
+    offsets: Vec<u32>,
+    pub(super) pointer_size: u32,
+}
+
+impl<'a> Btf<'a> {
+    /// Reads a `.BTF` section or the kernel's BTF, in one pass over the types.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, BtfError> {
+        let parts = header::parse(bytes)?;
+        let mut btf = Self {
+            types: parts.types,
+            types_start: parts.types_start,
+            strings: parts.strings,
+            layout: parts.layout,
+            offsets: Vec::new(),
+            pointer_size: 8,
+        };
+        btf.index()?;
+        btf.pointer_size = btf.find_pointer_size();
+        Ok(btf)
+    }
+
+    /// One more than the highest id (libbpf `btf__type_cnt`).
+    #[must_use]
+    pub fn type_count(&self) -> u32 {
+        // There are at most `u32::MAX / RECORD` types.
+        u32::try_from(self.offsets.len()).unwrap_or(u32::MAX).saturating_add(1)
+    }
+
+    /// The type of that id; 0 is `void`.
+    #[must_use]
+    pub fn get(&self, id: u32) -> Option<Type<'a>> {
+        let Some(index) = id.checked_sub(1) else { return Some(Type::VOID) };
+        let start = *self.offsets.get(index as usize)? as usize;
+        let end = match self.offsets.get(index as usize + 1) {
+            Some(next) => *next as usize,
+            None => self.types.len(),
+        };
+        let record = self.types.get(start..end)?;
+        Some(Type {
+            id,
+            name_off: u32_at(record, 0)?,
+            info: u32_at(record, 4)?,
+            operand: u32_at(record, 8)?,
+            tail: record.get(RECORD..)?,
+            strings: self.strings,
+        })
+    }
+
+    /// The type of that id, or an error that names the id.
+    pub fn type_of(&self, id: u32) -> Result<Type<'a>, BtfError> {
+        self.get(id).ok_or(BtfError::NoSuchType(id))
+    }
+
+    /// All types but `void`, by id.
+    pub fn types(&self) -> impl Iterator<Item = Type<'a>> + '_ {
+        (1..self.type_count()).filter_map(|id| self.get(id))
+    }
+
+    /// All names.
+    #[must_use]
+    pub fn strings(&self) -> Strings<'a> {
+        self.strings
+    }
+
+    /// The name at an offset; `None` if it is outside or not UTF-8.
+    #[must_use]
+    pub fn string(&self, offset: u32) -> Option<&'a str> {
+        self.strings.text(offset)
+    }
+
+    /// Where the record of a type begins in the bytes given to [`Btf::parse`], for patching a copy
+    /// of them.
+    #[must_use]
+    pub fn record_offset(&self, id: u32) -> Option<usize> {
+        let offset = *self.offsets.get(id.checked_sub(1)? as usize)?;
+        self.types_start.checked_add(offset as usize)
+    }
+
+    /// Bytes of a pointer: those of `long` (libbpf `determine_ptr_size`), or 8 without one.
+    #[must_use]
+    pub fn pointer_size(&self) -> u32 {
+        self.pointer_size
+    }
+
+    /// Fills `offsets`.
+    fn index(&mut self) -> Result<(), BtfError> {
+        let mut offset = 0;
+        while offset < self.types.len() {
+            let id = self.type_count();
+            let wrong = |reason: String| BtfError::Type { id, reason };
+            let cut = || wrong("it runs beyond the end of the types".to_owned());
+            let info = u32_at(self.types, offset + 4).ok_or_else(cut)?;
+            let (once, each) = self
+                .tail_of(info)
+                .ok_or_else(|| wrong(format!("kind {} is unknown", (info >> 24) & 0x7f)))?;
+            let length =
+                RECORD as u64 + u64::from(once) + u64::from(each) * u64::from(info & 0x00ff_ffff);
+            let end = usize::try_from(length).ok().and_then(|length| offset.checked_add(length));
+            let end = end.filter(|end| *end <= self.types.len()).ok_or_else(cut)?;
+            self.offsets.push(u32::try_from(offset).ok().ok_or_else(cut)?);
+            offset = end;
+        }
+        Ok(())
+    }
+
+    /// Bytes of a record after its common part: once, and `vlen` times.
+    fn tail_of(&self, info: u32) -> Option<(u32, u32)> {
+        let kind = Kind::of_info(info);
+        if kind != Kind::Unknown {
+            return kind.tail();
+        }
+        let number = ((info >> 24) & 0x7f) as usize;
+        let [once, each, ..] = *self.layout.get(number * 4..)?.first_chunk::<4>()?;
+        (once.is_multiple_of(4) && each.is_multiple_of(4)).then_some((once.into(), each.into()))
+    }
+
+    fn find_pointer_size(&self) -> u32 {
+        const LONG: [&str; 11] = [
+            "long",
+            "long int",
+            "int long",
+            "unsigned long",
+            "long unsigned",
+            "unsigned long int",
+            "unsigned int long",
+            "long unsigned int",
+            "long int unsigned",
+            "int unsigned long",
+            "int long unsigned",
+        ];
+        self.types()
+            .filter(|candidate| candidate.kind() == Kind::Int)
+            .filter(|int| matches!(int.operand, 4 | 8))
+            .find(|int| LONG.iter().any(|name| int.is_named(name)))
+            .map_or(8, |long| long.operand)
+    }
+}

@@ -1,0 +1,295 @@
+//! How values of a [`CType`] lie in memory: whether two types agree on it, and where they first do
+//! not.
+//!
+//! What counts: names, offsets and widths of members, lengths of arrays, sizes and kinds of scalars.
+//! What does not: names of types and of an enum's constants, what pointers point to, and whether a
+//! byte is called `char`.
+
+use std::fmt;
+
+use super::ctype::{CType, CTypeKind, Member};
+use super::digest::Digest;
+
+impl CType {
+    /// Digest of the layout. Two types have the same exactly when [`layout_difference`] finds none.
+    #[must_use]
+    pub fn layout(&self) -> Digest {
+        Digest::of(Canonical(self).to_string().as_bytes())
+    }
+}
+
+/// The first difference in layout as a sentence about `a`, which says what `b` has instead; `None`
+/// if a value of one can be read as the other.
+///
+/// "`state.flags` is at byte 8, not at byte 4"
+#[must_use]
+pub fn layout_difference(a: &CType, b: &CType) -> Option<String> {
+    difference("", a, b)
+}
+
+fn difference(path: &str, a: &CType, b: &CType) -> Option<String> {
+    if kind_word(&a.kind) != kind_word(&b.kind) {
+        return Some(format!("{} is {}, not {}", subject(path), described(a), described(b)));
+    }
+    let inside = match (&a.kind, &b.kind) {
+        (
+            CTypeKind::Array { element: one, count },
+            CTypeKind::Array { element: other, count: n },
+        ) => {
+            if count == n {
+                difference(&format!("{path}[]"), one, other)
+            } else {
+                Some(format!("{} has {count} elements, not {n}", subject(path)))
+            }
+        }
+        (CTypeKind::Struct { members: ours, .. }, CTypeKind::Struct { members: theirs, .. }) => {
+            members_difference(path, ours, theirs)
+        }
+        _ => None,
+    };
+    inside.or_else(|| {
+        (a.size != b.size)
+            .then(|| format!("{} has {} bytes, not {}", subject(path), a.size, b.size))
+    })
+}
+
+fn members_difference(path: &str, ours: &[Member], theirs: &[Member]) -> Option<String> {
+    for (index, member) in ours.iter().enumerate() {
+        let path = join(path, &member.name);
+        let subject = subject(&path);
+        let Some(other) = theirs.get(index) else {
+            return Some(format!("{subject} is new"));
+        };
+        if member.name != other.name {
+            return Some(format!("{subject} is where the other has `{}`", other.name));
+        }
+        if member.bit_offset != other.bit_offset {
+            let (at, not) = (place(member.bit_offset), place(other.bit_offset));
+            return Some(format!("{subject} is at {at}, not at {not}"));
+        }
+        if width(member) != width(other) {
+            return Some(format!("{subject} has {}, not {}", bits(member), bits(other)));
+        }
+        let inside = difference(&path, &member.ctype, &other.ctype);
+        if inside.is_some() {
+            return inside;
+        }
+    }
+    theirs.get(ours.len()).map(|other| format!("{} is missing", subject(&join(path, &other.name))))
+}
+
+fn join(path: &str, name: &str) -> String {
+    match (path, name) {
+        (_, "") => path.to_owned(),
+        ("", _) => name.to_owned(),
+        _ => format!("{path}.{name}"),
+    }
+}
+
+fn subject(path: &str) -> String {
+    if path.is_empty() { "the type".to_owned() } else { format!("`{path}`") }
+}
+
+fn place(bit_offset: u32) -> String {
+    if bit_offset.is_multiple_of(8) {
+        format!("byte {}", bit_offset / 8)
+    } else {
+        format!("bit {bit_offset}")
+    }
+}
+
+fn width(member: &Member) -> u32 {
+    member.bit_width.unwrap_or(0)
+}
+
+fn bits(member: &Member) -> String {
+    match width(member) {
+        0 => "its full width".to_owned(),
+        width => format!("{width} bits"),
+    }
+}
+
+fn described(ctype: &CType) -> String {
+    format!("`{ctype}` ({}, {} bytes)", kind_word(&ctype.kind), ctype.size)
+}
+
+/// The kind as far as it counts.
+fn kind_word(kind: &CTypeKind) -> &'static str {
+    match kind {
+        CTypeKind::Int { signed: true } | CTypeKind::Char { signed: true } => "signed integer",
+        CTypeKind::Int { signed: false } | CTypeKind::Char { signed: false } => "unsigned integer",
+        CTypeKind::Bool => "boolean",
+        CTypeKind::Float => "floating point",
+        CTypeKind::Pointer => "pointer",
+        CTypeKind::Enum { .. } => "enum",
+        CTypeKind::Array { .. } => "array",
+        CTypeKind::Struct { union: false, .. } => "struct",
+        CTypeKind::Struct { union: true, .. } => "union",
+        CTypeKind::Opaque => "unknown",
+    }
+}
+
+/// All that counts, written down unambiguously.
+struct Canonical<'a>(&'a CType);
+
+impl fmt::Display for Canonical<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let CType { size, kind, .. } = self.0;
+        write!(f, "{} {size}", kind_word(kind))?;
+        match kind {
+            CTypeKind::Array { element, count } => write!(f, "[{count} {}]", Canonical(element)),
+            CTypeKind::Struct { members, .. } => {
+                write!(f, "{{{}", members.len())?;
+                for member in members {
+                    let Member { name, bit_offset, ctype, .. } = member;
+                    // The length keeps a name with any character in it apart from what follows.
+                    write!(f, ";{} {name} {bit_offset} {} ", name.len(), width(member))?;
+                    Canonical(ctype).fmt(f)?;
+                }
+                f.write_str("}")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn int(name: &str, size: u32) -> CType {
+        CType { name: name.to_owned(), size, kind: CTypeKind::Int { signed: false } }
+    }
+
+    fn member(name: &str, offset: u32, ctype: CType) -> Member {
+        Member { name: name.to_owned(), bit_offset: offset * 8, bit_width: None, ctype }
+    }
+
+    fn structure(size: u32, members: Vec<Member>) -> CType {
+        let name = "struct flow".to_owned();
+        CType { name, size, kind: CTypeKind::Struct { union: false, members } }
+    }
+
+    fn flow() -> CType {
+        structure(8, vec![member("port", 0, int("__u16", 2)), member("mark", 4, int("__u32", 4))])
+    }
+
+    #[track_caller]
+    fn assert_difference(a: &CType, b: &CType, expected: &str) {
+        assert_eq!(layout_difference(a, b).as_deref(), Some(expected));
+        assert_ne!(a.layout(), b.layout());
+    }
+
+    #[test]
+    fn names_of_types_do_not_count() {
+        let other = structure(
+            8,
+            vec![member("port", 0, int("port_t", 2)), member("mark", 4, int("unsigned int", 4))],
+        );
+        assert_eq!(layout_difference(&flow(), &other), None);
+        assert_eq!(flow().layout(), other.layout());
+    }
+
+    #[test]
+    fn the_first_difference_is_named() {
+        let short = structure(8, vec![member("port", 0, int("__u16", 2))]);
+        assert_difference(&flow(), &short, "`mark` is new");
+        assert_difference(&short, &flow(), "`mark` is missing");
+
+        let renamed = structure(
+            8,
+            vec![member("port", 0, int("__u16", 2)), member("tag", 4, int("__u32", 4))],
+        );
+        assert_difference(&flow(), &renamed, "`mark` is where the other has `tag`");
+
+        let moved = structure(
+            12,
+            vec![member("port", 0, int("__u16", 2)), member("mark", 8, int("__u32", 4))],
+        );
+        assert_difference(&moved, &flow(), "`mark` is at byte 8, not at byte 4");
+
+        let wide = structure(
+            8,
+            vec![member("port", 0, int("__u32", 4)), member("mark", 4, int("__u32", 4))],
+        );
+        assert_difference(&wide, &flow(), "`port` has 4 bytes, not 2");
+
+        let padded = structure(16, vec![member("port", 0, int("__u16", 2))]);
+        assert_difference(&padded, &short, "the type has 16 bytes, not 8");
+    }
+
+    #[test]
+    fn differences_are_found_inside() {
+        let array = |count| CType {
+            name: format!("__u32[{count}]"),
+            size: 4 * count,
+            kind: CTypeKind::Array { element: Box::new(int("__u32", 4)), count },
+        };
+        let outer = |inner: CType| structure(32, vec![member("state", 0, inner)]);
+        let with = |ctype: CType| outer(structure(16, vec![member("data", 0, ctype)]));
+        let text = "`state.data` has 4 elements, not 2";
+        assert_difference(&with(array(4)), &with(array(2)), text);
+        let text =
+            "`state.data` is `__u32[1]` (array, 4 bytes), not `__u32` (unsigned integer, 4 bytes)";
+        assert_difference(&with(array(1)), &with(int("__u32", 4)), text);
+    }
+
+    #[test]
+    fn bitfields_differ_by_their_width() {
+        let field = |width| {
+            let bits = Member { bit_width: width, ..member("ecn", 0, int("__u8", 1)) };
+            structure(1, vec![bits])
+        };
+        assert_difference(&field(Some(2)), &field(Some(3)), "`ecn` has 2 bits, not 3 bits");
+        assert_difference(&field(None), &field(Some(3)), "`ecn` has its full width, not 3 bits");
+    }
+
+    #[test]
+    fn a_char_is_a_byte_with_a_sign() {
+        let char = CType { kind: CTypeKind::Char { signed: true }, ..int("char", 1) };
+        let byte = CType { kind: CTypeKind::Int { signed: true }, ..int("__s8", 1) };
+        assert_eq!(layout_difference(&char, &byte), None);
+        assert!(layout_difference(&char, &int("__u8", 1)).is_some());
+    }
+
+    fn ctype() -> impl Strategy<Value = CType> {
+        let kinds = prop_oneof![
+            any::<bool>().prop_map(|signed| CTypeKind::Int { signed }),
+            any::<bool>().prop_map(|signed| CTypeKind::Char { signed }),
+            Just(CTypeKind::Bool),
+            Just(CTypeKind::Opaque),
+        ];
+        let leaf =
+            ("[ab]", 1_u32..3, kinds).prop_map(|(name, size, kind)| CType { name, size, kind });
+        leaf.prop_recursive(3, 8, 3, |inner| {
+            let member = ("[ab]?", 0_u32..3, proptest::option::of(1_u32..3), inner.clone())
+                .prop_map(|(name, bit_offset, bit_width, ctype)| Member {
+                    name,
+                    bit_offset,
+                    bit_width,
+                    ctype,
+                });
+            let array = (inner, 0_u32..2).prop_map(|(element, count)| CTypeKind::Array {
+                element: Box::new(element),
+                count,
+            });
+            let members = (any::<bool>(), proptest::collection::vec(member, 0..3))
+                .prop_map(|(union, members)| CTypeKind::Struct { union, members });
+            (0_u32..3, prop_oneof![array, members]).prop_map(|(size, kind)| CType {
+                name: String::new(),
+                size,
+                kind,
+            })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_digest_agrees_with_the_comparison(a in ctype(), b in ctype()) {
+            prop_assert_eq!(layout_difference(&a, &b).is_none(), a.layout() == b.layout());
+            prop_assert_eq!(layout_difference(&a, &a), None);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! BTF types as [`CType`]s: named as C would write them, and expanded.
+//!
+//! Bounded in depth, in types per expansion and in types per object, so that no BTF, however
+//! crafted, makes it run long or allocate much.
+
+use crate::btf::{Btf, Enumerators, Int, IntEncoding, Kind, List, Member as BtfMember, Shape};
+use crate::model::ctype::{CType, CTypeKind, Member};
+
+/// How deep types are followed, as in libbpf's `MAX_RESOLVE_DEPTH`.
+const DEPTH_MAX: u32 = 32;
+/// Most types expanded for one object.
+const OBJECT_NODES_MAX: usize = 64 * CType::NODES_MAX;
+
+/// Expands the types of one object.
+pub(super) struct Types<'a> {
+    btf: &'a Btf<'a>,
+    left: usize,
+}
+
+impl<'a> Types<'a> {
+    pub(super) fn new(btf: &'a Btf<'a>) -> Self {
+        Self { btf, left: OBJECT_NODES_MAX }
+    }
+
+    /// The type of that id; `None` for one without a size.
+    pub(super) fn expand(&mut self, id: u32) -> Option<CType> {
+        self.btf.size_of(id).ok()?;
+        let allowance = self.left.min(CType::NODES_MAX);
+        let mut expansion = Expansion { btf: self.btf, left: allowance };
+        let ctype = expansion.ctype(id, 0);
+        self.left -= allowance - expansion.left;
+        Some(ctype)
+    }
+
+    /// The same without the `const` and `volatile` that belong to a variable, not to its values.
+    pub(super) fn expand_unqualified(&mut self, id: u32) -> Option<CType> {
+        self.expand(self.btf.resolve_modifiers(id).ok()?.id())
+    }
+}
+
+/// One expansion under way.
+struct Expansion<'a> {
+    btf: &'a Btf<'a>,
+    /// Types that may still be expanded.
+    left: usize,
+}
+
+impl<'a> Expansion<'a> {
+    fn ctype(&mut self, id: u32, depth: u32) -> CType {
+        let name = name(self.btf, id);
+        let size = self.btf.size_of(id).unwrap_or(0);
+        let kind = if depth < DEPTH_MAX && self.take(&name) {
+            self.kind(id, depth)
+        } else {
+            CTypeKind::Opaque
+        };
+        CType { name, size, kind }
+    }
+
+    /// Whether there is allowance for one more; a name that is far too long costs more.
+    fn take(&mut self, name: &str) -> bool {
+        let cost = 1 + name.len() / 256;
+        let enough = cost <= self.left;
+        self.left = self.left.saturating_sub(cost);
+        enough
+    }
+
+    fn kind(&mut self, id: u32, depth: u32) -> CTypeKind {
+        let Ok(found) = self.btf.resolve(id) else { return CTypeKind::Opaque };
+        match found.shape() {
+            Shape::Int(int) => integer(int, found.name()),
+            Shape::Float => CTypeKind::Float,
+            Shape::Ptr(_) => CTypeKind::Pointer,
+            Shape::Enum(constants) | Shape::Enum64(constants) => self.constants(constants),
+            Shape::Array(array) => CTypeKind::Array {
+                element: Box::new(self.ctype(array.element, depth + 1)),
+                count: array.count,
+            },
+            Shape::Struct(members) => self.members(members, false, depth),
+            Shape::Union(members) => self.members(members, true, depth),
+            _ => CTypeKind::Opaque,
+        }
+    }
+
+    fn constants(&mut self, constants: Enumerators<'a>) -> CTypeKind {
+        if constants.len() > self.left {
+            return CTypeKind::Opaque;
+        }
+        let mut variants = Vec::with_capacity(constants.len());
+        for constant in constants.iter() {
+            if !self.take(constant.name) {
+                return CTypeKind::Opaque;
+            }
+            variants.push((constant.name.to_owned(), constant.bits.cast_signed()));
+        }
+        CTypeKind::Enum { signed: constants.signed, variants }
+    }
+
+    fn members(&mut self, members: List<'a, BtfMember<'a>>, union: bool, depth: u32) -> CTypeKind {
+        if members.len() > self.left {
+            return CTypeKind::Opaque;
+        }
+        let mut expanded = Vec::with_capacity(members.len());
+        for member in members {
+            if !self.take(member.name) {
+                return CTypeKind::Opaque;
+            }
+            let (offset, width) = self.place(&member);
+            expanded.push(Member {
+                name: member.name.to_owned(),
+                bit_offset: offset,
+                bit_width: width,
+                ctype: self.ctype(member.type_id, depth + 1),
+            });
+        }
+        CTypeKind::Struct { union, members: expanded }
+    }
+
+    /// Offset and bitfield width of a member. Before the kind flag, a bitfield was told by an
+    /// integer type narrower than its storage.
+    fn place(&self, member: &BtfMember<'_>) -> (u32, Option<u32>) {
+        if member.bit_width > 0 {
+            return (member.bit_offset, Some(member.bit_width));
+        }
+        let narrow = self.btf.resolve(member.type_id).ok().and_then(|found| match found.shape() {
+            Shape::Int(int) => {
+                (int.bits < found.size()?.saturating_mul(8)).then_some((int.bit_offset, int.bits))
+            }
+            _ => None,
+        });
+        match narrow {
+            Some((offset, bits)) => (member.bit_offset.saturating_add(offset), Some(bits)),
+            None => (member.bit_offset, None),
+        }
+    }
+}
+
+fn integer(int: Int, name: &str) -> CTypeKind {
+    match int.encoding {
+        IntEncoding::Bool => CTypeKind::Bool,
+        // `char` has a sign on BPF; compilers that set this bit leave the sign's out.
+        IntEncoding::Char => CTypeKind::Char { signed: true },
+        encoding => {
+            let signed = encoding == IntEncoding::Signed;
+            // Only plain `char` is text: `__u8` is `unsigned char` and holds numbers.
+            if name == "char" { CTypeKind::Char { signed } } else { CTypeKind::Int { signed } }
+        }
+    }
+}
+
+/// The type as C would write it: `struct flow_key`, `__u32`, `char[16]`, `void *`. What has no name
+/// is written `struct {…}`, a function's parameters `(…)`.
+pub(super) fn name(btf: &Btf<'_>, id: u32) -> String {
+    declare(btf, id, String::new(), 0)
+}
+
+/// Puts the type in front of and around a declarator, as C's syntax asks.
+fn declare(btf: &Btf<'_>, id: u32, declarator: String, depth: u32) -> String {
+    let Some(found) = btf.get(id).filter(|_| depth < DEPTH_MAX) else {
+        return join("…", &declarator);
+    };
+    let depth = depth + 1;
+    match found.shape() {
+        Shape::Ptr(target) => {
+            let binds_tighter = btf
+                .resolve_modifiers(target)
+                .is_ok_and(|target| matches!(target.kind(), Kind::Array | Kind::FuncProto));
+            let declarator =
+                if binds_tighter { format!("(*{declarator})") } else { format!("*{declarator}") };
+            declare(btf, target, declarator, depth)
+        }
+        Shape::Array(array) => {
+            declare(btf, array.element, format!("{declarator}[{}]", array.count), depth)
+        }
+        Shape::FuncProto { returns, .. } => {
+            declare(btf, returns, format!("{declarator}(…)"), depth)
+        }
+        Shape::Const(target) => qualify(btf, "const", target, declarator, depth),
+        Shape::Volatile(target) => qualify(btf, "volatile", target, declarator, depth),
+        Shape::Restrict(target) => qualify(btf, "restrict", target, declarator, depth),
+        Shape::TypeTag(target) | Shape::Var { target, .. } | Shape::DeclTag { target, .. } => {
+            declare(btf, target, declarator, depth)
+        }
+        Shape::Struct(_) | Shape::Fwd { union: false } => {
+            tagged("struct", found.name(), &declarator)
+        }
+        Shape::Union(_) | Shape::Fwd { union: true } => tagged("union", found.name(), &declarator),
+        Shape::Enum(_) | Shape::Enum64(_) => tagged("enum", found.name(), &declarator),
+        Shape::Void => join("void", &declarator),
+        Shape::Int(_)
+        | Shape::Float
+        | Shape::Typedef(_)
+        | Shape::Func { .. }
+        | Shape::Datasec(_)
+        | Shape::Unknown => join(found.name(), &declarator),
+    }
+}
+
+fn qualify(btf: &Btf<'_>, qualifier: &str, target: u32, declarator: String, depth: u32) -> String {
+    if btf.resolve_modifiers(target).is_ok_and(|target| target.kind() == Kind::Ptr) {
+        let space = if declarator.is_empty() { "" } else { " " };
+        return declare(btf, target, format!("{qualifier}{space}{declarator}"), depth);
+    }
+    format!("{qualifier} {}", declare(btf, target, declarator, depth))
+}
+
+fn tagged(keyword: &str, name: &str, declarator: &str) -> String {
+    let tag = if name.is_empty() { "{…}" } else { name };
+    join(&format!("{keyword} {tag}"), declarator)
+}
+
+fn join(base: &str, declarator: &str) -> String {
+    let space = if declarator.is_empty() || declarator.starts_with('[') { "" } else { " " };
+    format!("{base}{space}{declarator}")
+}

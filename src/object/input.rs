@@ -1,0 +1,73 @@
+//! What all readers of one object share: its ELF tables, its BTF, and its variables by name.
+
+use std::collections::BTreeMap;
+
+use object::elf::STT_OBJECT;
+
+use super::elf::{Elf, Section, Symbol};
+use crate::btf::{Btf, SecVar, Shape, Type};
+
+/// An opened object.
+pub(super) struct Input<'a> {
+    pub(super) elf: Elf<'a>,
+    /// `None` without a readable `.BTF`.
+    pub(super) btf: Option<Btf<'a>>,
+    variables: BTreeMap<(usize, &'a str), Symbol<'a>>,
+}
+
+/// A variable of a data section, as its BTF and its symbol together describe it.
+#[derive(Clone, Copy)]
+pub(super) struct Variable<'a> {
+    /// Its `VAR`.
+    pub(super) var: Type<'a>,
+    /// Its symbol, unless it has none.
+    pub(super) symbol: Option<Symbol<'a>>,
+    /// In bytes from the beginning of the section; `None` if neither says.
+    pub(super) offset: Option<u32>,
+    /// In bytes.
+    pub(super) size: u32,
+}
+
+impl<'a> Input<'a> {
+    pub(super) fn new(elf: Elf<'a>, btf: Option<Btf<'a>>) -> Self {
+        let variables = elf
+            .symbols
+            .iter()
+            .filter(|symbol| symbol.kind == STT_OBJECT && !symbol.name.is_empty())
+            .map(|symbol| ((symbol.section, symbol.name), *symbol))
+            .collect();
+        Self { elf, btf, variables }
+    }
+
+    /// The variables of a section that have a symbol.
+    pub(super) fn symbols_in(&self, section: usize) -> impl Iterator<Item = &Symbol<'a>> {
+        self.variables.range((section, "")..(section + 1, "")).map(|(_, symbol)| symbol)
+    }
+
+    /// The BTF of a data section with its variables, in the order of their offsets.
+    ///
+    /// Compilers leave offsets in BTF 0, for the loader to take from the symbols; a linked object
+    /// has them filled in (libbpf `btf_fixup_datasec`).
+    pub(super) fn data_section(
+        &self,
+        section: &Section<'_>,
+    ) -> Option<(Type<'a>, Vec<Variable<'a>>)> {
+        let btf = self.btf.as_ref()?;
+        let found = btf.data_section(section.name)?;
+        let linked = found.size().is_some_and(|size| size > 0);
+        let mut variables: Vec<_> = btf
+            .variables(found)
+            .filter(|(_, var)| matches!(var.shape(), Shape::Var { .. }))
+            .map(|(place, var)| self.variable(section.index, place, var, linked))
+            .collect();
+        variables.sort_by_key(|variable| variable.offset);
+        Some((found, variables))
+    }
+
+    fn variable(&self, section: usize, place: SecVar, var: Type<'a>, linked: bool) -> Variable<'a> {
+        let symbol = self.variables.get(&(section, var.name())).copied();
+        let told = linked.then_some(place.offset);
+        let offset = symbol.and_then(|symbol| u32::try_from(symbol.value).ok()).or(told);
+        Variable { var, symbol, offset, size: place.size }
+    }
+}

@@ -1,0 +1,116 @@
+//! The programs of an object: which functions are entry points, and what their sections say.
+//!
+//! Source: `bpf_object__add_programs` and `bpf_object__init_prog` in libbpf's `src/libbpf.c`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use object::elf::{SHF_EXECINSTR, SHT_PROGBITS, STB_LOCAL, STT_FUNC};
+
+use super::elf::{Elf, Section, Symbol};
+use super::sections;
+use crate::model::object::{Defect, Part};
+use crate::model::program::ProgramSpec;
+
+/// Where functions live that programs call; never programs themselves.
+const TEXT: &str = ".text";
+/// Bytes of an instruction.
+const INSTRUCTION: u64 = 8;
+
+/// The programs, in the order of the section table and then of their offsets.
+pub(super) fn programs(elf: &Elf<'_>, defects: &mut Vec<Defect>) -> Vec<ProgramSpec> {
+    let mut functions = BTreeMap::<usize, Vec<&Symbol<'_>>>::new();
+    for symbol in elf.symbols.iter().filter(|symbol| symbol.kind == STT_FUNC) {
+        functions.entry(symbol.section).or_default().push(symbol);
+    }
+    let mut programs = Vec::new();
+    for section in elf.sections.iter().filter(|section| holds_programs(section)) {
+        let mut entries = functions.remove(&section.index).unwrap_or_default();
+        entries.sort_by_key(|function| function.value);
+        for function in entries {
+            if function.binding == STB_LOCAL {
+                defects.push(static_function(section, function));
+                continue;
+            }
+            if let Some(message) = damage(section, function) {
+                defects.push(program_defect(function.name, message));
+            }
+            programs.push(program(section, function));
+        }
+    }
+    report_duplicates(&programs, defects);
+    programs
+}
+
+/// Whether a symbol is a program of that section.
+pub(super) fn is_entry(section: &Section<'_>, symbol: &Symbol<'_>) -> bool {
+    holds_programs(section) && symbol.kind == STT_FUNC && symbol.binding != STB_LOCAL
+}
+
+/// Whether the functions of a section are entry points.
+fn holds_programs(section: &Section<'_>) -> bool {
+    section.kind == SHT_PROGBITS
+        && section.flags & u64::from(SHF_EXECINSTR) != 0
+        && section.size > 0
+        && section.name != TEXT
+}
+
+fn program(section: &Section<'_>, function: &Symbol<'_>) -> ProgramSpec {
+    let (_, autoload) = sections::autoload(section.name);
+    ProgramSpec {
+        name: function.name.to_owned(),
+        section: section.name.to_owned(),
+        kind: sections::program_kind(section.name),
+        autoload,
+        instructions: u32::try_from(function.size / INSTRUCTION).unwrap_or(u32::MAX),
+    }
+}
+
+/// What keeps a function's code from being instructions.
+fn damage(section: &Section<'_>, function: &Symbol<'_>) -> Option<String> {
+    let (offset, size) = (function.value, function.size);
+    if function.name.is_empty() {
+        return Some(format!(
+            "the function at offset {offset} of section `{}` has no readable name",
+            section.name
+        ));
+    }
+    if section.data.is_none() {
+        return Some("its code lies beyond the end of the file (half-written?)".to_owned());
+    }
+    if size == 0 || size % INSTRUCTION != 0 || offset % INSTRUCTION != 0 {
+        return Some(format!(
+            "corrupted: {size} bytes at offset {offset} of section `{}` are no whole number of instructions of 8 bytes",
+            section.name
+        ));
+    }
+    if offset.checked_add(size).is_none_or(|end| end > section.size) {
+        return Some(format!(
+            "its {size} bytes at offset {offset} cross the end of section `{}`",
+            section.name
+        ));
+    }
+    None
+}
+
+fn static_function(section: &Section<'_>, function: &Symbol<'_>) -> Defect {
+    program_defect(
+        function.name,
+        format!(
+            "is static, so it cannot be a program; remove `static`, or drop its SEC(\"{}\") if others call it",
+            section.name
+        ),
+    )
+}
+
+fn report_duplicates(programs: &[ProgramSpec], defects: &mut Vec<Defect>) {
+    let mut seen = BTreeSet::new();
+    for program in programs {
+        if !seen.insert(&program.name) {
+            defects.push(program_defect(&program.name, "is defined more than once".to_owned()));
+        }
+    }
+}
+
+fn program_defect(name: &str, message: String) -> Defect {
+    Defect { part: Part::Program(name.to_owned()), message }
+}
