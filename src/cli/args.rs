@@ -1,0 +1,200 @@
+//! What can be typed. The doc comments are the help text.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::apply::StateDirectory;
+
+/// A declarative eBPF loader: a TOML manifest says what is loaded, pinned and attached.
+///
+/// `ebpf-apply M.toml` is the same as `ebpf-apply apply M.toml`.
+#[derive(Debug, Parser)]
+#[command(name = "ebpf-apply", version, args_conflicts_with_subcommands = true)]
+#[command(subcommand_negates_reqs = true, disable_help_subcommand = true)]
+#[command(after_help = EXIT_HELP)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+
+    #[command(flatten)]
+    pub(super) apply: Option<ApplyArgs>,
+
+    #[command(flatten)]
+    pub(super) global: GlobalArgs,
+}
+
+const EXIT_HELP: &str = "\
+Exit status:
+  0   done, or a held deployment ended on SIGINT or SIGTERM
+  1   failed; the host is unchanged or was rolled back
+  2   `plan --detailed-exitcode`: there are changes
+  3   the manifest or an object is invalid; nothing was touched
+  4   failed, and something could not be undone
+  5   another process holds the deployment or its lock
+  64  the command line was wrong";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Bring the host to what the manifest declares, and hold it until SIGINT or SIGTERM
+    Apply(ApplyArgs),
+    /// Report everything wrong with manifests that can be known without a kernel
+    Validate(ValidateArgs),
+    /// Show what apply would do, and why; never writes
+    Plan(PlanArgs),
+    /// Show each deployment's resources against the kernel
+    Status(StatusArgs),
+    /// End a deployment by its pin policies
+    Destroy(DestroyArgs),
+    /// Show what objects declare: maps, programs, globals, externs
+    Inspect(InspectArgs),
+    /// Print the manifest's JSON schema
+    Schema,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GlobalArgs {
+    /// Where the records of what deployments own are kept
+    #[arg(long, global = true, value_name = "DIR", default_value = StateDirectory::DEFAULT)]
+    pub(super) state_dir: PathBuf,
+
+    /// Form of the result on standard output
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    pub(super) format: Format,
+
+    /// Whether to colour output
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    pub(super) color: Colour,
+
+    /// Say more on standard error; twice for every step
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+
+    /// How long to wait for another run's lock, in seconds
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(super) lock_timeout: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Colour {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ApplyArgs {
+    /// The manifest
+    #[arg(value_name = "MANIFEST")]
+    pub(super) manifest: PathBuf,
+
+    /// Apply and exit; programs, links and pins stay in the kernel
+    #[arg(long)]
+    pub(super) detach: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ValidateArgs {
+    /// The manifests
+    #[arg(required = true, value_name = "MANIFEST")]
+    pub(super) manifests: Vec<PathBuf>,
+
+    /// Treat warnings as errors
+    #[arg(long, value_name = "WHAT")]
+    pub(super) deny: Option<Deny>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Deny {
+    Warnings,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    /// The manifest
+    #[arg(value_name = "MANIFEST")]
+    pub(super) manifest: PathBuf,
+
+    /// Exit with 2 if there are changes
+    #[arg(long)]
+    pub(super) detailed_exitcode: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// Show only this manifest's deployment
+    #[arg(value_name = "MANIFEST")]
+    pub(super) manifest: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DestroyArgs {
+    /// The manifest of the deployment to end
+    #[arg(value_name = "MANIFEST", required_unless_present = "name", conflicts_with = "name")]
+    pub(super) manifest: Option<PathBuf>,
+
+    /// The name of the deployment to end
+    #[arg(long)]
+    pub(super) name: Option<String>,
+
+    /// Remove pins that are meant to persist, too
+    #[arg(long)]
+    pub(super) purge: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InspectArgs {
+    /// The objects
+    #[arg(required = true, value_name = "OBJECT")]
+    pub(super) objects: Vec<PathBuf>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: u64 = text.parse().map_err(|error| format!("{error}"))?;
+    Ok(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once(&"ebpf-apply").chain(words))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_bare_manifest_is_applied() {
+        let cli = parse(&["edge.toml", "--detach"]).expect("legal");
+        let apply = cli.apply.expect("apply");
+        assert!(cli.command.is_none() && apply.detach);
+        assert_eq!(apply.manifest, PathBuf::from("edge.toml"));
+    }
+
+    #[test]
+    fn global_options_stand_before_and_after_a_command() {
+        for words in [["--format", "json", "status"], ["status", "--format", "json"]] {
+            let cli = parse(&words).expect("legal");
+            assert_eq!(cli.global.format, Format::Json);
+        }
+    }
+
+    #[test]
+    fn a_command_without_its_manifest_is_an_error() {
+        for words in [&["apply"][..], &["plan"], &["validate"], &["destroy"], &[]] {
+            assert!(parse(words).is_err(), "{words:?}");
+        }
+    }
+}

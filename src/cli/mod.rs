@@ -1,0 +1,56 @@
+//! The command line: one file a command, each from arguments to an exit status.
+//!
+//! The composition root: it chooses the real kernel and the directory of records, reads files, and
+//! hands results to [`view`](crate::view). It formats nothing itself.
+
+mod apply;
+mod args;
+mod context;
+mod destroy;
+mod exit;
+mod hold;
+mod inspect;
+mod plan;
+mod status;
+mod validate;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use args::{Cli, Command};
+use context::Context;
+pub use exit::ExitStatus;
+
+/// Runs the program with the process's arguments.
+#[must_use]
+pub fn run() -> ExitStatus {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let context = Context::new(&cli.global);
+    match (cli.command, cli.apply) {
+        (Some(Command::Apply(args)), _) | (None, Some(args)) => apply::run(&args, &context),
+        (Some(Command::Validate(args)), _) => validate::run(&args, &context),
+        (Some(Command::Plan(args)), _) => plan::run(&args, &context),
+        (Some(Command::Status(args)), _) => status::run(&args, &context),
+        (Some(Command::Destroy(args)), _) => destroy::run(&args, &context),
+        (Some(Command::Inspect(args)), _) => inspect::run(&args, &context),
+        (Some(Command::Schema), _) => {
+            context.print(crate::manifest::SCHEMA);
+            ExitStatus::Ok
+        }
+        (None, None) => {
+            context.complain("error: a manifest or a command is needed; see `ebpf-apply --help`\n");
+            ExitStatus::Usage
+        }
+    }
+}
+
+/// clap's own status for a usage error is 2, which is "changes present" here.
+fn usage(error: &clap::Error) -> ExitStatus {
+    let wanted = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    // Nothing can be done about an output that is closed.
+    let _ = error.print();
+    if wanted { ExitStatus::Ok } else { ExitStatus::Usage }
+}
