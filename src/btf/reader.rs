@@ -40,6 +40,14 @@ impl<'a> Btf<'a> {
         Ok(btf)
     }
 
+    /// Fixes the size of pointers, for an object: those of BPF have 8 bytes whatever the `long` of
+    /// the headers it was compiled with (libbpf `btf__set_pointer_size` in `bpf_object__init_btf`).
+    #[must_use]
+    pub fn with_pointer_size(mut self, bytes: u32) -> Self {
+        self.pointer_size = bytes;
+        self
+    }
+
     /// One more than the highest id (libbpf `btf__type_cnt`).
     #[must_use]
     pub fn type_count(&self) -> u32 {
