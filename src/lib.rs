@@ -6,5 +6,6 @@ pub mod kernel;
 pub mod model;
 pub mod object;
 pub mod plan;
+pub mod relocate;
 pub mod validate;
 pub mod view;
