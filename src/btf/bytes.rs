@@ -20,6 +20,12 @@ pub(super) fn field(record: &[u8], offset: usize) -> u32 {
 pub struct Strings<'a>(pub(super) &'a [u8]);
 
 impl<'a> Strings<'a> {
+    /// All of them with their NULs.
+    #[must_use]
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
     /// The bytes of the name at `offset` without their NUL.
     #[must_use]
     pub fn bytes(self, offset: u32) -> Option<&'a [u8]> {

@@ -13,8 +13,6 @@ const HEADER_WITH_LAYOUT: u32 = 32;
 pub(super) struct Parts<'a> {
     /// The types, one after the other.
     pub(super) types: &'a [u8],
-    /// Where `types` begins in the blob.
-    pub(super) types_start: usize,
     /// The names.
     pub(super) strings: Strings<'a>,
     /// Sizes of kinds, four bytes each (`struct btf_layout`); empty in BTF without them.
@@ -61,10 +59,5 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parts<'_>, BtfError> {
         return Err(BtfError::Header("the names do not begin and end with NUL"));
     }
     let layout = if header_len >= HEADER_WITH_LAYOUT { part(word(24)?, word(28)?)? } else { &[] };
-    Ok(Parts {
-        types: part(type_off, type_len)?,
-        types_start: header_len as usize + type_off as usize,
-        strings: Strings(strings),
-        layout,
-    })
+    Ok(Parts { types: part(type_off, type_len)?, strings: Strings(strings), layout })
 }

@@ -15,7 +15,6 @@ const RECORD: usize = 12;
 #[derive(Clone, Debug)]
 pub struct Btf<'a> {
     types: &'a [u8],
-    types_start: usize,
     pub(super) strings: Strings<'a>,
     layout: &'a [u8],
     /// Of each type within `types`, beginning with that of id 1.
@@ -29,7 +28,6 @@ impl<'a> Btf<'a> {
         let parts = header::parse(bytes)?;
         let mut btf = Self {
             types: parts.types,
-            types_start: parts.types_start,
             strings: parts.strings,
             layout: parts.layout,
             offsets: Vec::new(),
@@ -38,6 +36,14 @@ impl<'a> Btf<'a> {
         btf.index()?;
         btf.pointer_size = btf.find_pointer_size();
         Ok(btf)
+    }
+
+    /// Fixes the size of pointers, for an object: those of BPF have 8 bytes whatever the `long` of
+    /// the headers it was compiled with (libbpf `btf__set_pointer_size` in `bpf_object__init_btf`).
+    #[must_use]
+    pub fn with_pointer_size(mut self, bytes: u32) -> Self {
+        self.pointer_size = bytes;
+        self
     }
 
     /// One more than the highest id (libbpf `btf__type_cnt`).
@@ -89,12 +95,16 @@ impl<'a> Btf<'a> {
         self.strings.text(offset)
     }
 
-    /// Where the record of a type begins in the bytes given to [`Btf::parse`], for patching a copy
-    /// of them.
+    /// The records of all types, one after the other.
+    #[must_use]
+    pub fn type_bytes(&self) -> &'a [u8] {
+        self.types
+    }
+
+    /// Where the record of a type begins in [`Btf::type_bytes`], for patching a copy of them.
     #[must_use]
     pub fn record_offset(&self, id: u32) -> Option<usize> {
-        let offset = *self.offsets.get(id.checked_sub(1)? as usize)?;
-        self.types_start.checked_add(offset as usize)
+        self.offsets.get(id.checked_sub(1)? as usize).map(|offset| *offset as usize)
     }
 
     /// Bytes of a pointer: those of `long` (libbpf `determine_ptr_size`), or 8 without one.

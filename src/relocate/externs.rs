@@ -1,0 +1,300 @@
+//! What an object uses and does not define: kernel functions and variables (`.ksyms`), values of
+//! the kernel's configuration (`.kconfig`) (libbpf `bpf_object__collect_externs`,
+//! `bpf_object__resolve_ksyms_btf_id`).
+
+use std::collections::BTreeMap;
+
+use crate::btf::{Btf, Kind, Linkage, Shape, Type};
+
+use super::core::{At, Fuel, essential, types_are_compatible};
+use super::elf::Elf;
+use super::environment::Environment;
+use super::insn::{Insn, PSEUDO_BTF_ID, PSEUDO_KFUNC_CALL, PSEUDO_MAP_VALUE, split};
+use super::kconfig::{KconfigKind, KconfigVariable};
+use super::linker::Binding;
+
+/// Added to the index of a weak kernel function that is missing, it makes the number of a helper
+/// that does not exist (libbpf `POISON_CALL_KFUNC_BASE`).
+const POISON_KFUNC_BASE: i32 = 2_002_000_000;
+
+/// The externs of an object, in libbpf's order.
+#[derive(Default)]
+pub(super) struct Externs<'a>(Vec<Declared<'a>>);
+
+/// An extern as the object declares it.
+pub(super) struct Declared<'a> {
+    symbol: usize,
+    name: &'a str,
+    weak: bool,
+    what: What,
+}
+
+/// What must supply an extern.
+#[derive(Clone, Debug)]
+enum What {
+    /// The kernel's configuration: place in `.kconfig`.
+    Config(KconfigVariable),
+    /// A kernel function; the id of its prototype.
+    Function(u32),
+    /// A kernel variable with a type; its id, looked through.
+    Variable(u32),
+    /// Any symbol of the kernel, for its address only.
+    Symbol,
+    /// Nothing can; why.
+    Unusable(String),
+}
+
+/// An extern that was looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Extern {
+    /// BTF id of a kernel function or variable.
+    Kernel(u32),
+    /// Address of a kernel symbol.
+    Address(u64),
+    /// Offset within `.kconfig`.
+    Config(u32),
+    /// Weak and not there; its index in libbpf's order.
+    Missing(i32),
+}
+
+impl<'a> Externs<'a> {
+    pub(super) fn collect(elf: &Elf<'a>, btf: Option<&Btf<'a>>) -> Self {
+        let mut externs: Vec<_> = elf
+            .symbols
+            .iter()
+            .enumerate()
+            .filter(|(_, symbol)| symbol.is_extern() && !symbol.name.is_empty())
+            .map(|(index, symbol)| Declared {
+                symbol: index,
+                name: symbol.name,
+                weak: symbol.is_weak(),
+                what: declaration(btf, symbol.name, symbol.is_weak()),
+            })
+            .collect();
+        externs.sort_by(|a, b| a.rank().cmp(&b.rank()));
+        let mut end = 0_u32;
+        for declared in &mut externs {
+            if let What::Config(variable) = &mut declared.what {
+                variable.offset = end.next_multiple_of(variable.align.max(1));
+                end = variable.offset.saturating_add(variable.size);
+            }
+        }
+        Self(externs)
+    }
+
+    /// The variables of `.kconfig`, by offset.
+    pub(super) fn kconfig(&self) -> impl Iterator<Item = &KconfigVariable> {
+        self.0.iter().filter_map(|declared| match &declared.what {
+            What::Config(variable) => Some(variable),
+            _ => None,
+        })
+    }
+
+    /// The symbols whose address is needed.
+    pub(super) fn symbols(&self) -> impl Iterator<Item = &'a str> {
+        self.0
+            .iter()
+            .filter(|declared| matches!(declared.what, What::Symbol))
+            .map(|declared| declared.name)
+    }
+
+    pub(super) fn needs_kernel_btf(&self) -> bool {
+        self.0.iter().any(|declared| matches!(declared.what, What::Function(_) | What::Variable(_)))
+    }
+
+    /// Looks for all of them, by symbol index; at most once through the kernel's types.
+    pub(super) fn resolve(
+        &self,
+        local: Option<&Btf<'_>>,
+        environment: &Environment<'_>,
+    ) -> BTreeMap<usize, Result<Extern, String>> {
+        let wanted: Vec<_> = self
+            .0
+            .iter()
+            .filter_map(|declared| Some((declared.kernel_name()?, declared.kernel_kind()?)))
+            .collect();
+        let mut found = match environment.kernel_btf {
+            Some(kernel) if !wanted.is_empty() => kernel.find_all(&wanted),
+            _ => vec![None; wanted.len()],
+        }
+        .into_iter();
+        let mut externs = BTreeMap::new();
+        for (declared, index) in self.0.iter().zip(0..) {
+            let candidate = declared.kernel_kind().and_then(|_| found.next()).flatten();
+            let resolved = match &declared.what {
+                What::Config(variable) => Ok(Some(Extern::Config(variable.offset))),
+                What::Symbol => {
+                    let address = environment.kernel_symbols.get(declared.name).copied();
+                    let address = address.or(declared.weak.then_some(0));
+                    address
+                        .map(|address| Some(Extern::Address(address)))
+                        .ok_or_else(|| "the kernel has no such symbol".to_owned())
+                }
+                What::Unusable(reason) => Err(reason.clone()),
+                What::Function(id) | What::Variable(id) => {
+                    let local = local.map(|btf| At { btf, id: *id });
+                    let kernel = environment.kernel_btf;
+                    declared.check(local, kernel, candidate)
+                }
+            };
+            externs.insert(
+                declared.symbol,
+                resolved.map(|found| found.unwrap_or(Extern::Missing(index))),
+            );
+        }
+        externs
+    }
+}
+
+impl Declared<'_> {
+    /// By kind; those of `.kconfig` by alignment, size and name, the rest by name (libbpf
+    /// `cmp_externs`).
+    fn rank(&self) -> (u8, u32, u32, &str) {
+        match &self.what {
+            What::Config(variable) => (1, u32::MAX - variable.align, variable.size, self.name),
+            What::Unusable(_) => (0, 0, 0, self.name),
+            _ => (2, 0, 0, self.name),
+        }
+    }
+
+    fn kernel_kind(&self) -> Option<Kind> {
+        match self.what {
+            What::Function(_) => Some(Kind::Func),
+            What::Variable(_) => Some(Kind::Var),
+            _ => None,
+        }
+    }
+
+    /// Its name in the kernel: of a function, without a flavour.
+    fn kernel_name(&self) -> Option<&str> {
+        match self.what {
+            What::Function(_) => std::str::from_utf8(essential(self.name.as_bytes())).ok(),
+            _ => Some(self.name),
+        }
+    }
+
+    /// Whether what was found in the kernel is what the object means. `None` for a weak extern that
+    /// is not there.
+    fn check(
+        &self,
+        local: Option<At<'_, '_>>,
+        kernel: Option<&Btf<'_>>,
+        found: Option<Type<'_>>,
+    ) -> Result<Option<Extern>, String> {
+        let (Some(kernel), Some(local)) = (kernel, local) else {
+            return Err("the kernel's BTF is needed and not there".to_owned());
+        };
+        let Some(found) = found else {
+            return if self.weak {
+                Ok(None)
+            } else {
+                Err("the kernel has none of that name".into())
+            };
+        };
+        let id = found.target().unwrap_or_default();
+        let target = match found.kind() {
+            Kind::Var => kernel.resolve(id).map_err(|error| error.to_string())?.id(),
+            _ => id,
+        };
+        let target = At { btf: kernel, id: target };
+        match types_are_compatible(local, target, &Fuel::new()) {
+            Ok(true) => Ok(Some(Extern::Kernel(found.id()))),
+            // libbpf lets only functions be of another type and weak.
+            _ if self.weak && found.kind() == Kind::Func => Ok(None),
+            Ok(false) => Err("the kernel's is of another type".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// What an object's BTF says of an extern.
+fn declaration(btf: Option<&Btf<'_>>, name: &str, weak: bool) -> What {
+    let unusable = |reason: &str| What::Unusable(reason.to_owned());
+    let Some(btf) = btf else { return unusable("the object has no BTF that says what it is") };
+    let declared = btf.types().find(|candidate| match candidate.shape() {
+        Shape::Var { linkage, .. } | Shape::Func { linkage, .. } => {
+            linkage == Linkage::Extern && candidate.is_named(name)
+        }
+        _ => false,
+    });
+    let Some(declared) = declared else {
+        return unusable("the object declares it nowhere in its BTF");
+    };
+    let section = btf.types().find(|section| {
+        section.kind() == Kind::Datasec
+            && btf.variables(*section).any(|(variable, _)| variable.type_id == declared.id())
+    });
+    let target = declared.target().unwrap_or_default();
+    match (section.map(Type::name), declared.kind()) {
+        (Some(".ksyms"), Kind::Func) => What::Function(target),
+        (Some(".ksyms"), _) => match btf.resolve(target) {
+            Ok(found) if found.kind() == Kind::Void => What::Symbol,
+            Ok(found) => What::Variable(found.id()),
+            Err(error) => What::Unusable(error.to_string()),
+        },
+        (Some(".kconfig"), Kind::Var) => match KconfigKind::of(btf, target) {
+            Some((kind, size, align)) => What::Config(KconfigVariable {
+                name: name.to_owned(),
+                kind,
+                offset: 0,
+                size,
+                align,
+                weak,
+            }),
+            None => unusable("its type is none that a value of the configuration can have"),
+        },
+        (Some(".kconfig"), _) => unusable("a function cannot be in .kconfig"),
+        (Some(other), _) => What::Unusable(format!("externs cannot be in section `{other}`")),
+        (None, _) => unusable("it is in no section that says where it comes from"),
+    }
+}
+
+impl Binding<'_, '_> {
+    /// Fills an extern into an instruction. Fails with its name and why.
+    pub(super) fn fill_extern(
+        &self,
+        symbol: usize,
+        call: bool,
+        first: &mut Insn,
+        second: Option<&mut Insn>,
+    ) -> Result<(), (String, String)> {
+        let name = self.linker.elf.symbols.get(symbol).map_or("?", |symbol| symbol.name);
+        let fail = |reason: &str| (name.to_owned(), reason.to_owned());
+        let found = match self.externs.get(&symbol) {
+            Some(Ok(found)) => found,
+            Some(Err(reason)) => return Err(fail(reason)),
+            None => return Err(fail("it is nowhere declared")),
+        };
+        if call {
+            *first = match found {
+                Extern::Kernel(id) => {
+                    first.with_src(PSEUDO_KFUNC_CALL).with_imm(id.cast_signed()).with_off(0)
+                }
+                Extern::Missing(index) => {
+                    Insn::helper_call(POISON_KFUNC_BASE.saturating_add(*index))
+                }
+                Extern::Address(_) | Extern::Config(_) => {
+                    return Err(fail("it is called, but is no function"));
+                }
+            };
+            return Ok(());
+        }
+        let Some(second) = second else { return Err(fail("its instruction is cut short")) };
+        let (src, low, high) = match found {
+            Extern::Kernel(id) => (PSEUDO_BTF_ID, id.cast_signed(), 0),
+            Extern::Config(offset) => {
+                let fd = self.environment.maps.get(".kconfig").copied();
+                let fd = fd.ok_or_else(|| fail("map `.kconfig` was not created"))?;
+                (PSEUDO_MAP_VALUE, fd, offset.cast_signed())
+            }
+            Extern::Missing(_) => (first.src(), 0, 0),
+            Extern::Address(address) => {
+                let (low, high) = split(*address);
+                (first.src(), low, high)
+            }
+        };
+        *first = first.with_src(src).with_imm(low);
+        *second = second.with_imm(high);
+        Ok(())
+    }
+}

@@ -1,0 +1,44 @@
+//! From an object's bytes to what `BPF_PROG_LOAD` and `BPF_BTF_LOAD` take.
+//!
+//! [`Linker`] indexes an object once. [`Linker::bind`] brings it together with an [`Environment`]:
+//! the maps that were created for it and the kernel's BTF. [`Binding::link`] then gives one entry
+//! program with the subprograms it calls behind it, every reference filled in, CO-RE applied, and
+//! its debug information re-based. A `Binding` is immutable, so that threads can share it.
+//!
+//! This room follows libbpf's `src/libbpf.c` and `src/relo_core.c` to the instruction: a program's
+//! tag is the one it has when libbpf loads the object. It is pure: it makes no system call, reads no
+//! file, and knows nothing of manifests or pins. It panics on no input.
+//!
+//! Not here yet: BTF of kernel modules, `struct_ops`, globals in arenas, jump tables, and making
+//! BTF fit for kernels that lack some of its kinds (libbpf `bpf_object__sanitize_btf`).
+
+mod attach;
+mod core;
+mod core_info;
+mod elf;
+mod environment;
+mod error;
+mod exception;
+mod externs;
+mod function;
+mod info;
+mod insn;
+mod kconfig;
+mod link;
+mod linker;
+mod object_btf;
+mod poison;
+mod reference;
+
+pub use attach::find_attach_btf_id;
+pub use core::CoreError;
+pub use environment::Environment;
+pub use error::RelocateError;
+pub use insn::Insn;
+pub use kconfig::{KconfigKind, KconfigVariable};
+pub use link::{LinkedProgram, Unresolved};
+pub use linker::{Binding, Linker};
+pub use poison::{POISON, poisoned_instruction};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+//! An object's BTF made fit for the kernel.
+//!
+//! Compilers leave open what only the linker knows: where variables lie in their sections. And the
+//! kernel takes no extern declarations, and verifies global functions more strictly than hidden ones
+//! deserve. The work is done on a copy of the records; ids of types stay what they were.
+
+use crate::btf::{Btf, Kind, Linkage, SecVar, Shape, Type};
+
+use super::elf::Elf;
+use super::error::RelocateError;
+use super::externs::Externs;
+use super::function::Functions;
+use super::linker::ObjectBtf;
+
+/// `BTF_VAR_STATIC`, `BTF_FUNC_STATIC`
+const STATIC: u32 = 0;
+/// `BTF_VAR_GLOBAL_ALLOCATED`, `BTF_FUNC_GLOBAL`
+const GLOBAL: u32 = 1;
+/// Places within a record.
+const INFO: usize = 4;
+const SIZE_OR_TYPE: usize = 8;
+const TAIL: usize = 12;
+/// Bytes of a variable in a data section, and of a parameter.
+const SEC_VAR: usize = 12;
+const PARAM: usize = 8;
+
+/// The BTF to be loaded.
+pub(super) fn complete(
+    elf: &Elf<'_>,
+    functions: &Functions<'_>,
+    externs: &Externs<'_>,
+    btf: &ObjectBtf<'_>,
+) -> Result<Vec<u8>, RelocateError> {
+    let types = &btf.types;
+    let mut draft = Draft::new(types);
+    for function in functions.iter() {
+        if function.hidden && Some(function.section) == elf.text {
+            draft.make_static(function.name);
+        }
+    }
+    for section in types.types().filter(|section| section.kind() == Kind::Datasec) {
+        let variables = match section.name() {
+            ".ksyms" => draft.kernel_symbols(section),
+            ".kconfig" => draft.kconfig(section, externs),
+            _ => draft.variables(section, elf)?,
+        };
+        draft.put_variables(section, variables);
+    }
+    draft.finish()
+}
+
+/// A copy of the records that is being changed.
+struct Draft<'b, 'a> {
+    btf: &'b Btf<'a>,
+    records: Vec<u8>,
+    strings: Vec<u8>,
+    /// Id of the next type to be added.
+    next_id: u32,
+    /// Id and name of the variable that stands for kernel functions, once there is one.
+    dummy: Option<(u32, u32)>,
+}
+
+impl<'b, 'a> Draft<'b, 'a> {
+    fn new(btf: &'b Btf<'a>) -> Self {
+        Self {
+            btf,
+            records: btf.type_bytes().to_vec(),
+            strings: btf.strings().as_bytes().to_vec(),
+            next_id: btf.type_count(),
+            dummy: None,
+        }
+    }
+
+    /// Writes a number `within` the record of a type.
+    fn put(&mut self, id: u32, within: usize, value: u32) {
+        let place = self.btf.record_offset(id).and_then(|start| {
+            let start = start.checked_add(within)?;
+            self.records.get_mut(start..)?.first_chunk_mut()
+        });
+        if let Some(place) = place {
+            *place = value.to_le_bytes();
+        }
+    }
+
+    /// Appends a type and gives its id.
+    fn add(&mut self, name: u32, info: u32, size_or_type: u32, tail: u32) -> u32 {
+        for word in [name, info, size_or_type, tail] {
+            self.records.extend(word.to_le_bytes());
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+
+    fn add_string(&mut self, text: &str) -> u32 {
+        let offset = u32::try_from(self.strings.len()).unwrap_or(u32::MAX);
+        self.strings.extend(text.as_bytes());
+        self.strings.push(0);
+        offset
+    }
+
+    /// Makes a global function static for the verifier.
+    fn make_static(&mut self, name: &str) {
+        let global = self.btf.types().find(|candidate| {
+            matches!(candidate.shape(), Shape::Func { linkage: Linkage::Global, .. })
+                && candidate.is_named(name)
+        });
+        if let Some(function) = global {
+            self.put(function.id(), INFO, (Kind::Func as u32) << 24 | STATIC);
+        }
+    }
+
+    /// The variables of a data section of the object, placed by their symbols (libbpf
+    /// `btf_fixup_datasec`). What a static linker has placed already stays.
+    fn variables(
+        &mut self,
+        section: Type<'a>,
+        elf: &Elf<'_>,
+    ) -> Result<Vec<SecVar>, RelocateError> {
+        let name = section.name();
+        let wrong = |reason: &str| RelocateError::DataSection {
+            section: name.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let placed = section.size().is_some_and(|size| size != 0);
+        if !placed {
+            let size = elf.section(name).and_then(|section| u32::try_from(section.size).ok());
+            let size = size.filter(|size| *size != 0);
+            let size = size.ok_or_else(|| wrong("there is no such ELF section, or it is empty"))?;
+            self.put(section.id(), SIZE_OR_TYPE, size);
+        }
+        let mut variables = Vec::new();
+        for mut variable in entries(section) {
+            let declared = self.btf.get(variable.type_id).filter(|var| var.kind() == Kind::Var);
+            let declared = declared.ok_or_else(|| wrong("it has an entry that is no variable"))?;
+            let Shape::Var { linkage, .. } = declared.shape() else { continue };
+            if linkage != Linkage::Static && linkage != Linkage::Extern {
+                let symbol = elf.variable(declared.name()).ok_or_else(|| {
+                    wrong(&format!("variable `{}` has no ELF symbol", declared.name()))
+                })?;
+                if !placed {
+                    variable.offset = u32::try_from(symbol.value).unwrap_or(u32::MAX);
+                }
+                if symbol.hidden {
+                    self.put(declared.id(), TAIL, STATIC);
+                }
+            }
+            variables.push(variable);
+        }
+        Ok(variables)
+    }
+
+    /// The externs of `.ksyms`, turned into `int` variables one after the other: the kernel wants
+    /// variables there, and does not look at them.
+    fn kernel_symbols(&mut self, section: Type<'a>) -> Vec<SecVar> {
+        let mut variables = entries(section);
+        let mut size = 0;
+        for variable in &mut variables {
+            let Some(declared) = self.btf.get(variable.type_id) else { continue };
+            if let Shape::Func { prototype, .. } = declared.shape() {
+                let (dummy, name) = self.dummy_variable();
+                self.name_params(prototype, name);
+                self.put(declared.id(), INFO, (Kind::Func as u32) << 24 | GLOBAL);
+                variable.type_id = dummy;
+            } else {
+                let int = self.int();
+                self.put(declared.id(), SIZE_OR_TYPE, int);
+                self.put(declared.id(), TAIL, GLOBAL);
+            }
+            (variable.offset, variable.size) = (size, 4);
+            size += 4;
+        }
+        self.put(section.id(), SIZE_OR_TYPE, size);
+        variables
+    }
+
+    /// The externs of `.kconfig`, placed as in the map that holds their values.
+    fn kconfig(&mut self, section: Type<'a>, externs: &Externs<'_>) -> Vec<SecVar> {
+        let mut variables = entries(section);
+        for variable in &mut variables {
+            let Some(declared) = self.btf.get(variable.type_id) else { continue };
+            self.put(declared.id(), TAIL, GLOBAL);
+            if let Some(known) = externs.kconfig().find(|known| declared.is_named(&known.name)) {
+                variable.offset = known.offset;
+            }
+        }
+        let size = externs.kconfig().map(|known| known.offset.saturating_add(known.size)).max();
+        self.put(section.id(), SIZE_OR_TYPE, size.unwrap_or_default());
+        variables
+    }
+
+    /// Writes the variables of a section back, by offset as the kernel demands.
+    fn put_variables(&mut self, section: Type<'a>, mut variables: Vec<SecVar>) {
+        variables.sort_by_key(|variable| variable.offset);
+        for (index, variable) in variables.iter().enumerate() {
+            let start = TAIL + index * SEC_VAR;
+            self.put(section.id(), start, variable.type_id);
+            self.put(section.id(), start + 4, variable.offset);
+            self.put(section.id(), start + 8, variable.size);
+        }
+    }
+
+    /// Gives the parameters of a kernel function names, without which the kernel refuses them.
+    fn name_params(&mut self, prototype: u32, name: u32) {
+        let Some(Shape::FuncProto { params, .. }) = self.btf.get(prototype).map(Type::shape) else {
+            return;
+        };
+        for (index, param) in params.iter().enumerate() {
+            if param.name.is_empty() && param.type_id != 0 {
+                self.put(prototype, TAIL + index * PARAM, name);
+            }
+        }
+    }
+
+    /// The variable that stands for every kernel function, and its name.
+    fn dummy_variable(&mut self) -> (u32, u32) {
+        if let Some(dummy) = self.dummy {
+            return dummy;
+        }
+        let int = self.int();
+        let name = self.add_string("dummy_ksym");
+        let id = self.add(name, (Kind::Var as u32) << 24, int, GLOBAL);
+        *self.dummy.insert((id, name))
+    }
+
+    /// An integer of 32 bits.
+    fn int(&mut self) -> u32 {
+        let found = self
+            .btf
+            .types()
+            .find(|candidate| matches!(candidate.shape(), Shape::Int(int) if int.bits == 32));
+        if let Some(int) = found {
+            return int.id();
+        }
+        let name = self.add_string("int");
+        // Signed, 32 bits.
+        self.add(name, (Kind::Int as u32) << 24, 4, 1 << 24 | 32)
+    }
+
+    /// The blob: header, types, names.
+    fn finish(self) -> Result<Vec<u8>, RelocateError> {
+        let too_large = |_| RelocateError::Elf("its BTF is larger than 4 GiB".to_owned());
+        let types = u32::try_from(self.records.len()).map_err(too_large)?;
+        let strings = u32::try_from(self.strings.len()).map_err(too_large)?;
+        let mut bytes = vec![0x9f, 0xeb, 1, 0];
+        for word in [24, 0, types, types, strings] {
+            bytes.extend(word.to_le_bytes());
+        }
+        bytes.extend(self.records);
+        bytes.extend(self.strings);
+        Ok(bytes)
+    }
+}
+
+/// The variables of a data section as they are.
+fn entries(section: Type<'_>) -> Vec<SecVar> {
+    match section.shape() {
+        Shape::Datasec(list) => list.iter().collect(),
+        _ => Vec::new(),
+    }
+}
