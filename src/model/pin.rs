@@ -10,7 +10,19 @@ use super::digest::Digest;
 use super::name::{Name, NameError};
 
 /// What becomes of a map's (or program's) pin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum PinPolicy {
     /// Not pinned by name: lives while a loaded program or a process holds it.
@@ -47,7 +59,18 @@ impl fmt::Display for PinPolicy {
 
 /// What to do about an existing pin of another shape.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum OnMismatch {
@@ -197,6 +220,25 @@ impl SubPath {
                 .map_err(|reason| SubPathError::Component { component: (*part).to_owned(), reason })
         };
         parts.iter().map(name).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl fmt::Display for SubPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, component) in self.0.iter().enumerate() {
+            if at > 0 {
+                f.write_str("/")?;
+            }
+            component.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for SubPath {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::new(&text).map_err(serde::de::Error::custom)
     }
 }
 

@@ -1,0 +1,253 @@
+//! One node of the schema, with its references followed.
+
+use serde_json::Value;
+use toml::de::DeValue;
+
+/// Keywords this module understands or may pass over.
+#[cfg(test)]
+pub(super) const KEYWORDS: &[&str] = &[
+    "$id",
+    "$ref",
+    "$schema",
+    "additionalProperties",
+    "allOf",
+    "const",
+    "default",
+    "definitions",
+    "description",
+    "enum",
+    "format",
+    "items",
+    "maximum",
+    "minItems",
+    "minimum",
+    "oneOf",
+    "pattern",
+    "properties",
+    "propertyNames",
+    "required",
+    "title",
+    "type",
+];
+
+/// A schema that a value is held against.
+#[derive(Clone, Copy)]
+pub(super) struct Node<'s> {
+    root: &'s Value,
+    at: &'s Value,
+    definition: &'s str,
+}
+
+impl<'s> Node<'s> {
+    pub(super) fn root(root: &'s Value) -> Self {
+        Self { root, at: root, definition: "" }
+    }
+
+    fn of(self, at: &'s Value) -> Self {
+        Self { at, definition: "", ..self }.resolved()
+    }
+
+    /// Follows `$ref`, also inside the `allOf` that draft-07 needs beside other keywords. Our
+    /// references are at most two deep.
+    fn resolved(self) -> Self {
+        let only = self.at.get("allOf").and_then(|all| all.get(0)).unwrap_or(self.at);
+        let target = only.get("$ref").and_then(Value::as_str);
+        let name = target.and_then(|target| target.strip_prefix("#/definitions/"));
+        let found = name.and_then(|name| Some((name, self.root.get("definitions")?.get(name)?)));
+        found.map_or(self, |(definition, at)| Self { at, definition, ..self })
+    }
+
+    /// Name of the definition this node is, or "".
+    pub(super) fn definition(self) -> &'s str {
+        self.definition
+    }
+
+    /// Names of the types a value may have; empty means none was said.
+    pub(super) fn types(self) -> Vec<&'s str> {
+        match self.at.get("type") {
+            Some(Value::String(name)) => vec![name],
+            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
+            _ if !self.words().is_empty() => vec!["string"],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The words a string must be one of; empty for any.
+    pub(super) fn words(self) -> Vec<&'s str> {
+        if let Some(Value::Array(words)) = self.at.get("enum") {
+            return words.iter().filter_map(Value::as_str).collect();
+        }
+        let Some(Value::Array(branches)) = self.at.get("oneOf") else { return Vec::new() };
+        let constants = branches.iter().filter_map(|branch| branch.get("const"));
+        constants.filter_map(Value::as_str).collect()
+    }
+
+    /// Least and greatest value of an integer.
+    pub(super) fn range(self) -> (i128, i128) {
+        let bound = |keyword| match self.at.get(keyword) {
+            Some(Value::Number(number)) => number.as_i128(),
+            _ => None,
+        };
+        if let Some(constant) = bound("const") {
+            return (constant, constant);
+        }
+        let (low, high) = match self.at.get("format").and_then(Value::as_str) {
+            Some("uint16") => (0, u16::MAX.into()),
+            Some("uint32") => (0, u32::MAX.into()),
+            Some("uint64") => (0, u64::MAX.into()),
+            Some("int32") => (i32::MIN.into(), i32::MAX.into()),
+            _ => (i128::MIN, i128::MAX),
+        };
+        let low = bound("minimum").map_or(low, |bound| bound.max(low));
+        let high = bound("maximum").map_or(high, |bound| bound.min(high));
+        (low, high)
+    }
+
+    pub(super) fn least_items(self) -> usize {
+        let least = self.at.get("minItems").and_then(Value::as_u64);
+        least.and_then(|least| usize::try_from(least).ok()).unwrap_or(0)
+    }
+
+    pub(super) fn items(self) -> Option<Self> {
+        self.at.get("items").map(|items| self.of(items))
+    }
+
+    /// The schema of a key's value, if the key is known.
+    pub(super) fn property(self, key: &str) -> Option<Self> {
+        self.at.get("properties")?.get(key).map(|property| self.of(property))
+    }
+
+    /// The known keys.
+    pub(super) fn properties(self) -> impl Iterator<Item = &'s str> {
+        let properties = self.at.get("properties").and_then(Value::as_object);
+        properties.into_iter().flatten().map(|(key, _)| key.as_str())
+    }
+
+    /// The schema of the values under keys the user chooses, where there are such.
+    pub(super) fn other_keys(self) -> Option<Self> {
+        let others = self.at.get("additionalProperties")?;
+        others.is_object().then(|| self.of(others))
+    }
+
+    /// The grammar of keys the user chooses.
+    pub(super) fn key_names(self) -> Option<Self> {
+        self.at.get("propertyNames").map(|names| self.of(names))
+    }
+
+    pub(super) fn required(self) -> impl Iterator<Item = &'s str> {
+        let keys = self.at.get("required").and_then(Value::as_array);
+        keys.into_iter().flatten().filter_map(Value::as_str)
+    }
+
+    pub(super) fn requires(self, key: &str) -> bool {
+        self.required().any(|required| required == key)
+    }
+
+    /// The alternatives, if this is a table told apart by one of its keys.
+    pub(super) fn tagged(self) -> Option<Tagged<'s>> {
+        let branches = self.at.get("oneOf")?.as_array()?;
+        let first = branches.first()?.get("properties")?.as_object()?;
+        let tag = first.iter().find(|(_, property)| property.get("const").is_some());
+        tag.map(|(tag, _)| Tagged { node: self, tag, branches })
+    }
+}
+
+/// A table whose keys depend on the word under one of them.
+pub(super) struct Tagged<'s> {
+    node: Node<'s>,
+    /// The key.
+    pub(super) tag: &'s str,
+    branches: &'s [Value],
+}
+
+impl<'s> Tagged<'s> {
+    /// The words that key can have.
+    pub(super) fn words(&self) -> impl Iterator<Item = &'s str> {
+        let tag = self.tag;
+        self.branches.iter().filter_map(move |branch| word(branch, tag))
+    }
+
+    /// The words that go together with the key `option`.
+    pub(super) fn words_with(&self, option: &str) -> impl Iterator<Item = &'s str> {
+        let tag = self.tag;
+        let has = move |branch: &&Value| {
+            branch.get("properties").is_some_and(|properties| properties.get(option).is_some())
+        };
+        self.branches.iter().filter(has).filter_map(move |branch| word(branch, tag))
+    }
+
+    /// The schema of the whole table for one of the words.
+    pub(super) fn branch(&self, text: &str) -> Option<Node<'s>> {
+        let branch = self.branches.iter().find(|branch| word(branch, self.tag) == Some(text));
+        branch.map(|branch| self.node.of(branch))
+    }
+}
+
+fn word<'s>(branch: &'s Value, tag: &str) -> Option<&'s str> {
+    branch.get("properties")?.get(tag)?.get("const")?.as_str()
+}
+
+/// The schema's name for what a value is; TOML alone has dates.
+pub(super) fn type_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "string",
+        DeValue::Integer(_) => "integer",
+        DeValue::Float(_) => "number",
+        DeValue::Boolean(_) => "boolean",
+        DeValue::Datetime(_) => "date",
+        DeValue::Array(_) => "array",
+        DeValue::Table(_) => "object",
+    }
+}
+
+/// A type as a sentence names it.
+pub(super) fn article(name: &str) -> &'static str {
+    match name {
+        "string" => "a string",
+        "integer" => "an integer",
+        "number" => "a float",
+        "boolean" => "a boolean",
+        "date" => "a date",
+        "array" => "an array",
+        _ => "a table",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::SCHEMA;
+
+    fn check(schema: &Value) {
+        let Value::Object(keywords) = schema else { return };
+        for (keyword, value) in keywords {
+            assert!(KEYWORDS.contains(&keyword.as_str()), "the walker does not know `{keyword}`");
+            match (keyword.as_str(), value) {
+                ("properties" | "definitions", Value::Object(inner)) => {
+                    inner.values().for_each(check);
+                }
+                ("oneOf" | "allOf", Value::Array(inner)) => inner.iter().for_each(check),
+                ("items" | "additionalProperties" | "propertyNames", inner) => check(inner),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn the_schema_has_only_keywords_the_walker_knows() {
+        let schema: Value = serde_json::from_str(SCHEMA).expect("the schema is JSON");
+        check(&schema);
+        let root = Node::root(&schema);
+        assert_eq!(root.property("name").map(Node::definition), Some("Name"));
+        let hook = root.of(&schema["definitions"]["Hook"]);
+        assert_eq!(hook.tagged().map(|tagged| tagged.tag), Some("hook"));
+    }
+
+    #[test]
+    fn integer_formats_are_all_known() {
+        for (at, _) in SCHEMA.match_indices("\"format\": ") {
+            let format = SCHEMA[at..].split('"').nth(3).expect("a format has a name");
+            assert!(["uint16", "uint32", "uint64", "int32"].contains(&format), "{format}");
+        }
+    }
+}
