@@ -157,12 +157,14 @@ impl Decision<'_> {
             );
             return self.refuse(reason, draft);
         }
-        let known = record.is_some_and(|record| record.id == found.id && record.owned == owned);
+        let known = record.is_some_and(|record| {
+            record.id == found.id && record.owned == owned && !record.forgotten
+        });
         let change = match record {
-            Some(record) if known && record.policy != self.map.policy => {
+            Some(record) if known && record.policy != kept_policy(self.map) => {
                 Change::new(self.address.clone(), Action::Update, "its pin policy changed")
                     .before(record.policy.as_str())
-                    .after(self.map.policy.as_str())
+                    .after(kept_policy(self.map).as_str())
             }
             Some(_) if known => {
                 Change::new(self.address.clone(), Action::NoOp, "pinned as declared")
@@ -323,6 +325,11 @@ fn create_step(address: &Address, object: &Name, spec: &MapSpec, draft: &mut Dra
     draft.step(Phase::CreateMaps, step);
 }
 
+/// What becomes of the pin when we are done with it. That of an external map is its owner's matter.
+fn kept_policy(map: &DesiredMap) -> PinPolicy {
+    if map.external { PinPolicy::None } else { map.policy }
+}
+
 fn record(
     address: &Address,
     map: &DesiredMap,
@@ -334,7 +341,7 @@ fn record(
     let record = MapRecord {
         id,
         pin,
-        policy: if map.external { PinPolicy::None } else { map.policy },
+        policy: kept_policy(map),
         owned,
         forgotten: false,
         shape: compat::normalise(&map.spec.shape, &draft.live.host),

@@ -14,6 +14,8 @@ mod maps;
 mod programs;
 mod prune;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use crate::model::address::Address;
 use crate::model::digest::Digest;

@@ -20,7 +20,8 @@ pub fn human(image: &Image, style: Style) -> String {
     let maps = spec.maps.iter().map(map_row).collect();
     table(&mut text, "maps", &["name", "type", "key", "value", "entries", "pinning"], maps, style);
     let programs = spec.programs.iter().map(|program| {
-        let kind = program.kind.as_ref().map_or("unknown", |kind| kind.program_type.name().unwrap_or("?"));
+        let kind =
+            program.kind.as_ref().map_or("unknown", |kind| kind.program_type.name().unwrap_or("?"));
         vec![program.name.clone(), format!("SEC(\"{}\")", program.section), kind.to_owned()]
     });
     table(&mut text, "programs", &["name", "section", "type"], programs.collect(), style);
@@ -88,9 +89,7 @@ fn table(text: &mut String, title: &str, head: &[&str], rows: Vec<Vec<String>>, 
 /// Objects as one JSON document.
 #[must_use]
 pub fn json(images: &[Image]) -> Value {
-    let object = |image: &Image| {
-        json!({ "path": image.path, "sha256": image.digest, "declares": image.spec })
-    };
+    let object = |image: &Image| json!({ "path": image.path, "sha256": image.digest, "declares": image.spec });
     let objects: Vec<Value> = images.iter().map(object).collect();
     json!({ "format_version": FORMAT_VERSION, "objects": objects })
 }

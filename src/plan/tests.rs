@@ -1,0 +1,536 @@
+//! The planner on hand-made states: each test says what is wanted, what is there, and what follows.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::model::attach::{Attachment, XdpMode};
+use crate::model::digest::Digest;
+use crate::model::inventory::{Inventory, Resource};
+use crate::model::kinds::{AttachType, LinkType, MapType, ProgramType};
+use crate::model::live::{
+    HostFacts, HostIdentity, LinkTarget, LiveLink, LiveMap, LiveObject, LiveProgram, LiveState,
+    RootState, TargetState,
+};
+use crate::model::map::{MapOrigin, MapShape, MapSpec};
+use crate::model::name::Name;
+use crate::model::object::ObjectSpec;
+use crate::model::pin::{OnMismatch, PinPath, PinPolicy, PinRoot, SubPath};
+use crate::model::program::{ProgramKind, ProgramSpec};
+use crate::object::Image;
+use crate::validate::{Desired, DesiredMap, DesiredObject, DesiredProgram};
+
+use super::{Action, Plan, ResourceState, Step, drift, end, plan};
+
+const SHAPE: MapShape = MapShape {
+    map_type: MapType::HASH,
+    key_size: 4,
+    value_size: 8,
+    max_entries: 64,
+    map_flags: 0,
+    map_extra: 0,
+};
+
+fn name(text: &str) -> Name {
+    Name::new(text).expect("a legal name")
+}
+
+fn path(text: &str) -> PinPath {
+    let (directory, file) = text.rsplit_once('/').map_or(("", text), |(d, f)| (d, f));
+    let subpath = SubPath::new(directory).unwrap_or_default();
+    PinPath::public(&subpath, file)
+}
+
+fn map(name: &str, pin: Option<&str>, policy: PinPolicy) -> DesiredMap {
+    let spec = MapSpec {
+        name: name.to_owned(),
+        origin: MapOrigin::Declared,
+        shape: SHAPE,
+        numa_node: None,
+        pinning: pin.map(|_| 1),
+        key: None,
+        value: None,
+        key_type_id: 0,
+        value_type_id: 0,
+        inner: None,
+        slots: Vec::new(),
+    };
+    let on_mismatch = OnMismatch::Fail;
+    DesiredMap { spec, policy, pin: pin.map(path), on_mismatch, external: false }
+}
+
+fn xdp(interface: &str) -> Attachment {
+    Attachment::Xdp { interface: interface.to_owned(), mode: XdpMode::Auto }
+}
+
+fn program(name: &str, attachments: Vec<Attachment>) -> DesiredProgram {
+    let kind = ProgramKind {
+        program_type: ProgramType::XDP,
+        attach_type: Some(AttachType::XDP),
+        attach_type_optional: true,
+        target: None,
+        sleepable: false,
+        xdp_frags: false,
+        needs_attach_btf: false,
+    };
+    let spec = ProgramSpec {
+        name: name.to_owned(),
+        section: "xdp".to_owned(),
+        kind: Some(kind),
+        autoload: true,
+        instructions: 2,
+    };
+    DesiredProgram { spec, policy: PinPolicy::None, pin: None, attachments }
+}
+
+fn object(label: &str, maps: Vec<DesiredMap>, programs: Vec<DesiredProgram>) -> DesiredObject {
+    let image = Image {
+        path: PathBuf::from(format!("{label}.bpf.o")),
+        bytes: Vec::new(),
+        digest: Digest::of(label.as_bytes()),
+        spec: ObjectSpec::default(),
+    };
+    DesiredObject {
+        name: name(label),
+        image: Arc::new(image),
+        maps,
+        programs,
+        load_digest: Digest::of(b"settings"),
+    }
+}
+
+fn desired(objects: Vec<DesiredObject>) -> Desired {
+    Desired { name: name("edge"), pin_root: root(), manifest: PathBuf::from("edge.toml"), objects }
+}
+
+fn root() -> PinRoot {
+    PinRoot::new(std::path::Path::new("/sys/fs/bpf/edge")).expect("a legal root")
+}
+
+/// One object with a pinned, a persisting and a private map, and one attached program.
+fn firewall() -> Desired {
+    let maps = vec![
+        map("flows", Some("fw/flows"), PinPolicy::ByName),
+        map("state", Some("state"), PinPolicy::PersistOnExit),
+        map("scratch", None, PinPolicy::None),
+    ];
+    desired(vec![object("fw", maps, vec![program("filter", vec![xdp("eth0")])])])
+}
+
+/// A host on which plans are carried out by changing plain data.
+struct Host {
+    live: LiveState,
+    inventory: Inventory,
+    next_id: u32,
+}
+
+impl Host {
+    fn empty() -> Self {
+        let live = LiveState {
+            root: RootState::Absent,
+            pins: BTreeMap::new(),
+            targets: BTreeMap::from([
+                (xdp("eth0"), TargetState::Present(2)),
+                (xdp("eth1"), TargetState::Present(3)),
+            ]),
+            filters: BTreeMap::new(),
+            host: HostFacts { possible_cpus: 4, page_size: 4096 },
+        };
+        let identity = HostIdentity { boot_id: "boot".to_owned(), bpffs: None };
+        let inventory = Inventory::empty(name("edge"), root(), PathBuf::new(), identity);
+        Self { live, inventory, next_id: 100 }
+    }
+
+    fn plan(&self, desired: &Desired) -> Plan {
+        plan(desired, &self.live, &self.inventory)
+    }
+
+    /// Makes the live state and the record what the plan says they are in the end.
+    fn carry_out(&mut self, desired: &Desired) -> Plan {
+        let done = self.plan(desired);
+        assert!(!done.is_refused(), "{:#?}", done.changes);
+        self.settle(&done);
+        done
+    }
+
+    fn settle(&mut self, done: &Plan) {
+        let mut after = done.after.clone();
+        let mut by_pin: BTreeMap<PinPath, u32> = BTreeMap::new();
+        for resource in after.resources.values_mut().filter(|resource| resource.id() == 0) {
+            let shared = resource.pins().find_map(|(pin, _)| by_pin.get(pin).copied());
+            let id = shared.unwrap_or_else(|| {
+                self.next_id += 1;
+                self.next_id
+            });
+            resource.set_id(id);
+            by_pin.extend(resource.pins().map(|(pin, id)| (pin.clone(), id)));
+        }
+        self.live.pins.retain(|pin, _| after.pins().any(|(kept, _)| kept == pin));
+        for resource in after.resources.values() {
+            for (pin, id) in resource.pins() {
+                let found = match resource {
+                    Resource::Map(map) => live_map(id, map.shape),
+                    Resource::Program(_) => live_program(id),
+                    Resource::Link(link) => {
+                        let program = after.program(&link.program).expect("on record");
+                        let index = if link.attachment == xdp("eth1") { 3 } else { 2 };
+                        live_link(id, program.id, index)
+                    }
+                };
+                self.live.pins.insert(pin.clone(), found);
+            }
+        }
+        for step in &done.steps {
+            match step {
+                Step::MakeDirectory(path) if !after.directories.contains(path) => {
+                    after.directories.push(path.clone());
+                }
+                Step::RemoveDirectory(path) => after.directories.retain(|made| made != path),
+                _ => {}
+            }
+        }
+        after.generation += 1;
+        self.live.root = RootState::Present { device: 1 };
+        self.inventory = after;
+    }
+}
+
+fn live_map(id: u32, shape: MapShape) -> LiveObject {
+    LiveObject::Map(LiveMap { id, name: "map".to_owned(), shape, key: None, value: None })
+}
+
+fn live_program(id: u32) -> LiveObject {
+    LiveObject::Program(LiveProgram {
+        id,
+        name: "filter".to_owned(),
+        program_type: ProgramType::XDP,
+        tag: [0; 8],
+        map_ids: Vec::new(),
+    })
+}
+
+fn live_link(id: u32, program_id: u32, index: u32) -> LiveObject {
+    let target = LinkTarget::Interface { index, attach_type: None };
+    LiveObject::Link(LiveLink { id, link_type: LinkType::XDP, program_id, target })
+}
+
+fn verdicts(plan: &Plan) -> Vec<String> {
+    plan.changes.iter().map(|change| format!("{} {}", change.action, change.address)).collect()
+}
+
+fn reason<'p>(plan: &'p Plan, address: &str) -> &'p str {
+    let change = plan.changes.iter().find(|change| change.address.as_str() == address);
+    &change.expect("a change of that address").reason
+}
+
+fn steps(plan: &Plan) -> Vec<String> {
+    plan.steps.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_first_apply_verifies_everything_before_anything_is_visible() {
+    let first = Host::empty().plan(&firewall());
+    assert_eq!(
+        steps(&first),
+        [
+            "make the pin root",
+            "create map.fw.flows",
+            "create map.fw.state",
+            "create map.fw.scratch",
+            "load the programs of object `fw`",
+            "make directory fw",
+            "make directory ~progs",
+            "make directory ~progs/edge",
+            "make directory ~links",
+            "make directory ~links/edge",
+            "pin map.fw.flows at fw/flows",
+            "pin map.fw.state at state",
+            "pin program.fw.filter at ~progs/edge/fw:filter",
+            "attach link.fw.filter[xdp:eth0]",
+            "pin link.fw.filter[xdp:eth0] at ~links/edge/fw:filter:xdp:eth0",
+        ]
+    );
+    assert!(first.changes.iter().all(|change| change.action == Action::Create));
+}
+
+#[test]
+fn a_second_apply_changes_nothing() {
+    let mut host = Host::empty();
+    host.carry_out(&firewall());
+    let again = host.plan(&firewall());
+    assert!(again.is_unchanged(), "{:#?}", again.changes);
+    assert_eq!(again.steps, []);
+    assert!(drift(&host.inventory, &host.live).iter().all(|status| {
+        status.state == ResourceState::InSync || status.address.as_str() == "map.fw.scratch"
+    }));
+}
+
+#[test]
+fn the_end_follows_the_pin_policies_and_the_next_apply_adopts() {
+    let mut host = Host::empty();
+    host.carry_out(&firewall());
+    let kept = host.live.pins[&path("state")].clone();
+    let ending = end(&host.live, &host.inventory, false);
+    assert_eq!(
+        verdicts(&ending),
+        [
+            "delete link.fw.filter[xdp:eth0]",
+            "delete map.fw.flows",
+            "delete map.fw.scratch",
+            "forget map.fw.state",
+            "delete program.fw.filter",
+        ]
+    );
+    host.settle(&ending);
+    assert_eq!(host.live.pins.keys().cloned().collect::<Vec<_>>(), [path("state")]);
+    assert_eq!(host.inventory.directories, []);
+
+    let next = host.plan(&firewall());
+    assert_eq!(reason(&next, "map.fw.state"), "pinned before with the same shape; contents kept");
+    assert!(!steps(&next).contains(&"create map.fw.state".to_owned()));
+    host.carry_out(&firewall());
+    assert_eq!(host.live.pins[&path("state")], kept);
+}
+
+#[test]
+fn a_purge_removes_what_persists() {
+    let mut host = Host::empty();
+    host.carry_out(&firewall());
+    let purge = end(&host.live, &host.inventory, true);
+    assert!(steps(&purge).contains(&"unpin state".to_owned()));
+    host.settle(&purge);
+    assert!(host.live.pins.is_empty() && host.inventory.resources.is_empty());
+}
+
+#[test]
+fn a_pin_of_another_shape_is_refused_with_every_difference() {
+    let mut host = Host::empty();
+    let other = MapShape { value_size: 16, max_entries: 32, ..SHAPE };
+    host.live.root = RootState::Present { device: 1 };
+    host.live.pins.insert(path("fw/flows"), live_map(7, other));
+    let refused = host.plan(&firewall());
+    assert!(refused.is_refused());
+    assert_eq!(refused.steps, []);
+    let reason = reason(&refused, "map.fw.flows");
+    for part in
+        ["value_size 8 in the object, 16 in the pin", "max_entries 64 in the object, 32 in the pin"]
+    {
+        assert!(reason.contains(part), "{reason}");
+    }
+}
+
+#[test]
+fn only_our_own_map_is_replaced() {
+    let mut wanted = firewall();
+    wanted.objects[0].maps[0].on_mismatch = OnMismatch::Replace;
+    let grown = |wanted: &Desired| {
+        let mut grown = wanted.clone();
+        grown.objects[0].maps[0].spec.shape.max_entries = 128;
+        grown.objects[0].load_digest = Digest::of(b"other settings");
+        grown
+    };
+    let mut host = Host::empty();
+    host.carry_out(&wanted);
+    let replaced = host.plan(&grown(&wanted));
+    let swaps = replaced.steps.iter().filter(|step| matches!(step, Step::Swap { .. }));
+    assert_eq!(swaps.count(), 2, "the map and the program that uses it");
+    assert_eq!(
+        reason(&replaced, "link.fw.filter[xdp:eth0]"),
+        "its program changed: swapped atomically"
+    );
+
+    let mut stranger = Host::empty();
+    stranger.live.pins.insert(path("fw/flows"), live_map(7, SHAPE));
+    let refused = stranger.plan(&grown(&wanted));
+    assert!(refused.is_refused());
+    assert!(reason(&refused, "map.fw.flows").contains("not on record"));
+}
+
+#[test]
+fn a_matching_pin_of_someone_else_is_used_and_never_unlinked() {
+    let mut host = Host::empty();
+    host.live.root = RootState::Present { device: 1 };
+    host.live.pins.insert(path("fw/flows"), live_map(7, SHAPE));
+    let adopted = host.carry_out(&firewall());
+    assert!(reason(&adopted, "map.fw.flows").contains("never unlinked"));
+    let ending = end(&host.live, &host.inventory, true);
+    assert!(!steps(&ending).contains(&"unpin fw/flows".to_owned()));
+    assert!(verdicts(&ending).contains(&"forget map.fw.flows".to_owned()));
+}
+
+#[test]
+fn a_changed_object_swaps_its_programs_in_place() {
+    let mut host = Host::empty();
+    host.carry_out(&firewall());
+    let mut changed = firewall();
+    let image = Image { digest: Digest::of(b"other bytes"), ..(*changed.objects[0].image).clone() };
+    changed.objects[0].image = Arc::new(image);
+    let update = host.plan(&changed);
+    let steps = steps(&update);
+    let at = |text: &str| steps.iter().position(|step| step == text).expect(text);
+    let loaded = at("load the programs of object `fw`");
+    let placed = at("put program.fw.filter in place of pin ~progs/edge/fw:filter");
+    let swapped = at("swap the program of pin ~links/edge/fw:filter:xdp:eth0");
+    assert!(loaded < placed && placed < swapped, "{steps:#?}");
+    assert!(!steps.iter().any(|step| step.starts_with("create map.fw.flows")));
+    host.carry_out(&changed);
+    assert!(host.plan(&changed).is_unchanged());
+}
+
+#[test]
+fn what_left_the_manifest_is_pruned() {
+    let mut host = Host::empty();
+    let mut both = firewall();
+    both.objects[0].programs[0].attachments.push(xdp("eth1"));
+    host.carry_out(&both);
+    let pruned = host.carry_out(&firewall());
+    assert!(verdicts(&pruned).contains(&"delete link.fw.filter[xdp:eth1]".to_owned()));
+    let none = host.carry_out(&desired(Vec::new()));
+    assert!(verdicts(&none).contains(&"forget map.fw.state".to_owned()));
+    assert!(host.live.pins.contains_key(&path("state")));
+    assert!(host.plan(&desired(Vec::new())).is_unchanged(), "a forgotten pin is not planned again");
+    host.settle(&end(&host.live, &host.inventory, true));
+    assert!(host.live.pins.is_empty(), "a purge still finds it");
+}
+
+#[test]
+fn what_took_our_place_is_left_alone() {
+    let mut host = Host::empty();
+    host.carry_out(&firewall());
+    host.live.pins.insert(path("fw/flows"), live_map(7, SHAPE));
+    let statuses = drift(&host.inventory, &host.live);
+    let flows = statuses.iter().find(|status| status.address.as_str() == "map.fw.flows");
+    assert_eq!(flows.map(|status| status.state), Some(ResourceState::Foreign));
+    let ending = end(&host.live, &host.inventory, true);
+    assert!(!steps(&ending).contains(&"unpin fw/flows".to_owned()));
+    assert!(reason(&ending, "map.fw.flows").contains("not ours"));
+}
+
+#[test]
+fn a_moved_subpath_renames_the_pin() {
+    let mut host = Host::empty();
+    host.carry_out(&firewall());
+    let mut moved = firewall();
+    moved.objects[0].maps[0].pin = Some(path("other/flows"));
+    let plan = host.carry_out(&moved);
+    assert!(steps(&plan).contains(&"rename pin fw/flows to other/flows".to_owned()));
+    assert!(!steps(&plan).iter().any(|step| step.starts_with("create")), "{:#?}", steps(&plan));
+    assert!(steps(&plan).contains(&"remove directory fw".to_owned()));
+}
+
+#[test]
+fn two_objects_share_the_map_of_one_path() {
+    let one =
+        object("one", vec![map("m", Some("m"), PinPolicy::ByName)], vec![program("a", vec![])]);
+    let two =
+        object("two", vec![map("m", Some("m"), PinPolicy::ByName)], vec![program("b", vec![])]);
+    let both = desired(vec![one, two]);
+    let mut host = Host::empty();
+    let plan = host.carry_out(&both);
+    assert_eq!(steps(&plan).iter().filter(|step| step.starts_with("create")).count(), 1);
+    assert!(host.plan(&both).is_unchanged(), "{:#?}", host.plan(&both).changes);
+    let ending = end(&host.live, &host.inventory, false);
+    assert_eq!(steps(&ending).iter().filter(|step| *step == "unpin m").count(), 1);
+}
+
+#[test]
+fn an_external_map_must_exist_and_is_never_touched() {
+    let mut wanted = firewall();
+    wanted.objects[0].maps[0].external = true;
+    let mut host = Host::empty();
+    assert!(reason(&host.plan(&wanted), "map.fw.flows").contains("must exist"));
+    host.live.pins.insert(path("fw/flows"), live_map(7, SHAPE));
+    host.carry_out(&wanted);
+    assert!(host.plan(&wanted).is_unchanged(), "{:#?}", host.plan(&wanted).changes);
+    let ending = end(&host.live, &host.inventory, true);
+    assert!(!steps(&ending).contains(&"unpin fw/flows".to_owned()));
+}
+
+#[test]
+fn a_lost_record_loses_no_data_and_takes_over_what_is_private() {
+    let mut host = Host::empty();
+    host.carry_out(&firewall());
+    let identity = host.inventory.host.clone();
+    host.inventory = Inventory::empty(name("edge"), root(), PathBuf::new(), identity);
+    let again = host.carry_out(&firewall());
+    assert!(verdicts(&again).contains(&"adopt map.fw.state".to_owned()));
+    assert!(verdicts(&again).contains(&"update link.fw.filter[xdp:eth0]".to_owned()));
+    assert!(host.plan(&firewall()).is_unchanged());
+}
+
+#[test]
+fn a_missing_interface_and_a_wrong_file_system_are_refused() {
+    let mut host = Host::empty();
+    host.live.targets.insert(
+        xdp("eth0"),
+        TargetState::Missing { reason: "there is no interface `eth0`".to_owned() },
+    );
+    host.live.root = RootState::NotBpffs { directory: "/tmp".into(), magic: 0xef53 };
+    let refused = host.plan(&firewall());
+    assert_eq!(reason(&refused, "link.fw.filter[xdp:eth0]"), "there is no interface `eth0`");
+    assert!(reason(&refused, "pin-root").contains("mount -t bpf"));
+}
+
+#[test]
+fn an_interface_that_came_back_is_attached_anew() {
+    let mut host = Host::empty();
+    host.carry_out(&firewall());
+    host.live.targets.insert(xdp("eth0"), TargetState::Present(9));
+    let anew = host.plan(&firewall());
+    assert!(verdicts(&anew).contains(&"replace link.fw.filter[xdp:eth0]".to_owned()));
+    assert!(!steps(&anew).iter().any(|step| step.starts_with("load")));
+}
+
+mod compat {
+    use super::{HostFacts, LiveMap, MapShape, MapType, SHAPE, map};
+    use crate::model::pin::PinPolicy;
+    use crate::plan::compat::{mismatches, normalise};
+
+    const HOST: HostFacts = HostFacts { possible_cpus: 6, page_size: 4096 };
+
+    fn found(shape: MapShape) -> LiveMap {
+        LiveMap { id: 1, name: "m".to_owned(), shape, key: None, value: None }
+    }
+
+    #[test]
+    fn shapes_are_compared_as_the_kernel_makes_them() {
+        let sized = |map_type, max_entries| MapShape { map_type, max_entries, ..SHAPE };
+        assert_eq!(normalise(&sized(MapType::PERF_EVENT_ARRAY, 0), &HOST).max_entries, 6);
+        assert_eq!(normalise(&sized(MapType::PERF_EVENT_ARRAY, 4), &HOST).max_entries, 4);
+        assert_eq!(normalise(&sized(MapType::RINGBUF, 5000), &HOST).max_entries, 8192);
+        assert_eq!(normalise(&sized(MapType::RINGBUF, 4096), &HOST).max_entries, 4096);
+        assert_eq!(normalise(&sized(MapType::RINGBUF, u32::MAX), &HOST).max_entries, u32::MAX);
+    }
+
+    #[test]
+    fn the_flag_that_the_kernel_sets_on_devmaps_is_no_difference() {
+        let mut wanted = map("m", None, PinPolicy::None);
+        wanted.spec.shape.map_type = MapType::DEVMAP;
+        let live = MapShape { map_flags: 1 << 7, ..wanted.spec.shape };
+        assert_eq!(mismatches(&wanted.spec, &found(live), &HOST), []);
+        wanted.spec.shape.map_type = MapType::HASH;
+        let live = MapShape { map_type: MapType::HASH, ..live };
+        let differences = mismatches(&wanted.spec, &found(live), &HOST);
+        assert_eq!(differences.len(), 1);
+        assert_eq!(differences[0].found, "BPF_F_RDONLY_PROG");
+    }
+
+    #[test]
+    fn every_difference_is_named() {
+        let wanted = map("m", None, PinPolicy::None);
+        let live = MapShape {
+            map_type: MapType::ARRAY,
+            key_size: 8,
+            value_size: 4,
+            max_entries: 1,
+            map_flags: 1,
+            map_extra: 5,
+        };
+        let fields: Vec<_> =
+            mismatches(&wanted.spec, &found(live), &HOST).iter().map(|one| one.field).collect();
+        assert_eq!(
+            fields,
+            ["type", "key_size", "value_size", "max_entries", "map_flags", "map_extra"]
+        );
+    }
+}
