@@ -137,10 +137,9 @@ int first(struct xdp_md *ctx)
 	struct flow_key key = template;
 	__u32 zero = 0;
 
-	bpf_printk("%d", log_level);
 	bpf_map_lookup_elem(&flows, &key);
 	bpf_map_lookup_elem(&counters, &zero);
-	total += vip + scratch[0];
+	total += log_level + vip + scratch[0];
 	return helper(ctx);
 }
 

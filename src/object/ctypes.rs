@@ -213,3 +213,98 @@ fn join(base: &str, declarator: &str) -> String {
     let space = if declarator.is_empty() || declarator.starts_with('[') { "" } else { " " };
     format!("{base}{space}{declarator}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::test_btf::TestBtf;
+
+    #[test]
+    fn declarators_nest_as_in_c() {
+        let mut btf = TestBtf::new();
+        let int = btf.int();
+        let row = btf.array(int, 3);
+        let matrix = btf.array(row, 2);
+        let to_row = btf.pointer(row);
+        let to_int = btf.pointer(int);
+        let pointers = btf.array(to_int, 4);
+        let constant = btf.add("", Kind::Const, 0, int, &[]);
+        let to_constant = btf.pointer(constant);
+        let fixed = btf.add("", Kind::Const, 0, to_int, &[]);
+        let to_fixed = btf.pointer(fixed);
+        let prototype = btf.add("", Kind::FuncProto, 0, int, &[]);
+        let callback = btf.pointer(prototype);
+        let nothing = btf.pointer(0);
+        let named = btf.add("row_t", Kind::Typedef, 0, row, &[]);
+        let anonymous = btf.structure(&[]);
+        let forward = btf.add("later", Kind::Fwd, 0, 0, &[]);
+        let bytes = btf.bytes();
+        let btf = Btf::parse(&bytes).expect("it is well-formed");
+        for (id, expected) in [
+            (matrix, "int[2][3]"),
+            (to_row, "int (*)[3]"),
+            (pointers, "int *[4]"),
+            (to_constant, "const int *"),
+            (fixed, "int *const"),
+            (to_fixed, "int *const *"),
+            (callback, "int (*)(…)"),
+            (nothing, "void *"),
+            (named, "row_t"),
+            (anonymous, "struct {…}"),
+            (forward, "struct later"),
+        ] {
+            assert_eq!(name(&btf, id), expected);
+        }
+    }
+
+    #[test]
+    fn a_struct_of_itself_ends() {
+        let mut btf = TestBtf::new();
+        let own = 1;
+        assert_eq!(btf.structure(&[("a", own), ("b", own)]), own);
+        let bytes = btf.bytes();
+        let btf = Btf::parse(&bytes).expect("it is well-formed");
+        let ctype = Types::new(&btf).expand(own).expect("it has a size");
+        assert!(nodes(&ctype) <= CType::NODES_MAX);
+    }
+
+    #[test]
+    fn an_object_has_one_allowance() {
+        let mut btf = TestBtf::new();
+        let own = 1;
+        btf.structure(&[("a", own), ("b", own)]);
+        let bytes = btf.bytes();
+        let btf = Btf::parse(&bytes).expect("it is well-formed");
+        let mut types = Types::new(&btf);
+        let total: usize =
+            (0..200).filter_map(|_| types.expand(own)).map(|ctype| nodes(&ctype)).sum();
+        assert!(total <= 2 * OBJECT_NODES_MAX, "{total}");
+        let last = types.expand(own).expect("it has a size");
+        assert_eq!(last.kind, CTypeKind::Opaque);
+        assert_eq!(last.size, 16);
+    }
+
+    #[test]
+    fn a_narrow_integer_is_a_bitfield() {
+        let mut btf = TestBtf::new();
+        let narrow = btf.add("unsigned int", Kind::Int, 0, 4, &[5 << 16 | 3]);
+        let flags = btf.structure(&[("mode", narrow)]);
+        let bytes = btf.bytes();
+        let btf = Btf::parse(&bytes).expect("it is well-formed");
+        let ctype = Types::new(&btf).expand(flags).expect("it has a size");
+        let CTypeKind::Struct { members, .. } = ctype.kind else { panic!("{ctype} is no struct") };
+        let places: Vec<_> =
+            members.iter().map(|member| (member.bit_offset, member.bit_width)).collect();
+        assert_eq!(places, [(5, Some(3))]);
+    }
+
+    fn nodes(ctype: &CType) -> usize {
+        1 + match &ctype.kind {
+            CTypeKind::Array { element, .. } => nodes(element),
+            CTypeKind::Struct { members, .. } => {
+                members.iter().map(|member| nodes(&member.ctype)).sum()
+            }
+            _ => 0,
+        }
+    }
+}

@@ -196,3 +196,102 @@ impl Globals<'_, '_> {
         self.defects.push(section_defect(self.section.name, message));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use object::elf::{SHT_NOBITS, STB_GLOBAL, STT_OBJECT};
+
+    use super::*;
+    use crate::object::elf::{Elf, Symbol};
+
+    fn section(index: usize, name: &'static str, data: Option<&'static [u8]>) -> Section<'static> {
+        let size = data.map_or(16, |data| data.len() as u64);
+        Section { index, name, kind: SHT_PROGBITS, flags: 0, size, link: 0, info: 0, data }
+    }
+
+    fn read(
+        list: Vec<Section<'static>>,
+        symbols: Vec<Symbol<'static>>,
+    ) -> (Vec<MapSpec>, Vec<GlobalSpec>, Vec<String>) {
+        let mut defects = Vec::new();
+        let input = Input::new(Elf { sections: list, symbols, has_symbol_table: true }, None);
+        let (maps, globals) = sections(&input, None, &mut defects);
+        (maps, globals, defects.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn names_decide_what_is_a_data_section() {
+        let bytes = Some([1, 2].as_slice());
+        let bss = |index, name| Section { kind: SHT_NOBITS, ..section(index, name, bytes) };
+        let (maps, _, _) = read(
+            vec![
+                section(0, ".data", bytes),
+                section(1, ".data.mine", bytes),
+                section(2, ".database", bytes),
+                section(3, ".rodata.str1.1", bytes),
+                section(4, ".bss", bytes),
+                bss(5, ".bss"),
+                bss(6, ".bss.mine"),
+                bss(7, ".data"),
+                section(8, ".rodata", Some(&[])),
+                section(9, "license", bytes),
+                Section { flags: SHF_EXECINSTR.into(), ..section(10, ".rodata.code", bytes) },
+            ],
+            Vec::new(),
+        );
+        let names: Vec<_> = maps.iter().map(|map| map.name.as_str()).collect();
+        assert_eq!(names, [".data", ".data.mine", ".rodata.str1.1", ".bss", ".bss.mine"]);
+        let flags: Vec<_> = maps.iter().map(|map| map.shape.map_flags).collect();
+        assert_eq!(flags, [0, 0, RDONLY_PROG, 0, 0]);
+    }
+
+    #[test]
+    fn sizes_that_lie_cost_nothing() {
+        let huge = |index| Section {
+            kind: SHT_NOBITS,
+            size: CONTENTS_MAX - 8,
+            ..section(index, ".bss", Some(&[]))
+        };
+        let endless = Section { size: u64::MAX, ..huge(2) };
+        let cut = section(3, ".data", None);
+        let (maps, _, defects) = read(vec![huge(0), huge(1), endless, cut], Vec::new());
+        assert_eq!(maps.len(), 1);
+        let limit = "the data sections of an object may have 256 MiB together";
+        assert_eq!(defects.iter().filter(|defect| defect.contains(limit)).count(), 2);
+        assert_eq!(
+            defects.last().map(String::as_str),
+            Some("section `.data`: its bytes lie beyond the end of the file (half-written?)")
+        );
+    }
+
+    #[test]
+    fn a_variable_outside_its_section_is_a_defect() {
+        let symbol = |name, value, size| Symbol {
+            name,
+            section: 0,
+            value,
+            size,
+            binding: STB_GLOBAL,
+            kind: STT_OBJECT,
+            visibility: 0,
+        };
+        let (_, globals, defects) = read(
+            vec![section(0, ".data", Some(&[0; 16]))],
+            vec![
+                symbol("last", 12, 4),
+                symbol("first", 0, 4),
+                symbol("far", 13, 4),
+                symbol("vast", 0, u64::MAX),
+            ],
+        );
+        let names: Vec<_> = globals.iter().map(|global| global.name.as_str()).collect();
+        assert_eq!(names, ["first", "last"]);
+        assert_eq!(
+            defects,
+            [
+                "section `.data`: variable `far` lies outside of it",
+                "section `.data`: variable `vast` lies outside of it",
+            ]
+        );
+    }
+}

@@ -293,3 +293,80 @@ fn unknown_field(name: &str) -> String {
     };
     format!("unknown field '{name}'; {advice}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::test_btf::TestBtf;
+
+    fn read(build: impl FnOnce(&mut TestBtf) -> u32) -> Definition {
+        let mut btf = TestBtf::new();
+        let id = build(&mut btf);
+        let bytes = btf.bytes();
+        let btf = Btf::parse(&bytes).expect("it is well-formed");
+        let members = btf.get(id).expect("it was added").members();
+        Definition::read(&btf, members)
+    }
+
+    /// `__uint(type, BPF_MAP_TYPE_HASH)`.
+    fn hash(btf: &mut TestBtf) -> u32 {
+        let int = btf.int();
+        let array = btf.array(int, MapType::HASH.0);
+        btf.pointer(array)
+    }
+
+    #[test]
+    fn map_extra_may_have_64_bits() {
+        let definition = read(|btf| {
+            let kind = hash(btf);
+            let name = btf.string("value");
+            let wide = btf.add("", Kind::Enum64, 1, 8, &[name, 0x89ab_cdef, 0x0123_4567]);
+            btf.structure(&[("type", kind), ("map_extra", wide)])
+        });
+        assert_eq!(definition.map_extra, Some(0x0123_4567_89ab_cdef));
+        assert!(definition.problems.is_empty());
+    }
+
+    #[test]
+    fn map_extra_may_be_a_plain_number() {
+        let definition = read(|btf| {
+            let kind = hash(btf);
+            btf.structure(&[("type", kind), ("map_extra", kind)])
+        });
+        assert_eq!(definition.map_extra, Some(1));
+    }
+
+    #[test]
+    fn sizes_agree_in_either_order() {
+        for (first, second) in [("key", "key_size"), ("key_size", "key")] {
+            let definition = read(|btf| {
+                let kind = hash(btf);
+                let int = btf.int();
+                let four = btf.array(int, 4);
+                let (typed, sized) = (btf.pointer(int), btf.pointer(four));
+                let of = |field| if field == "key" { typed } else { sized };
+                btf.structure(&[("type", kind), (first, of(first)), (second, of(second))])
+            });
+            assert_eq!(definition.key.size, Some(4));
+            assert!(definition.key.type_id.is_some());
+            assert!(definition.problems.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_field_whose_type_is_missing_is_reported() {
+        let definition = read(|btf| {
+            let kind = hash(btf);
+            let dangling = btf.pointer(99);
+            btf.structure(&[("type", kind), ("max_entries", dangling), ("key", 98), ("", kind)])
+        });
+        assert_eq!(
+            definition.problems,
+            [
+                "attr 'max_entries': type [99] not found",
+                "key type [98] not found",
+                "has a field without a name",
+            ]
+        );
+    }
+}

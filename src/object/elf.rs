@@ -40,7 +40,7 @@ pub(super) struct Section<'a> {
     /// `sh_size`: for `NOBITS`, of what the file does not hold.
     pub(super) size: u64,
     /// `sh_link`: of a symbol table, the index of the section with its names.
-    link: u32,
+    pub(super) link: u32,
     /// `sh_info`: of relocations, the index of the section they apply to.
     pub(super) info: u32,
     /// Its bytes; `None` if they lie beyond the end of the file.
@@ -234,5 +234,33 @@ pub(super) fn machine_name(machine: u16) -> String {
         EM_X86_64 => "x86-64".to_owned(),
         EM_AARCH64 => "aarch64".to_owned(),
         other => format!("machine {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_ends_at_its_nul() {
+        assert_eq!(text(b"\0.text\0xdp\0", 1), ".text");
+        assert_eq!(text(b"\0.text\0xdp\0", 7), "xdp");
+        assert_eq!(text(b"\0.text\0xdp\0", 0), "");
+    }
+
+    #[test]
+    fn an_unreadable_name_is_empty() {
+        assert_eq!(text(b"\0xdp", 1), "", "no end");
+        assert_eq!(text(b"\0xdp\0", 9), "", "outside");
+        assert_eq!(text(b"\xff\xfe\0", 0), "", "not UTF-8");
+        let long = [b"x".repeat(NAME_MAX), vec![0]].concat();
+        assert_eq!(text(&long, 0), "", "too long");
+        assert_eq!(text(&long, 1).len(), NAME_MAX - 1);
+    }
+
+    #[test]
+    fn a_torn_entry_is_left_out() {
+        assert_eq!(pods::<Rel64<LE>>(&[0; 40]).len(), 2);
+        assert!(pods::<Rel64<LE>>(&[0; 15]).is_empty());
     }
 }

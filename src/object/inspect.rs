@@ -13,6 +13,9 @@ use crate::model::map::MapSpec;
 use crate::model::object::{Defect, ObjectSpec, Part};
 use crate::model::program::ProgramSpec;
 
+/// Bytes of a pointer on the BPF machine, whatever the headers' `long` suggests.
+const POINTER: u32 = 8;
+
 /// Describes an object. What is wrong with a part of it becomes one of
 /// [`ObjectSpec::defects`]; only a file of which nothing can be said is an error.
 pub fn inspect(bytes: &[u8]) -> Result<ObjectSpec, InspectError> {
@@ -58,7 +61,7 @@ pub fn inspect(bytes: &[u8]) -> Result<ObjectSpec, InspectError> {
 fn btf<'a>(elf: &Elf<'a>, defects: &mut Vec<Defect>) -> Option<Btf<'a>> {
     let section = elf.section(".BTF")?;
     match Btf::parse(section.data.unwrap_or_default()) {
-        Ok(btf) => Some(btf),
+        Ok(btf) => Some(btf.with_pointer_size(POINTER)),
         Err(error) => {
             defects.push(section_defect(section.name, error.to_string()));
             None

@@ -18,6 +18,8 @@ mod programs;
 pub mod sections;
 mod slots;
 mod struct_ops;
+#[cfg(test)]
+mod test_btf;
 
 pub use error::InspectError;
 pub use image::Image;

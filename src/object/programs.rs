@@ -114,3 +114,96 @@ fn report_duplicates(programs: &[ProgramSpec], defects: &mut Vec<Defect>) {
 fn program_defect(name: &str, message: String) -> Defect {
     Defect { part: Part::Program(name.to_owned()), message }
 }
+
+#[cfg(test)]
+mod tests {
+    use object::elf::{SHT_NOBITS, STB_GLOBAL, STB_WEAK, STT_OBJECT};
+
+    use super::*;
+
+    fn section(index: usize, name: &'static str, flags: u32) -> Section<'static> {
+        const CODE: [u8; 64] = [0; 64];
+        Section {
+            index,
+            name,
+            kind: SHT_PROGBITS,
+            flags: flags.into(),
+            size: 64,
+            link: 0,
+            info: 0,
+            data: Some(&CODE),
+        }
+    }
+
+    fn function(name: &'static str, section: usize, value: u64, size: u64) -> Symbol<'static> {
+        let (binding, kind) = (STB_GLOBAL, STT_FUNC);
+        Symbol { name, section, value, size, binding, kind, visibility: 0 }
+    }
+
+    fn read(
+        sections: Vec<Section<'static>>,
+        symbols: Vec<Symbol<'static>>,
+    ) -> (Vec<ProgramSpec>, Vec<String>) {
+        let mut defects = Vec::new();
+        let elf = Elf { sections, symbols, has_symbol_table: true };
+        let programs = programs(&elf, &mut defects);
+        (programs, defects.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn programs_come_by_section_and_offset() {
+        let (programs, defects) = read(
+            vec![section(0, "tc", SHF_EXECINSTR), section(1, "?xdp", SHF_EXECINSTR)],
+            vec![
+                function("late", 1, 16, 8),
+                function("early", 1, 0, 16),
+                Symbol { binding: STB_WEAK, ..function("first", 0, 0, 24) },
+            ],
+        );
+        assert!(defects.is_empty());
+        let found: Vec<_> = programs
+            .iter()
+            .map(|program| (program.name.as_str(), program.instructions, program.autoload))
+            .collect();
+        assert_eq!(found, [("first", 3, true), ("early", 2, false), ("late", 1, false)]);
+    }
+
+    #[test]
+    fn only_functions_of_code_sections_are_programs() {
+        let data = Section { flags: 0, ..section(0, "xdp", 0) };
+        let text = section(1, ".text", SHF_EXECINSTR);
+        let zeroes = Section { kind: SHT_NOBITS, ..section(2, "tc", SHF_EXECINSTR) };
+        let code = section(3, "xdp", SHF_EXECINSTR);
+        let symbols = vec![
+            function("a", 0, 0, 8),
+            function("b", 1, 0, 8),
+            function("c", 2, 0, 8),
+            Symbol { kind: STT_OBJECT, ..function("d", 3, 0, 8) },
+        ];
+        assert_eq!(read(vec![data, text, zeroes, code], symbols), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn damage_is_named_and_the_program_listed() {
+        let cases = [
+            (function("odd", 0, 0, 12), "no whole number of instructions"),
+            (function("odd", 0, 4, 8), "no whole number of instructions"),
+            (function("odd", 0, 0, 0), "no whole number of instructions"),
+            (function("odd", 0, 0, 72), "cross the end of section `xdp`"),
+            (function("odd", 0, u64::MAX - 7, 8), "cross the end of section `xdp`"),
+            (function("", 0, 0, 8), "has no readable name"),
+        ];
+        for (symbol, expected) in cases {
+            let (programs, defects) = read(vec![section(0, "xdp", SHF_EXECINSTR)], vec![symbol]);
+            assert_eq!(programs.len(), 1);
+            assert!(defects.iter().any(|defect| defect.contains(expected)), "{defects:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_unique() {
+        let sections = vec![section(0, "tc", SHF_EXECINSTR), section(1, "xdp", SHF_EXECINSTR)];
+        let (_, defects) = read(sections, vec![function("a", 0, 0, 8), function("a", 1, 0, 8)]);
+        assert_eq!(defects, ["program `a`: is defined more than once"]);
+    }
+}
