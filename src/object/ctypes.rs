@@ -3,6 +3,7 @@
 //! Bounded in depth, in types per expansion and in types per object, so that no BTF, however
 //! crafted, makes it run long or allocate much.
 
+use super::elf::NAME_MAX;
 use crate::btf::{Btf, Enumerators, Int, IntEncoding, Kind, List, Member as BtfMember, Shape};
 use crate::model::ctype::{CType, CTypeKind, Member};
 
@@ -210,6 +211,7 @@ fn tagged(keyword: &str, name: &str, declarator: &str) -> String {
 }
 
 fn join(base: &str, declarator: &str) -> String {
+    let base = if base.len() < NAME_MAX { base } else { "…" };
     let space = if declarator.is_empty() || declarator.starts_with('[') { "" } else { " " };
     format!("{base}{space}{declarator}")
 }

@@ -140,7 +140,11 @@ impl Globals<'_, '_> {
     /// Those that BTF describes.
     fn described(&mut self, variables: &[Variable<'_>], mut types: Option<&mut Types<'_>>) {
         for variable in variables {
-            let name = variable.var.name();
+            let name = variable.name();
+            if name.is_empty() {
+                self.report("holds a variable without a readable name".to_owned());
+                continue;
+            }
             let Some(offset) = variable.offset else {
                 self.report(format!("variable `{name}` has no symbol that says where it lies"));
                 continue;

@@ -4,6 +4,7 @@
 //! each is reported and the rest is read all the same.
 
 use super::ctypes;
+use super::elf::NAME_MAX;
 use crate::btf::{Btf, Kind, List, Member, Shape, Type};
 use crate::model::kinds::MapType;
 
@@ -41,6 +42,8 @@ pub(super) struct Values {
     pub(super) inner: Option<Box<Definition>>,
 }
 
+/// Most fields read of one definition, which has no use for more than there are.
+const FIELDS_MAX: usize = 32;
 /// All that a definition can say, for suggestions.
 const FIELDS: [&str; 11] = [
     "type",
@@ -77,7 +80,13 @@ struct Reader<'b, 'a> {
 
 impl Reader<'_, '_> {
     fn members(&mut self, members: List<'_, Member<'_>>) {
-        for member in members {
+        if members.len() > FIELDS_MAX {
+            self.report(format!(
+                "has {} fields, of which the first {FIELDS_MAX} are read",
+                members.len()
+            ));
+        }
+        for member in members.iter().take(FIELDS_MAX) {
             self.member(&member);
         }
         if self.definition.map_type.unwrap_or(0) == 0 {
@@ -85,7 +94,7 @@ impl Reader<'_, '_> {
         }
         // Last, because what `values` may be depends on the type.
         let last = members.len().saturating_sub(1);
-        for (index, member) in members.iter().enumerate() {
+        for (index, member) in members.iter().enumerate().take(FIELDS_MAX) {
             if member.name == "values" {
                 self.values(&member, index == last);
             }
@@ -109,6 +118,7 @@ impl Reader<'_, '_> {
             "value_size" => self.plain_size(member, |definition| &mut definition.value),
             "values" => {}
             "" => self.report("has a field without a name"),
+            long if long.len() >= NAME_MAX => self.report("has a field with an endless name"),
             unknown => self.report(unknown_field(unknown)),
         }
     }
@@ -368,5 +378,20 @@ mod tests {
                 "has a field without a name",
             ]
         );
+    }
+
+    #[test]
+    fn fields_are_not_read_without_end() {
+        let definition = read(|btf| {
+            let kind = hash(btf);
+            btf.structure(&[("odd", kind); 100])
+        });
+        assert_eq!(definition.problems.len(), 2 + FIELDS_MAX);
+        let long = "x".repeat(NAME_MAX);
+        let definition = read(|btf| {
+            let kind = hash(btf);
+            btf.structure(&[("type", kind), (&long, kind)])
+        });
+        assert_eq!(definition.problems, ["has a field with an endless name"]);
     }
 }

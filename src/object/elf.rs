@@ -12,9 +12,9 @@ use object::read::elf::{FileHeader as _, SectionHeader as _};
 
 use super::error::InspectError;
 
-/// Longest name of a section or symbol that is read; the kernel's own limit is `KSYM_NAME_LEN`,
-/// 512.
-const NAME_MAX: usize = 4096;
+/// Longest name that is read, of anything: the kernel's own limit for symbols, `KSYM_NAME_LEN`. It
+/// bounds what a file can cost that refers to one huge name a thousand times.
+pub(super) const NAME_MAX: usize = 512;
 
 /// An ELF file whose header and section table were found sound.
 pub(super) struct Elf<'a> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use object::elf::STT_OBJECT;
 
-use super::elf::{Elf, Section, Symbol};
+use super::elf::{Elf, NAME_MAX, Section, Symbol};
 use crate::btf::{Btf, SecVar, Shape, Type};
 
 /// An opened object.
@@ -26,6 +26,13 @@ pub(super) struct Variable<'a> {
     pub(super) offset: Option<u32>,
     /// In bytes.
     pub(super) size: u32,
+}
+
+impl<'a> Variable<'a> {
+    /// Its name; empty if it has none that is readable.
+    pub(super) fn name(&self) -> &'a str {
+        Some(self.var.name()).filter(|name| name.len() < NAME_MAX).unwrap_or_default()
+    }
 }
 
 impl<'a> Input<'a> {

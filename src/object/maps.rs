@@ -47,7 +47,7 @@ pub(super) fn declared(
     };
     let mut maps = Vec::new();
     for variable in &variables {
-        let name = variable.var.name();
+        let name = variable.name();
         if name.is_empty() {
             defects.push(section_defect(SECTION, "holds a map without a readable name"));
             continue;
@@ -68,7 +68,7 @@ fn declared_map(
     variable: &Variable<'_>,
     problems: &mut Vec<String>,
 ) -> DeclaredMap {
-    let name = variable.var.name();
+    let name = variable.name();
     let mut map = DeclaredMap {
         spec: unread_map(name),
         offset: variable.offset.unwrap_or(0).into(),

@@ -46,7 +46,12 @@ pub(super) fn maps(
         let mut relocations: Vec<_> = input.elf.relocations(section.index).collect();
         relocations.sort_by_key(|relocation| relocation.offset);
         for variable in &variables {
-            let name = variable.var.name();
+            let name = variable.name();
+            if name.is_empty() {
+                let problem = "holds struct ops without a readable name";
+                defects.push(section_defect(section.name, problem));
+                continue;
+            }
             match ops_type(btf, variable) {
                 Ok(found) => {
                     let origin = MapOrigin::StructOps { link, autocreate };
@@ -124,7 +129,7 @@ fn slots(
         match (member, program_at(input, relocation)) {
             (Some((index, _)), Some(program)) => slots.push((index, program.to_owned())),
             _ => defects.push(map_defect(
-                variable.var.name(),
+                variable.name(),
                 format!("what it points to at byte {bytes} is no program"),
             )),
         }
