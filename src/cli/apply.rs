@@ -47,7 +47,11 @@ pub(super) fn run(args: &ApplyArgs, context: &Context) -> ExitStatus {
 
 fn show(name: &Name, plan: &Plan, context: &Context) {
     context.remark(|style| {
-        format!("deployment `{name}`, pins below {}\n\n{}", plan.after.pin_root, view::plan::human(plan, style))
+        format!(
+            "deployment `{name}`, pins below {}\n\n{}",
+            plan.after.pin_root,
+            view::plan::human(plan, style)
+        )
     });
 }
 

@@ -17,10 +17,8 @@ pub(super) fn run(args: &PlanArgs, context: &Context) -> ExitStatus {
         Ok(plan) => plan,
         Err(error) => return context.failed(&error),
     };
-    context.result(
-        |style| view::plan::human(&plan, style),
-        || view::plan::json(&desired.name, &plan),
-    );
+    context
+        .result(|style| view::plan::human(&plan, style), || view::plan::json(&desired.name, &plan));
     if plan.is_refused() {
         ExitStatus::Failed
     } else if args.detailed_exitcode && !plan.is_unchanged() {
