@@ -19,6 +19,7 @@ pub mod sections;
 mod slots;
 mod struct_ops;
 
+pub use ctypes::expand_types;
 pub use error::InspectError;
 pub use image::Image;
 pub use inspect::inspect;
