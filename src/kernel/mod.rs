@@ -4,6 +4,7 @@
 //! to do in which order, and what to undo, is decided above.
 
 mod error;
+pub mod linux;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ctype::CType;
 use super::kinds::MapType;
+use super::live::HostFacts;
 
 /// One map of an object: a definition in `.maps`, or a data section that becomes an array map.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -88,6 +89,30 @@ pub struct MapShape {
     pub map_extra: u64,
 }
 
+impl MapShape {
+    /// The shape the kernel is asked for, after what libbpf makes of a declaration: a perf event
+    /// array without entries gets one a CPU (`map_set_def_max_entries`), and a ring buffer's size is
+    /// rounded up to a power of two of whole pages (`adjust_ringbuf_sz`).
+    #[must_use]
+    pub fn normalised(mut self, host: &HostFacts) -> Self {
+        match self.map_type {
+            MapType::PERF_EVENT_ARRAY if self.max_entries == 0 => {
+                self.max_entries = host.possible_cpus;
+            }
+            // A size of 0 stays, for the kernel to refuse; so does what would not fit.
+            MapType::RINGBUF | MapType::USER_RINGBUF if self.max_entries != 0 => {
+                let pages = self.max_entries.div_ceil(host.page_size.max(1));
+                let size = pages
+                    .checked_next_power_of_two()
+                    .and_then(|pages| pages.checked_mul(host.page_size));
+                self.max_entries = size.unwrap_or(self.max_entries);
+            }
+            _ => {}
+        }
+        self
+    }
+}
+
 impl MapSpec {
     /// Whether `.maps` asks for pinning by name (`__uint(pinning, LIBBPF_PIN_BY_NAME)`).
     #[must_use]
@@ -99,5 +124,41 @@ impl MapSpec {
     #[must_use]
     pub fn is_declared(&self) -> bool {
         self.origin == MapOrigin::Declared
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(map_type: MapType, max_entries: u32) -> u32 {
+        let host = HostFacts { possible_cpus: 6, page_size: 4096 };
+        let shape = MapShape {
+            map_type,
+            key_size: 4,
+            value_size: 4,
+            max_entries,
+            map_flags: 0,
+            map_extra: 0,
+        };
+        shape.normalised(&host).max_entries
+    }
+
+    #[test]
+    fn perf_event_arrays_get_an_entry_a_cpu() {
+        assert_eq!(entries(MapType::PERF_EVENT_ARRAY, 0), 6);
+        assert_eq!(entries(MapType::PERF_EVENT_ARRAY, 3), 3);
+        assert_eq!(entries(MapType::HASH, 0), 0);
+    }
+
+    #[test]
+    fn ring_buffers_are_rounded_up() {
+        assert_eq!(entries(MapType::RINGBUF, 0), 0);
+        assert_eq!(entries(MapType::RINGBUF, 1), 4096);
+        assert_eq!(entries(MapType::RINGBUF, 4096), 4096);
+        assert_eq!(entries(MapType::RINGBUF, 5000), 8192);
+        assert_eq!(entries(MapType::USER_RINGBUF, 12288), 16384);
+        assert_eq!(entries(MapType::RINGBUF, u32::MAX), u32::MAX);
+        assert_eq!(entries(MapType::HASH, 5000), 5000);
     }
 }

@@ -312,6 +312,15 @@ impl PinPath {
         Self(format!("{directory}/{deployment}/{}", bounded(parts.join(":"))))
     }
 
+    /// What lies as `file_name` in this directory; `None` for a name that bpffs cannot hold.
+    #[must_use]
+    pub fn child(&self, file_name: &str) -> Option<Self> {
+        let legal = !file_name.is_empty()
+            && file_name.len() <= FILE_NAME_MAX
+            && !file_name.contains(['.', '/', '\0']);
+        legal.then(|| Self(format!("{}/{file_name}", self.0)))
+    }
+
     /// The path as text, without a leading slash.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -425,6 +434,15 @@ mod tests {
         let above: Vec<String> = pin.ancestors().iter().map(ToString::to_string).collect();
         assert_eq!(above, ["state", "state/deep"]);
         assert_eq!(PinPath::public(&SubPath::default(), "flows").parent(), None);
+    }
+
+    #[test]
+    fn children_stay_in_their_directory() {
+        let [links, ..] = PinPath::private_directories(&name("edge"));
+        assert_eq!(links.child("a:b").map(|p| p.to_string()), Some("~links/edge/a:b".into()));
+        for escape in ["", "..", "a/b", "v1.2"] {
+            assert_eq!(links.child(escape), None, "{escape}");
+        }
     }
 
     #[test]

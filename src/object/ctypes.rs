@@ -39,6 +39,13 @@ impl<'a> Types<'a> {
     }
 }
 
+/// The types of a map's key and value by their ids in its own BTF; `None` for one without a size.
+#[must_use]
+pub fn expand_types(btf: &Btf<'_>, ids: [u32; 2]) -> [Option<CType>; 2] {
+    let mut types = Types::new(btf);
+    ids.map(|id| types.expand_unqualified(id))
+}
+
 /// One expansion under way.
 struct Expansion<'a> {
     btf: &'a Btf<'a>,

@@ -21,6 +21,7 @@ mod struct_ops;
 #[cfg(test)]
 mod test_btf;
 
+pub use ctypes::expand_types;
 pub use error::InspectError;
 pub use image::Image;
 pub use inspect::inspect;

@@ -23,41 +23,12 @@ pub struct Mismatch {
     pub found: String,
 }
 
-/// The shape the kernel will report for a map created from `declared`.
-///
-/// As libbpf: `bpf_object__create_map` (perf event arrays of 0 get one entry a CPU) and
-/// `adjust_ringbuf_sz` (ring buffers are rounded up to a power of two of pages).
-#[must_use]
-pub fn normalise(declared: &MapShape, host: &HostFacts) -> MapShape {
-    let mut shape = *declared;
-    match shape.map_type {
-        MapType::PERF_EVENT_ARRAY if shape.max_entries == 0 => {
-            shape.max_entries = host.possible_cpus;
-        }
-        MapType::RINGBUF | MapType::USER_RINGBUF => {
-            shape.max_entries = ringbuf_size(shape.max_entries, host.page_size);
-        }
-        _ => {}
-    }
-    shape
-}
-
-/// The smallest page size times a power of two that holds `bytes`; what cannot be rounded stays, for
-/// the kernel to refuse.
-fn ringbuf_size(bytes: u32, page: u32) -> u32 {
-    if bytes == 0 || page == 0 {
-        return bytes;
-    }
-    let pages = bytes.div_ceil(page);
-    pages.checked_next_power_of_two().and_then(|pages| pages.checked_mul(page)).unwrap_or(bytes)
-}
-
 /// Every difference between what `spec` declares and the map `found`; none means that it can be
 /// used. The fields are those of libbpf's `map_is_reuse_compat`, and the layout of key and value
 /// where both are known.
 #[must_use]
 pub fn mismatches(spec: &MapSpec, found: &LiveMap, host: &HostFacts) -> Vec<Mismatch> {
-    let declared = normalise(&spec.shape, host);
+    let declared = spec.shape.normalised(host);
     let mut live = found.shape;
     if matches!(live.map_type, MapType::DEVMAP | MapType::DEVMAP_HASH) {
         live.map_flags &= !BPF_F_RDONLY_PROG;

@@ -243,7 +243,7 @@ impl Decision<'_> {
     }
 
     fn shape(&self, draft: &Draft<'_>) -> crate::model::map::MapShape {
-        compat::normalise(&self.map.spec.shape, &draft.live.host)
+        self.map.spec.shape.normalised(&draft.live.host)
     }
 
     fn located(&self, draft: &Draft<'_>, text: &str) -> String {
@@ -276,7 +276,7 @@ pub(super) fn plan_private(object: &DesiredObject, reload: Option<&str>, draft: 
             (Some(_), true) => (Action::Replace, "loaded again: contents dropped (policy none)"),
             (Some(_), false) => (Action::Replace, "loaded again: contents as in the object"),
         };
-        let shape = compat::normalise(&map.spec.shape, &draft.live.host);
+        let shape = map.spec.shape.normalised(&draft.live.host);
         let change = Change::new(address.clone(), action, reason).after(compat::describe(&shape));
         create_step(&address, &object.name, &map.spec, draft);
         let placed = match &keeper {
@@ -344,7 +344,7 @@ fn record(
         policy: kept_policy(map),
         owned,
         forgotten: false,
-        shape: compat::normalise(&map.spec.shape, &draft.live.host),
+        shape: map.spec.shape.normalised(&draft.live.host),
         layout: compat::layout_digest(&map.spec),
     };
     draft.after.resources.insert(address.clone(), Resource::Map(record));

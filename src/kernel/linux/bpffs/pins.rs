@@ -1,0 +1,167 @@
+//! Pins and directories below a root.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use super::super::super::{KernelError, Removal, Result};
+use super::super::handle::Handle;
+use super::super::sys::{self, Answer};
+use super::advice::refused;
+use super::roots::removal;
+use super::{PLACE, Root};
+use crate::model::pin::{PinPath, PinRoot};
+
+/// What lies at a path below a root.
+pub(in super::super) enum Pin {
+    /// An object of the kernel, open.
+    Object(Handle),
+    /// A directory.
+    Directory,
+    /// Something that cannot be opened, and why.
+    Unreadable(String),
+}
+
+/// Opens what lies at `path`; `None` if nothing does.
+pub(in super::super) fn open(root: &PinRoot, path: &PinPath) -> Result<Option<Pin>> {
+    let Some(root) = Root::open(root)? else { return Ok(None) };
+    let inode = match root.descend(path.as_str(), OFlags::PATH | OFlags::NOFOLLOW) {
+        Ok(inode) => inode,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP) => {
+            let reason = "a directory above it is a symbolic link, and those are not followed";
+            return Ok(Some(Pin::Unreadable(reason.to_owned())));
+        }
+        Err(errno) => return Err(refused("open the pin", errno, &root.show(path))),
+    };
+    inspect(&inode).map(Some).map_err(|errno| refused("open the pin", errno, &root.show(path)))
+}
+
+fn inspect(inode: &OwnedFd) -> Answer<Pin> {
+    match FileType::from_raw_mode(rustix::fs::fstat(inode)?.st_mode) {
+        FileType::Directory => return Ok(Pin::Directory),
+        FileType::RegularFile => {}
+        // With `O_PATH | O_NOFOLLOW` openat2(2) opens a link in the last place itself.
+        FileType::Symlink => {
+            return Ok(Pin::Unreadable("it is a symbolic link, which is not followed".to_owned()));
+        }
+        _ => return Ok(Pin::Unreadable("it is neither a pin nor a directory".to_owned())),
+    }
+    match sys::object_at(inode.as_fd()) {
+        Ok(fd) => Ok(Handle::new(fd)?.map_or_else(
+            || Pin::Unreadable("it is no map, program or link".to_owned()),
+            Pin::Object,
+        )),
+        Err(errno @ (Errno::ACCESS | Errno::PERM)) => Ok(Pin::Unreadable(format!(
+            "opening it was denied: {errno}; it needs CAP_BPF, and read and write permission on the \
+             file"
+        ))),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The pins in a directory, sorted; directories and names that no [`PinPath`] can have left out.
+pub(in super::super) fn list(root: &PinRoot, directory: &PinPath) -> Result<Vec<PinPath>> {
+    let Some(root) = Root::open(root)? else { return Ok(Vec::new()) };
+    let failed = |errno| refused("list the directory", errno, &root.show(directory));
+    let fd = match root.descend(directory.as_str(), OFlags::RDONLY | OFlags::DIRECTORY) {
+        Ok(fd) => fd,
+        Err(Errno::NOENT) => return Ok(Vec::new()),
+        Err(errno) => return Err(failed(errno)),
+    };
+    let mut pins = Vec::new();
+    for entry in Dir::new(fd).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_type() == FileType::Directory {
+            continue;
+        }
+        pins.extend(entry.file_name().to_str().ok().and_then(|name| directory.child(name)));
+    }
+    pins.sort();
+    Ok(pins)
+}
+
+/// Makes one directory; says whether it was missing.
+pub(in super::super) fn make_directory(root: &PinRoot, path: &PinPath) -> Result<bool> {
+    const OPERATION: &str = "make the directory";
+    let root = Root::existing(root, OPERATION)?;
+    let failed = |errno| refused(OPERATION, errno, &root.show(path));
+    let holder = root.holder(path).map_err(failed)?;
+    match rustix::fs::mkdirat(&holder, path.file_name(), Mode::RWXU) {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => {
+            // A pin or a link of that name is no directory to go on in.
+            root.descend(path.as_str(), PLACE).map_err(failed)?;
+            Ok(false)
+        }
+        Err(errno) => Err(failed(errno)),
+    }
+}
+
+/// Removes a directory if it is empty.
+pub(in super::super) fn remove_directory(root: &PinRoot, path: &PinPath) -> Result<Removal> {
+    let Some(root) = Root::open(root)? else { return Ok(Removal::Absent) };
+    let answer = match root.holder(path) {
+        Ok(holder) => rustix::fs::unlinkat(holder, path.file_name(), AtFlags::REMOVEDIR),
+        Err(errno) => Err(errno),
+    };
+    removal(answer).map_err(|errno| refused("remove the directory", errno, &root.show(path)))
+}
+
+/// Pins an object at a path where nothing is.
+pub(in super::super) fn pin(handle: &Handle, root: &PinRoot, path: &PinPath) -> Result<()> {
+    const OPERATION: &str = "pin";
+    let root = Root::existing(root, OPERATION)?;
+    root.holder(path)
+        .and_then(|holder| sys::pin(handle.as_fd(), holder.as_fd(), path.file_name()))
+        .map_err(|errno| refused(OPERATION, errno, &root.show(path)))
+}
+
+/// Removes a pin; directories, links and other files are refused.
+pub(in super::super) fn unpin(root: &PinRoot, path: &PinPath) -> Result<()> {
+    const OPERATION: &str = "unpin";
+    let root = Root::existing(root, OPERATION)?;
+    let failed = |errno| refused(OPERATION, errno, &root.show(path));
+    let holder = root.holder(path).map_err(failed)?;
+    let name = path.file_name();
+    let found = rustix::fs::statat(&holder, name, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
+    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
+        return Err(KernelError::reason(OPERATION, "it is no pin").at(root.show(path)));
+    }
+    rustix::fs::unlinkat(&holder, name, AtFlags::empty()).map_err(failed)
+}
+
+/// Renames a pin to a path where nothing is.
+pub(in super::super) fn rename(root: &PinRoot, from: &PinPath, to: &PinPath) -> Result<()> {
+    change(root, from, to, "rename the pin", RenameFlags::NOREPLACE)
+}
+
+/// Exchanges two pins, so that at no moment either path is empty.
+pub(in super::super) fn exchange(root: &PinRoot, one: &PinPath, other: &PinPath) -> Result<()> {
+    change(root, one, other, "exchange the pin", RenameFlags::EXCHANGE).map_err(|error| {
+        if error.raw() == Some(Errno::INVAL) {
+            error.advice("bpffs can exchange two pins since Linux 5.16")
+        } else {
+            error
+        }
+    })
+}
+
+fn change(
+    root: &PinRoot,
+    from: &PinPath,
+    to: &PinPath,
+    operation: &str,
+    how: RenameFlags,
+) -> Result<()> {
+    let operation = format!("{operation} {from} with {to}");
+    let root = Root::existing(root, &operation)?;
+    let answer = match (root.holder(from), root.holder(to)) {
+        (Ok(source), Ok(target)) => {
+            rustix::fs::renameat_with(source, from.file_name(), target, to.file_name(), how)
+        }
+        (Err(errno), _) | (_, Err(errno)) => Err(errno),
+    };
+    answer.map_err(|errno| refused(&operation, errno, &root.show(from)))
+}

@@ -1,0 +1,142 @@
+//! Pin roots: what they are on, making them, and removing what was made.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::super::super::{KernelError, Removal, Result};
+use super::advice::{MOUNT, refused};
+use super::{BPFFS, PLACE, file_system};
+use crate::model::live::RootState;
+use crate::model::pin::PinRoot;
+
+/// Whether the root, or the nearest existing directory above it, is on bpffs.
+pub(in super::super) fn root_state(root: &PinRoot) -> Result<RootState> {
+    const OPERATION: &str = "look at the pin root";
+    let (fd, directory) = nearest(root.as_path(), OPERATION)?;
+    let asked = |errno| refused(OPERATION, errno, &directory);
+    let magic = file_system(fd.as_fd()).map_err(asked)?;
+    if magic != BPFFS {
+        return Ok(RootState::NotBpffs { directory, magic });
+    }
+    if directory != root.as_path() {
+        return Ok(RootState::Absent);
+    }
+    let device = rustix::fs::fstat(&fd).map_err(asked)?.st_dev;
+    Ok(RootState::Present { device })
+}
+
+/// `st_dev` of the root; `None` while it does not exist or is not on bpffs.
+pub(in super::super) fn device(root: &PinRoot) -> Result<Option<u64>> {
+    match root_state(root)? {
+        RootState::Present { device } => Ok(Some(device)),
+        RootState::Absent | RootState::NotBpffs { .. } => Ok(None),
+    }
+}
+
+/// Makes the root and the directories above it that are missing; returns those made, outermost
+/// first. Removes them again if one cannot be made.
+pub(in super::super) fn make_root(root: &PinRoot) -> Result<Vec<PathBuf>> {
+    const OPERATION: &str = "make the pin root";
+    let (mut fd, mut directory) = nearest(root.as_path(), OPERATION)?;
+    let magic = file_system(fd.as_fd()).map_err(|errno| refused(OPERATION, errno, &directory))?;
+    if magic != BPFFS {
+        return Err(KernelError::reason(
+            OPERATION,
+            format!("{} is not on a BPF file system", directory.display()),
+        )
+        .at(root.as_path())
+        .advice(MOUNT));
+    }
+    let missing: Vec<_> = root
+        .as_path()
+        .strip_prefix(&directory)
+        .unwrap_or(Path::new(""))
+        .components()
+        .filter_map(|part| match part {
+            Component::Normal(name) => Some(name.to_owned()),
+            _ => None,
+        })
+        .collect();
+    let mut made: Vec<(OwnedFd, PathBuf)> = Vec::new();
+    for name in missing {
+        directory.push(&name);
+        let new = match rustix::fs::mkdirat(&fd, name.as_os_str(), Mode::RWXU) {
+            Ok(()) => Ok(true),
+            // Somebody else made it at the same moment: it is theirs.
+            Err(Errno::EXIST) => Ok(false),
+            Err(errno) => Err(errno),
+        };
+        let opened = new.and_then(|new| {
+            let how = PLACE | OFlags::NOFOLLOW;
+            Ok((new, rustix::fs::openat(&fd, name.as_os_str(), how, Mode::empty())?))
+        });
+        match opened {
+            Ok((new, child)) => {
+                let parent = std::mem::replace(&mut fd, child);
+                if new {
+                    made.push((parent, directory.clone()));
+                }
+            }
+            Err(errno) => {
+                undo(&made);
+                return Err(refused(OPERATION, errno, &directory));
+            }
+        }
+    }
+    Ok(made.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Removes what was made, innermost first; what somebody has used meanwhile stays.
+fn undo(made: &[(OwnedFd, PathBuf)]) {
+    for (parent, path) in made.iter().rev() {
+        let removed =
+            path.file_name().map(|name| rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR));
+        if let Some(Err(errno)) = removed {
+            tracing::warn!(path = %path.display(), %errno, "a directory just made stays behind");
+        }
+    }
+}
+
+/// Removes an empty directory on bpffs.
+pub(in super::super) fn remove_root_directory(directory: &Path) -> Result<Removal> {
+    const OPERATION: &str = "remove the directory";
+    let failed = |errno| refused(OPERATION, errno, directory);
+    let (Some(parent), Some(name)) = (directory.parent(), directory.file_name()) else {
+        return Err(failed(Errno::INVAL));
+    };
+    let parent = match rustix::fs::openat(CWD, parent, PLACE, Mode::empty()) {
+        Ok(parent) => parent,
+        Err(Errno::NOENT) => return Ok(Removal::Absent),
+        Err(errno) => return Err(failed(errno)),
+    };
+    // What was made lies on bpffs, and so does the directory it was made in.
+    if file_system(parent.as_fd()).map_err(failed)? != BPFFS {
+        return Err(KernelError::reason(OPERATION, "it is not on a BPF file system").at(directory));
+    }
+    removal(rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR)).map_err(failed)
+}
+
+/// What rmdir(2) answered, told apart.
+pub(super) fn removal(answer: rustix::io::Result<()>) -> rustix::io::Result<Removal> {
+    match answer {
+        Ok(()) => Ok(Removal::Removed),
+        Err(Errno::NOENT) => Ok(Removal::Absent),
+        Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(Removal::NotEmpty),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The deepest directory of `path` that exists, open, with its path.
+fn nearest(path: &Path, operation: &str) -> Result<(OwnedFd, PathBuf)> {
+    for ancestor in path.ancestors() {
+        match rustix::fs::openat(CWD, ancestor, PLACE, Mode::empty()) {
+            Ok(fd) => return Ok((fd, ancestor.to_owned())),
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(refused(operation, errno, ancestor)),
+        }
+    }
+    Err(refused(operation, Errno::NOENT, path))
+}

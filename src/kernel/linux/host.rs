@@ -1,0 +1,37 @@
+//! Facts about the host as a whole.
+
+use super::super::{KernelError, Result};
+use crate::model::live::HostFacts;
+
+/// Reads what decides how map shapes are normalised.
+pub(super) fn facts() -> Result<HostFacts> {
+    const OPERATION: &str = "count the possible CPUs";
+    let cpus = aya::util::nr_cpus()
+        .map_err(|(path, error)| KernelError::reason(OPERATION, error.to_string()).at(path))?;
+    let narrow = |number: usize| {
+        u32::try_from(number).map_err(|error| KernelError::reason(OPERATION, error.to_string()))
+    };
+    Ok(HostFacts { possible_cpus: narrow(cpus)?, page_size: narrow(rustix::param::page_size())? })
+}
+
+/// Which boot this is.
+pub(super) fn boot_id() -> Result<String> {
+    const PATH: &str = "/proc/sys/kernel/random/boot_id";
+    match std::fs::read_to_string(PATH) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(error) => Err(KernelError::reason("read the boot id", error.to_string()).at(PATH)),
+    }
+}
+
+/// Where the kernel shows its BTF.
+pub(super) const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Reads the kernel's BTF, some megabytes.
+pub(super) fn kernel_btf() -> Result<Vec<u8>> {
+    std::fs::read(KERNEL_BTF).map_err(|error| {
+        KernelError::reason("read the kernel's BTF", error.to_string()).at(KERNEL_BTF).advice(
+            "the object needs it (CO-RE, or programs attached by type); the kernel must be built \
+             with CONFIG_DEBUG_INFO_BTF",
+        )
+    })
+}

@@ -1,0 +1,156 @@
+//! Creating maps the way libbpf does (`bpf_object__create_map`, `bpf_object__populate_internal_map`).
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+
+use super::super::{KernelError, Result};
+use super::handle::Handle;
+use super::sys::{self, MapAttributes, MapTypes, ObjectKind};
+use super::{Linux, capability};
+use crate::model::kinds::MapType;
+use crate::model::map::{DataSection, MapOrigin, MapShape, MapSpec};
+
+/// How deep maps may lie in maps; the kernel allows one level.
+const INNER_DEPTH: u32 = 1;
+
+/// Creates the map, fills a data section's contents in, and freezes it where it is read-only.
+pub(super) fn create(linux: &Linux, spec: &MapSpec, btf: Option<&Handle>) -> Result<Handle> {
+    let operation = format!("create map `{}`", spec.name);
+    if !spec.slots.is_empty() {
+        return Err(KernelError::reason(
+            operation,
+            "its definition initialises slots (`.values`), which is not supported yet",
+        ));
+    }
+    if matches!(spec.origin, MapOrigin::StructOps { .. }) {
+        return Err(KernelError::reason(operation, "struct_ops are not supported yet"));
+    }
+    let btf = btf
+        .map(|btf| btf.expect(ObjectKind::Btf))
+        .transpose()
+        .map_err(|errno| KernelError::errno(operation.as_str(), errno))?;
+    let fd = create_empty(linux, spec, btf, 0)?;
+    if let MapOrigin::Section { kind, contents } = &spec.origin {
+        fill(fd.as_fd(), spec, contents)?;
+        if *kind == DataSection::Rodata {
+            sys::freeze_map(fd.as_fd()).map_err(|errno| {
+                KernelError::errno(format!("freeze map `{}`", spec.name), errno)
+            })?;
+        }
+    }
+    Handle::of_kind(fd, ObjectKind::Map).map_err(|errno| KernelError::errno(operation, errno))
+}
+
+fn create_empty(
+    linux: &Linux,
+    spec: &MapSpec,
+    btf: Option<BorrowedFd<'_>>,
+    depth: u32,
+) -> Result<OwnedFd> {
+    let operation = || format!("create map `{}` ({})", spec.name, describe(&spec.shape));
+    let inner = match &spec.inner {
+        Some(_) if depth >= INNER_DEPTH => {
+            return Err(KernelError::reason(operation(), "a map lies in a map that lies in a map"));
+        }
+        // A template: the kernel takes its shape, and it is gone when this returns.
+        Some(inner) => Some(create_empty(linux, inner, btf, depth + 1)?),
+        None => None,
+    };
+    let attributes = MapAttributes {
+        shape: normalised(linux, spec.shape)?,
+        name: &spec.name,
+        numa_node: spec.numa_node,
+        inner: inner.as_ref().map(OwnedFd::as_fd),
+        types: btf.and_then(|btf| types(spec, btf)),
+    };
+    let created = sys::create_map(&attributes).or_else(|errno| {
+        if attributes.types.is_none() {
+            return Err(errno);
+        }
+        // As libbpf does: some kernels refuse some types as keys or values, and can do without.
+        sys::create_map(&MapAttributes { types: None, ..attributes }).map_err(|_again| errno)
+    });
+    created.map_err(|errno| refused(operation(), errno, spec))
+}
+
+/// Asks the host for facts only where they matter.
+fn normalised(linux: &Linux, shape: MapShape) -> Result<MapShape> {
+    match shape.map_type {
+        MapType::PERF_EVENT_ARRAY | MapType::RINGBUF | MapType::USER_RINGBUF => {
+            Ok(shape.normalised(&linux.host_facts()?))
+        }
+        _ => Ok(shape),
+    }
+}
+
+/// BTF types of key and value, for the map types that take them (libbpf clears the others').
+fn types<'a>(spec: &MapSpec, btf: BorrowedFd<'a>) -> Option<MapTypes<'a>> {
+    let untyped = matches!(
+        spec.shape.map_type,
+        MapType::PERF_EVENT_ARRAY
+            | MapType::CGROUP_ARRAY
+            | MapType::STACK_TRACE
+            | MapType::ARRAY_OF_MAPS
+            | MapType::HASH_OF_MAPS
+            | MapType::DEVMAP
+            | MapType::DEVMAP_HASH
+            | MapType::CPUMAP
+            | MapType::XSKMAP
+            | MapType::SOCKMAP
+            | MapType::SOCKHASH
+            | MapType::QUEUE
+            | MapType::STACK
+            | MapType::ARENA
+    );
+    if untyped || (spec.key_type_id == 0 && spec.value_type_id == 0) {
+        return None;
+    }
+    Some(MapTypes { btf, key: spec.key_type_id, value: spec.value_type_id })
+}
+
+fn fill(map: BorrowedFd<'_>, spec: &MapSpec, contents: &[u8]) -> Result<()> {
+    // A new array map is all zeroes.
+    if contents.iter().all(|byte| *byte == 0) {
+        return Ok(());
+    }
+    let operation = || format!("fill map `{}`", spec.name);
+    let size = usize::try_from(spec.shape.value_size).unwrap_or(usize::MAX);
+    if contents.len() > size {
+        return Err(KernelError::reason(
+            operation(),
+            format!("its section has {} bytes and its value only {size}", contents.len()),
+        ));
+    }
+    let answer = if contents.len() == size {
+        sys::set_array_value(map, contents)
+    } else {
+        let mut padded = contents.to_vec();
+        padded.resize(size, 0);
+        sys::set_array_value(map, &padded)
+    };
+    answer.map_err(|errno| KernelError::errno(operation(), errno))
+}
+
+fn describe(shape: &MapShape) -> String {
+    format!(
+        "{}, key {} bytes, value {} bytes, {} entries, flags {:#x}",
+        shape.map_type, shape.key_size, shape.value_size, shape.max_entries, shape.map_flags
+    )
+}
+
+fn refused(operation: String, errno: Errno, spec: &MapSpec) -> KernelError {
+    let error = KernelError::errno(operation, errno);
+    let map_type = spec.shape.map_type;
+    match errno {
+        Errno::PERM => error.advice(capability::advice(capability::for_map(map_type))),
+        Errno::NOMEM | Errno::TOOBIG => {
+            error.advice("the kernel has no memory for a map of this size; lower `max-entries`")
+        }
+        Errno::INVAL => error.advice(format!(
+            "the running kernel does not know the type {map_type}, or does not take these sizes or \
+             flags with it"
+        )),
+        _ => error,
+    }
+}

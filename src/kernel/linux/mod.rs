@@ -1,0 +1,201 @@
+//! The real kernel, through bpf(2), bpffs and rtnetlink.
+//!
+//! Probes nothing in advance and reads nothing it does not need: the kernel's answer to the call
+//! itself says what it can do.
+
+mod attach;
+mod bpffs;
+mod capability;
+mod handle;
+mod host;
+mod interface;
+mod maps;
+mod netlink;
+mod observe;
+mod occupant;
+mod programs;
+mod refusal;
+mod sys;
+mod target;
+mod tc;
+mod tracefs;
+mod verifier;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+pub use handle::Handle;
+
+use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Result};
+use crate::btf::Btf;
+use crate::model::attach::Attachment;
+use crate::model::live::{
+    FilterKey, HostFacts, HostIdentity, LiveFilter, LiveObject, RootState, TargetState,
+};
+use crate::model::map::MapSpec;
+use crate::model::pin::{PinPath, PinRoot};
+use crate::model::program::ProgramSpec;
+use crate::object::Image;
+
+/// The kernel this process runs on.
+#[derive(Debug, Default)]
+pub struct Linux {
+    facts: OnceLock<HostFacts>,
+    kernel_btf: OnceLock<Vec<u8>>,
+}
+
+impl Linux {
+    /// Asks the kernel for nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn host_facts(&self) -> Result<HostFacts> {
+        if let Some(facts) = self.facts.get() {
+            return Ok(*facts);
+        }
+        let facts = host::facts()?;
+        Ok(*self.facts.get_or_init(|| facts))
+    }
+
+    /// The kernel's own BTF, read once.
+    fn kernel_btf(&self) -> Result<Btf<'_>> {
+        let bytes = if let Some(bytes) = self.kernel_btf.get() {
+            bytes
+        } else {
+            let bytes = host::kernel_btf()?;
+            self.kernel_btf.get_or_init(|| bytes)
+        };
+        Btf::parse(bytes).map_err(|error| {
+            KernelError::reason("read the kernel's BTF", error.to_string()).at(host::KERNEL_BTF)
+        })
+    }
+}
+
+impl Kernel for Linux {
+    type Handle = Handle;
+
+    fn id(&self, handle: &Handle) -> u32 {
+        handle.id()
+    }
+
+    fn facts(&self) -> Result<HostFacts> {
+        self.host_facts()
+    }
+
+    fn identity(&self, root: &PinRoot) -> Result<HostIdentity> {
+        Ok(HostIdentity { boot_id: host::boot_id()?, bpffs: bpffs::device(root)? })
+    }
+
+    fn root_state(&self, root: &PinRoot) -> Result<RootState> {
+        bpffs::root_state(root)
+    }
+
+    fn open(&self, root: &PinRoot, path: &PinPath) -> Result<Option<Found<Handle>>> {
+        let Some(pin) = bpffs::open(root, path)? else { return Ok(None) };
+        Ok(Some(match pin {
+            bpffs::Pin::Object(handle) => Found {
+                object: observe::object(&handle).map_err(|errno| {
+                    KernelError::errno("describe the pin", errno).at(root.join(path))
+                })?,
+                handle: Some(handle),
+            },
+            bpffs::Pin::Directory => Found { object: LiveObject::Directory, handle: None },
+            bpffs::Pin::Unreadable(reason) => {
+                Found { object: LiveObject::Unreadable { reason }, handle: None }
+            }
+        }))
+    }
+
+    fn list(&self, root: &PinRoot, directory: &PinPath) -> Result<Vec<PinPath>> {
+        bpffs::list(root, directory)
+    }
+
+    fn target(&self, attachment: &Attachment) -> Result<TargetState> {
+        target::state(attachment)
+    }
+
+    fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>> {
+        tc::get(key)
+    }
+
+    fn make_root(&self, root: &PinRoot) -> Result<Vec<PathBuf>> {
+        bpffs::make_root(root)
+    }
+
+    fn remove_root_directory(&self, directory: &Path) -> Result<Removal> {
+        bpffs::remove_root_directory(directory)
+    }
+
+    fn make_directory(&self, root: &PinRoot, path: &PinPath) -> Result<bool> {
+        bpffs::make_directory(root, path)
+    }
+
+    fn remove_directory(&self, root: &PinRoot, path: &PinPath) -> Result<Removal> {
+        bpffs::remove_directory(root, path)
+    }
+
+    fn load_btf(&self, image: &Image) -> Result<Option<Handle>> {
+        programs::load_btf(image)
+    }
+
+    fn create_map(&self, spec: &MapSpec, btf: Option<&Handle>) -> Result<Handle> {
+        maps::create(self, spec, btf)
+    }
+
+    fn load_programs(
+        &self,
+        image: &Image,
+        request: &LoadRequest<'_, Handle>,
+    ) -> Result<BTreeMap<String, Handle>> {
+        programs::load(self, image, request)
+    }
+
+    fn attach(
+        &self,
+        program: &Handle,
+        spec: &ProgramSpec,
+        attachment: &Attachment,
+    ) -> Result<Handle> {
+        attach::attach(program, spec, attachment)
+    }
+
+    fn update_link(&self, link: &Handle, new: &Handle, old: Option<&Handle>) -> Result<()> {
+        attach::update(link, new, old)
+    }
+
+    fn attach_filter(
+        &self,
+        program: &Handle,
+        spec: &ProgramSpec,
+        attachment: &Attachment,
+    ) -> Result<AttachedFilter> {
+        tc::attach(program, spec, attachment)
+    }
+
+    fn replace_filter(&self, program: &Handle, key: &FilterKey) -> Result<()> {
+        tc::replace(program, key)
+    }
+
+    fn remove_filter(&self, key: &FilterKey, with_clsact: bool) -> Result<()> {
+        tc::remove(key, with_clsact)
+    }
+
+    fn pin(&self, handle: &Handle, root: &PinRoot, path: &PinPath) -> Result<()> {
+        bpffs::pin(handle, root, path)
+    }
+
+    fn unpin(&self, root: &PinRoot, path: &PinPath) -> Result<()> {
+        bpffs::unpin(root, path)
+    }
+
+    fn rename(&self, root: &PinRoot, from: &PinPath, to: &PinPath) -> Result<()> {
+        bpffs::rename(root, from, to)
+    }
+
+    fn exchange(&self, root: &PinRoot, one: &PinPath, other: &PinPath) -> Result<()> {
+        bpffs::exchange(root, one, other)
+    }
+}

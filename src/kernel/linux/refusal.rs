@@ -1,0 +1,158 @@
+//! Why the kernel refuses programs, and what to do.
+
+use rustix::io::Errno;
+
+use super::super::KernelError;
+use super::capability;
+use super::verifier::Refusal;
+use crate::model::kinds::ProgramType;
+use crate::model::program::ProgramKind;
+use crate::relocate::{Unresolved, poisoned_instruction};
+
+/// How much of the verifier's log an error carries.
+const LINES: usize = 20;
+
+/// The verifier's words for a helper that only GPL-compatible programs may call.
+const GPL_ONLY: &str = "cannot call GPL-restricted function from non-GPL compatible program";
+
+/// Adds the verifier's last words and, for the usual causes, advice.
+pub(super) fn explain(
+    operation: String,
+    refusal: &Refusal,
+    kind: &ProgramKind,
+    license: Option<&str>,
+    unresolved: &[Unresolved],
+) -> KernelError {
+    let mut error = KernelError::errno(operation, refusal.errno);
+    error.log = refusal.last_lines(LINES);
+    error.advice = advice(refusal, kind, license, unresolved);
+    error
+}
+
+fn advice(
+    refusal: &Refusal,
+    kind: &ProgramKind,
+    license: Option<&str>,
+    unresolved: &[Unresolved],
+) -> Option<String> {
+    let log = refusal.log.as_str();
+    if let Some(instruction) = poisoned_instruction(log) {
+        return Some(core(instruction, unresolved));
+    }
+    if log.contains(GPL_ONLY) {
+        let has = license.map_or_else(
+            || "has no `license` section, which counts as not GPL-compatible".to_owned(),
+            |license| format!("has the license `{license}`"),
+        );
+        return Some(format!(
+            "it calls a helper that is for GPL-compatible programs only, and its object {has}; if \
+             it may be so licensed: `char LICENSE[] SEC(\"license\") = \"GPL\";`"
+        ));
+    }
+    if let Some(helper) = helper(log) {
+        return Some(format!(
+            "the running kernel has no helper `{helper}` for programs of type {}: it is newer than \
+             this kernel, or not for this type",
+            kind.program_type
+        ));
+    }
+    match refusal.errno {
+        Errno::PERM => Some(capability::advice(capability::for_program(kind.program_type))),
+        Errno::NOMEM => Some(
+            "the kernel has no memory for it; before Linux 5.11 BPF memory counts against \
+             RLIMIT_MEMLOCK"
+                .to_owned(),
+        ),
+        Errno::TOOBIG if log.is_empty() => {
+            Some("it has more instructions than the running kernel takes".to_owned())
+        }
+        Errno::INVAL if log.is_empty() => Some(unknown(kind)),
+        _ => None,
+    }
+}
+
+/// The access that had no match in the kernel's types and was reached all the same.
+fn core(instruction: usize, unresolved: &[Unresolved]) -> String {
+    match unresolved.iter().find(|access| access.instruction == instruction) {
+        Some(Unresolved { access, .. }) => format!(
+            "the running kernel has no match for `{access}`; guard the access with \
+             `bpf_core_field_exists` (or its sisters for types and enums)"
+        ),
+        None => "it uses a type or field that the running kernel does not have".to_owned(),
+    }
+}
+
+/// The name of a helper the verifier does not know, by its words before and since Linux 6.14.
+fn helper(log: &str) -> Option<&str> {
+    let rest = ["unknown func ", "program of this type cannot use helper "]
+        .iter()
+        .find_map(|words| log.split_once(words).map(|(_, rest)| rest))?;
+    rest.split(['\n', ' ', '#']).next().filter(|name| !name.is_empty())
+}
+
+fn unknown(kind: &ProgramKind) -> String {
+    let at = kind.attach_type.map(|at| format!(" for {at}")).unwrap_or_default();
+    let sleepable = match (kind.program_type, kind.sleepable) {
+        (ProgramType::TRACING | ProgramType::LSM | ProgramType::KPROBE, true) => {
+            ", or cannot let it sleep"
+        }
+        _ => "",
+    };
+    format!(
+        "the running kernel does not know programs of type {}{at}{sleepable}",
+        kind.program_type
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::kinds::AttachType;
+
+    const KIND: ProgramKind = ProgramKind {
+        program_type: ProgramType::XDP,
+        attach_type: Some(AttachType::XDP),
+        attach_type_optional: true,
+        target: None,
+        sleepable: false,
+        xdp_frags: false,
+        needs_attach_btf: false,
+    };
+
+    fn advised(errno: Errno, log: &str, license: Option<&str>) -> String {
+        let unresolved =
+            [Unresolved { instruction: 12, access: "struct task_struct.nonesuch".to_owned() }];
+        let refusal = Refusal { errno, log: log.to_owned() };
+        let error = explain("load program `p`".to_owned(), &refusal, &KIND, license, &unresolved);
+        error.advice.unwrap_or_default()
+    }
+
+    #[test]
+    fn a_missing_license_is_named() {
+        let log = format!("0: (85) call bpf_ktime_get_ns#5\n{GPL_ONLY}\n");
+        assert!(advised(Errno::INVAL, &log, None).contains("no `license` section"));
+        assert!(advised(Errno::INVAL, &log, Some("MIT")).contains("license `MIT`"));
+    }
+
+    #[test]
+    fn an_unresolved_access_is_named() {
+        let log = "12: (85) call unknown#195896080\ninvalid func unknown#195896080\n";
+        assert!(advised(Errno::INVAL, log, None).contains("`struct task_struct.nonesuch`"));
+    }
+
+    #[test]
+    fn an_unknown_helper_is_named() {
+        for log in [
+            "4: (85) call bpf_get_current_task#35\nunknown func bpf_get_current_task#35\n",
+            "program of this type cannot use helper bpf_get_current_task#35\n",
+        ] {
+            assert!(advised(Errno::INVAL, log, None).contains("`bpf_get_current_task`"), "{log}");
+        }
+    }
+
+    #[test]
+    fn silence_means_an_unknown_type() {
+        assert!(advised(Errno::INVAL, "", None).contains("type xdp for xdp"));
+        assert_eq!(advised(Errno::INVAL, "R0 !read_ok\n", None), "");
+    }
+}

@@ -1,0 +1,332 @@
+//! The structures and numbers of `include/uapi/linux/bpf.h` that are used here.
+//!
+//! Each structure is the part of `union bpf_attr` that one command takes, up to the last field we
+//! set, padded by hand so that no byte of it is uninitialised.
+
+/// `enum bpf_cmd`.
+#[derive(Clone, Copy, Debug)]
+#[repr(u32)]
+pub(super) enum Command {
+    MapCreate = 0,
+    MapUpdateElem = 2,
+    ProgLoad = 5,
+    ObjPin = 6,
+    ObjGet = 7,
+    ProgGetFdById = 13,
+    ObjGetInfoByFd = 15,
+    RawTracepointOpen = 17,
+    BtfLoad = 18,
+    BtfGetFdById = 19,
+    MapFreeze = 22,
+    LinkCreate = 28,
+    LinkUpdate = 29,
+}
+
+/// Flags of the commands, and of the XDP hook.
+pub(in crate::kernel::linux) mod flags {
+    /// `BPF_F_REPLACE`: update a link only if it runs the program named.
+    pub(in crate::kernel::linux) const REPLACE: u32 = 1 << 2;
+    /// `BPF_F_BEFORE`: insert before a program, or before all.
+    pub(in crate::kernel::linux) const BEFORE: u32 = 1 << 3;
+    /// `BPF_F_AFTER`: insert after a program, or after all.
+    pub(in crate::kernel::linux) const AFTER: u32 = 1 << 4;
+    /// `BPF_F_SLEEPABLE`: the program may sleep.
+    pub(in crate::kernel::linux) const SLEEPABLE: u32 = 1 << 4;
+    /// `BPF_F_XDP_HAS_FRAGS`: the program understands packets of several buffers.
+    pub(in crate::kernel::linux) const XDP_HAS_FRAGS: u32 = 1 << 5;
+    /// `XDP_FLAGS_SKB_MODE` (`include/uapi/linux/if_link.h`).
+    pub(in crate::kernel::linux) const XDP_GENERIC: u32 = 1 << 1;
+    /// `XDP_FLAGS_DRV_MODE`.
+    pub(in crate::kernel::linux) const XDP_NATIVE: u32 = 1 << 2;
+    /// `XDP_FLAGS_HW_MODE`.
+    pub(in crate::kernel::linux) const XDP_OFFLOAD: u32 = 1 << 3;
+}
+
+/// `BPF_OBJ_NAME_LEN`: bytes of an object's name with the NUL that ends it.
+pub(super) const NAME_LEN: usize = 16;
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct MapCreate {
+    pub(super) map_type: u32,
+    pub(super) key_size: u32,
+    pub(super) value_size: u32,
+    pub(super) max_entries: u32,
+    pub(super) map_flags: u32,
+    pub(super) inner_map_fd: u32,
+    pub(super) numa_node: u32,
+    pub(super) map_name: [u8; NAME_LEN],
+    pub(super) map_ifindex: u32,
+    pub(super) btf_fd: u32,
+    pub(super) btf_key_type_id: u32,
+    pub(super) btf_value_type_id: u32,
+    pub(super) btf_vmlinux_value_type_id: u32,
+    pub(super) map_extra: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct MapElement {
+    pub(super) map_fd: u32,
+    pub(super) pad: u32,
+    pub(super) key: u64,
+    pub(super) value: u64,
+    pub(super) flags: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct MapFreeze {
+    pub(super) map_fd: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ProgLoad {
+    pub(super) prog_type: u32,
+    pub(super) insn_cnt: u32,
+    pub(super) insns: u64,
+    pub(super) license: u64,
+    pub(super) log_level: u32,
+    pub(super) log_size: u32,
+    pub(super) log_buf: u64,
+    pub(super) kern_version: u32,
+    pub(super) prog_flags: u32,
+    pub(super) prog_name: [u8; NAME_LEN],
+    pub(super) prog_ifindex: u32,
+    pub(super) expected_attach_type: u32,
+    pub(super) prog_btf_fd: u32,
+    pub(super) func_info_rec_size: u32,
+    pub(super) func_info: u64,
+    pub(super) func_info_cnt: u32,
+    pub(super) line_info_rec_size: u32,
+    pub(super) line_info: u64,
+    pub(super) line_info_cnt: u32,
+    pub(super) attach_btf_id: u32,
+    pub(super) attach_prog_fd: u32,
+    pub(super) core_relo_cnt: u32,
+    pub(super) fd_array: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Object {
+    pub(super) pathname: u64,
+    pub(super) bpf_fd: u32,
+    pub(super) file_flags: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct InfoByFd {
+    pub(super) bpf_fd: u32,
+    pub(super) info_len: u32,
+    pub(super) info: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct GetById {
+    pub(super) id: u32,
+    pub(super) next_id: u32,
+    pub(super) open_flags: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct BtfLoad {
+    pub(super) btf: u64,
+    pub(super) btf_log_buf: u64,
+    pub(super) btf_size: u32,
+    pub(super) btf_log_size: u32,
+    pub(super) btf_log_level: u32,
+    pub(super) pad: u32,
+}
+
+/// With the members for tcx; for other types they are zero.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LinkCreate {
+    pub(super) prog_fd: u32,
+    pub(super) target: u32,
+    pub(super) attach_type: u32,
+    pub(super) flags: u32,
+    pub(super) relative_fd: u32,
+    pub(super) pad: u32,
+    pub(super) expected_revision: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LinkUpdate {
+    pub(super) link_fd: u32,
+    pub(super) new_prog_fd: u32,
+    pub(super) flags: u32,
+    pub(super) old_prog_fd: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct RawTracepointOpen {
+    pub(super) name: u64,
+    pub(super) prog_fd: u32,
+    pub(super) pad: u32,
+}
+
+/// The beginning of `struct bpf_map_info`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct MapInfo {
+    pub(super) map_type: u32,
+    pub(super) id: u32,
+    pub(super) key_size: u32,
+    pub(super) value_size: u32,
+    pub(super) max_entries: u32,
+    pub(super) map_flags: u32,
+    pub(super) name: [u8; NAME_LEN],
+    pub(super) ifindex: u32,
+    pub(super) btf_vmlinux_value_type_id: u32,
+    pub(super) netns_dev: u64,
+    pub(super) netns_ino: u64,
+    pub(super) btf_id: u32,
+    pub(super) btf_key_type_id: u32,
+    pub(super) btf_value_type_id: u32,
+    pub(super) btf_vmlinux_id: u32,
+    pub(super) map_extra: u64,
+}
+
+/// The beginning of `struct bpf_prog_info`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ProgInfo {
+    pub(super) prog_type: u32,
+    pub(super) id: u32,
+    pub(super) tag: [u8; 8],
+    pub(super) jited_prog_len: u32,
+    pub(super) xlated_prog_len: u32,
+    pub(super) jited_prog_insns: u64,
+    pub(super) xlated_prog_insns: u64,
+    pub(super) load_time: u64,
+    pub(super) created_by_uid: u32,
+    pub(super) nr_map_ids: u32,
+    pub(super) map_ids: u64,
+    pub(super) name: [u8; NAME_LEN],
+}
+
+/// The beginning of `struct bpf_link_info`; what `detail` holds depends on the type.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LinkInfo {
+    pub(super) link_type: u32,
+    pub(super) id: u32,
+    pub(super) prog_id: u32,
+    pub(super) pad: u32,
+    pub(super) detail: [u64; 4],
+}
+
+/// The beginning of `struct bpf_btf_info`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct BtfInfo {
+    pub(super) btf: u64,
+    pub(super) btf_size: u32,
+    pub(super) id: u32,
+}
+
+/// `struct perf_event_attr` as of `PERF_ATTR_SIZE_VER0` (`include/uapi/linux/perf_event.h`).
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PerfEvent {
+    pub(super) event_type: u32,
+    pub(super) size: u32,
+    pub(super) config: u64,
+    pub(super) sample_period: u64,
+    pub(super) sample_type: u64,
+    pub(super) read_format: u64,
+    pub(super) flags: u64,
+    pub(super) wakeup_events: u32,
+    pub(super) bp_type: u32,
+    pub(super) config1: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::offset_of;
+
+    use aya_obj::generated::{self, bpf_attr, bpf_cmd};
+
+    use super::*;
+
+    #[test]
+    fn commands_are_those_of_the_header() {
+        let pairs = [
+            (Command::MapCreate, bpf_cmd::BPF_MAP_CREATE),
+            (Command::MapUpdateElem, bpf_cmd::BPF_MAP_UPDATE_ELEM),
+            (Command::ProgLoad, bpf_cmd::BPF_PROG_LOAD),
+            (Command::ObjPin, bpf_cmd::BPF_OBJ_PIN),
+            (Command::ObjGet, bpf_cmd::BPF_OBJ_GET),
+            (Command::ProgGetFdById, bpf_cmd::BPF_PROG_GET_FD_BY_ID),
+            (Command::ObjGetInfoByFd, bpf_cmd::BPF_OBJ_GET_INFO_BY_FD),
+            (Command::RawTracepointOpen, bpf_cmd::BPF_RAW_TRACEPOINT_OPEN),
+            (Command::BtfLoad, bpf_cmd::BPF_BTF_LOAD),
+            (Command::BtfGetFdById, bpf_cmd::BPF_BTF_GET_FD_BY_ID),
+            (Command::MapFreeze, bpf_cmd::BPF_MAP_FREEZE),
+            (Command::LinkCreate, bpf_cmd::BPF_LINK_CREATE),
+            (Command::LinkUpdate, bpf_cmd::BPF_LINK_UPDATE),
+        ];
+        for (ours, theirs) in pairs {
+            assert_eq!(ours as u32, theirs as u32, "{ours:?}");
+        }
+    }
+
+    #[test]
+    fn flags_are_those_of_the_header() {
+        assert_eq!(flags::REPLACE, generated::BPF_F_REPLACE);
+        assert_eq!(flags::BEFORE, generated::BPF_F_BEFORE);
+        assert_eq!(flags::AFTER, generated::BPF_F_AFTER);
+        assert_eq!(flags::SLEEPABLE, generated::BPF_F_SLEEPABLE);
+        assert_eq!(flags::XDP_HAS_FRAGS, generated::BPF_F_XDP_HAS_FRAGS);
+        assert_eq!(flags::XDP_GENERIC, generated::XDP_FLAGS_SKB_MODE);
+        assert_eq!(flags::XDP_NATIVE, generated::XDP_FLAGS_DRV_MODE);
+        assert_eq!(flags::XDP_OFFLOAD, generated::XDP_FLAGS_HW_MODE);
+    }
+
+    #[test]
+    fn structures_have_the_layout_of_the_header() {
+        assert_eq!(offset_of!(MapInfo, map_extra), offset_of!(generated::bpf_map_info, map_extra));
+        assert_eq!(offset_of!(MapInfo, btf_id), offset_of!(generated::bpf_map_info, btf_id));
+        assert_eq!(offset_of!(ProgInfo, map_ids), offset_of!(generated::bpf_prog_info, map_ids));
+        assert_eq!(offset_of!(ProgInfo, name), offset_of!(generated::bpf_prog_info, name));
+        assert_eq!(offset_of!(BtfInfo, id), offset_of!(generated::bpf_btf_info, id));
+        assert_eq!(offset_of!(LinkInfo, prog_id), offset_of!(generated::bpf_link_info, prog_id));
+        assert_eq!(
+            offset_of!(LinkInfo, detail),
+            offset_of!(generated::bpf_link_info, __bindgen_anon_1)
+        );
+        // The commands' structures are anonymous there, so their ends are compared: each is no
+        // longer than the union, and has the offsets that uapi's comments and pahole give.
+        assert!(size_of::<ProgLoad>() <= size_of::<bpf_attr>());
+        assert_eq!(offset_of!(MapCreate, map_name), 28);
+        assert_eq!(offset_of!(MapCreate, map_extra), 64);
+        assert_eq!(offset_of!(ProgLoad, prog_name), 48);
+        assert_eq!(offset_of!(ProgLoad, func_info), 80);
+        assert_eq!(offset_of!(ProgLoad, attach_btf_id), 108);
+        assert_eq!(offset_of!(ProgLoad, fd_array), 120);
+        assert_eq!(offset_of!(LinkCreate, expected_revision), 24);
+    }
+
+    #[test]
+    fn structures_have_no_hidden_padding() {
+        assert_eq!(size_of::<MapCreate>(), 72);
+        assert_eq!(size_of::<MapElement>(), 32);
+        assert_eq!(size_of::<ProgLoad>(), 128);
+        assert_eq!(size_of::<Object>(), 16);
+        assert_eq!(size_of::<InfoByFd>(), 16);
+        assert_eq!(size_of::<GetById>(), 12);
+        assert_eq!(size_of::<BtfLoad>(), 32);
+        assert_eq!(size_of::<LinkCreate>(), 32);
+        assert_eq!(size_of::<LinkUpdate>(), 16);
+        assert_eq!(size_of::<RawTracepointOpen>(), 16);
+        assert_eq!(size_of::<PerfEvent>(), 64);
+    }
+}

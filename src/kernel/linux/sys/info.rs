@@ -1,0 +1,266 @@
+//! `BPF_OBJ_GET_INFO_BY_FD`, and the kind of an object before its info is trusted.
+
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+
+use super::{Answer, abi, address_mut, bpf, length, number, own, text};
+use crate::model::kinds::{AttachType, LinkType, MapType, ProgramType};
+use crate::model::map::MapShape;
+use abi::Command;
+
+/// Kinds of objects that bpf(2) hands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kernel::linux) enum ObjectKind {
+    Map,
+    Program,
+    Link,
+    Btf,
+}
+
+/// What the kernel says of a map.
+#[derive(Clone, Debug)]
+pub(in crate::kernel::linux) struct MapInfo {
+    pub(in crate::kernel::linux) id: u32,
+    pub(in crate::kernel::linux) name: String,
+    pub(in crate::kernel::linux) shape: MapShape,
+    /// Id of its BTF; 0 for none.
+    pub(in crate::kernel::linux) btf_id: u32,
+    pub(in crate::kernel::linux) key_type_id: u32,
+    pub(in crate::kernel::linux) value_type_id: u32,
+}
+
+/// What the kernel says of a program.
+#[derive(Clone, Debug)]
+pub(in crate::kernel::linux) struct ProgramInfo {
+    pub(in crate::kernel::linux) id: u32,
+    pub(in crate::kernel::linux) name: String,
+    pub(in crate::kernel::linux) program_type: ProgramType,
+    pub(in crate::kernel::linux) tag: [u8; 8],
+    /// How many maps it uses.
+    pub(in crate::kernel::linux) maps: u32,
+}
+
+/// What the kernel says of a link. Which of the details mean something depends on the type.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::kernel::linux) struct LinkInfo {
+    pub(in crate::kernel::linux) id: u32,
+    pub(in crate::kernel::linux) link_type: LinkType,
+    pub(in crate::kernel::linux) program_id: u32,
+    detail: [u64; 4],
+}
+
+/// Where in a link's info the kernel puts a name, and how long that may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kernel::linux) enum LinkName {
+    /// `raw_tracepoint.tp_name`.
+    RawTracepoint,
+    /// `perf_event.tracepoint.tp_name` (6.6).
+    PerfTracepoint,
+}
+
+/// Which kind of object `fd` is, by the name of its anonymous inode; `None` for any other file.
+///
+/// New links are `bpf_link` (`bpf_link_prime`), reopened ones `bpf-link` (`bpf_link_new_fd`).
+pub(in crate::kernel::linux) fn kind(fd: BorrowedFd<'_>) -> Answer<Option<ObjectKind>> {
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let target = rustix::fs::readlink(path, Vec::new())?;
+    let name = target.to_bytes();
+    Ok(match name.strip_prefix(b"anon_inode:").unwrap_or_default() {
+        b"bpf-map" => Some(ObjectKind::Map),
+        b"bpf-prog" => Some(ObjectKind::Program),
+        b"bpf-link" | b"bpf_link" => Some(ObjectKind::Link),
+        b"btf" => Some(ObjectKind::Btf),
+        _ => None,
+    })
+}
+
+pub(in crate::kernel::linux) fn map_info(map: BorrowedFd<'_>) -> Answer<MapInfo> {
+    expect_kind(map, ObjectKind::Map)?;
+    let mut raw = abi::MapInfo::default();
+    // SAFETY: `map` is a map, whose info begins as `abi::MapInfo` and has no address in it.
+    unsafe { info(map, &mut raw) }?;
+    Ok(MapInfo {
+        id: raw.id,
+        name: text(&raw.name),
+        shape: MapShape {
+            map_type: MapType(raw.map_type),
+            key_size: raw.key_size,
+            value_size: raw.value_size,
+            max_entries: raw.max_entries,
+            map_flags: raw.map_flags,
+            map_extra: raw.map_extra,
+        },
+        btf_id: raw.btf_id,
+        key_type_id: raw.btf_key_type_id,
+        value_type_id: raw.btf_value_type_id,
+    })
+}
+
+pub(in crate::kernel::linux) fn program_info(program: BorrowedFd<'_>) -> Answer<ProgramInfo> {
+    expect_kind(program, ObjectKind::Program)?;
+    let mut raw = abi::ProgInfo::default();
+    // SAFETY: `program` is a program, whose info begins as `abi::ProgInfo`; its addresses are zero
+    // with lengths of zero.
+    unsafe { info(program, &mut raw) }?;
+    Ok(ProgramInfo {
+        id: raw.id,
+        name: text(&raw.name),
+        program_type: ProgramType(raw.prog_type),
+        tag: raw.tag,
+        maps: raw.nr_map_ids,
+    })
+}
+
+/// Ids of the `count` maps a program uses.
+pub(in crate::kernel::linux) fn program_map_ids(
+    program: BorrowedFd<'_>,
+    count: u32,
+) -> Answer<Vec<u32>> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    expect_kind(program, ObjectKind::Program)?;
+    // `MAX_USED_MAPS` is 64; nothing a kernel could answer is larger than this.
+    let mut ids = vec![0; usize::try_from(count.min(4096)).unwrap_or_default()];
+    let mut raw = abi::ProgInfo {
+        nr_map_ids: length(&ids)?,
+        map_ids: address_mut(&mut ids),
+        ..abi::ProgInfo::default()
+    };
+    // SAFETY: `program` is a program, and `map_ids` has room for `nr_map_ids` numbers.
+    unsafe { info(program, &mut raw) }?;
+    ids.truncate(usize::try_from(raw.nr_map_ids).unwrap_or_default());
+    Ok(ids)
+}
+
+pub(in crate::kernel::linux) fn link_info(link: BorrowedFd<'_>) -> Answer<LinkInfo> {
+    expect_kind(link, ObjectKind::Link)?;
+    let mut raw = abi::LinkInfo::default();
+    // SAFETY: `link` is a link, whose info begins as `abi::LinkInfo`; whatever its type, an address
+    // of zero with a length of zero asks for nothing to be written there.
+    unsafe { info(link, &mut raw) }?;
+    Ok(LinkInfo {
+        id: raw.id,
+        link_type: LinkType(raw.link_type),
+        program_id: raw.prog_id,
+        detail: raw.detail,
+    })
+}
+
+/// The name of the tracepoint of a link whose info holds one at `place`.
+pub(in crate::kernel::linux) fn link_name(link: BorrowedFd<'_>, place: LinkName) -> Answer<String> {
+    let (link_type, at) = match place {
+        LinkName::RawTracepoint => (LinkType::RAW_TRACEPOINT, 0),
+        LinkName::PerfTracepoint => (LinkType::PERF_EVENT, 1),
+    };
+    if link_info(link)?.link_type != link_type {
+        return Err(Errno::INVAL);
+    }
+    let mut name = [0_u8; 256];
+    let mut raw = abi::LinkInfo::default();
+    raw.detail[at] = address_mut(&mut name);
+    let [a, b, c, d] = length(&name)?.to_ne_bytes();
+    raw.detail[at + 1] = u64::from_ne_bytes([a, b, c, d, 0, 0, 0, 0]);
+    // SAFETY: a link of this type takes the address of a buffer and its length (a `u32`) at `place`,
+    // and `name` has that length. Of all perf events only tracepoints, kprobes and uprobes read the
+    // place, and each takes it as address and length.
+    unsafe { info(link, &mut raw) }?;
+    Ok(text(&name))
+}
+
+impl LinkInfo {
+    fn low(word: u64) -> u32 {
+        let bytes = word.to_ne_bytes();
+        u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+    }
+
+    fn high(word: u64) -> u32 {
+        let bytes = word.to_ne_bytes();
+        u32::from_ne_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])
+    }
+
+    /// `xdp.ifindex`, `tcx.ifindex`, `netkit.ifindex`; 0 once the interface is gone.
+    pub(in crate::kernel::linux) fn interface(&self) -> u32 {
+        Self::low(self.detail[0])
+    }
+
+    /// `tcx.attach_type`, `netkit.attach_type`.
+    pub(in crate::kernel::linux) fn interface_attach_type(&self) -> AttachType {
+        AttachType(Self::high(self.detail[0]))
+    }
+
+    /// `cgroup.cgroup_id`; 0 once the cgroup is gone.
+    pub(in crate::kernel::linux) fn cgroup(&self) -> u64 {
+        self.detail[0]
+    }
+
+    /// `cgroup.attach_type`.
+    pub(in crate::kernel::linux) fn cgroup_attach_type(&self) -> AttachType {
+        AttachType(Self::low(self.detail[1]))
+    }
+
+    /// `perf_event.type`, of `enum bpf_perf_event_type`: 5 is a tracepoint; 0 before 6.6.
+    pub(in crate::kernel::linux) fn is_perf_tracepoint(&self) -> bool {
+        self.link_type == LinkType::PERF_EVENT && Self::low(self.detail[0]) == 5
+    }
+}
+
+pub(in crate::kernel::linux) fn btf_id(btf: BorrowedFd<'_>) -> Answer<u32> {
+    expect_kind(btf, ObjectKind::Btf)?;
+    let mut raw = abi::BtfInfo::default();
+    // SAFETY: `btf` is a BTF, whose info begins as `abi::BtfInfo`; no bytes are asked for.
+    unsafe { info(btf, &mut raw) }?;
+    Ok(raw.id)
+}
+
+/// The bytes of a BTF of the kernel.
+pub(in crate::kernel::linux) fn btf_bytes(btf: BorrowedFd<'_>) -> Answer<Vec<u8>> {
+    expect_kind(btf, ObjectKind::Btf)?;
+    let mut raw = abi::BtfInfo::default();
+    // SAFETY: as in `btf_id`.
+    unsafe { info(btf, &mut raw) }?;
+    let mut bytes = vec![0_u8; usize::try_from(raw.btf_size).unwrap_or_default()];
+    let mut raw = abi::BtfInfo { btf: address_mut(&mut bytes), btf_size: length(&bytes)?, id: 0 };
+    // SAFETY: `btf` is a BTF, and `bytes` has room for `btf_size` bytes.
+    unsafe { info(btf, &mut raw) }?;
+    Ok(bytes)
+}
+
+/// Opens a BTF by its id; needs `CAP_SYS_ADMIN`.
+pub(in crate::kernel::linux) fn open_btf(id: u32) -> Answer<OwnedFd> {
+    open_by_id(Command::BtfGetFdById, id)
+}
+
+/// Opens a program by its id; needs `CAP_SYS_ADMIN`.
+pub(in crate::kernel::linux) fn open_program(id: u32) -> Answer<OwnedFd> {
+    open_by_id(Command::ProgGetFdById, id)
+}
+
+fn open_by_id(command: Command, id: u32) -> Answer<OwnedFd> {
+    let mut attr = abi::GetById { id, ..abi::GetById::default() };
+    // SAFETY: `GetById` is what the commands that open by id take; it holds no address.
+    let fd = unsafe { bpf(command, &mut attr) }?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { own(fd) })
+}
+
+fn expect_kind(fd: BorrowedFd<'_>, wanted: ObjectKind) -> Answer<()> {
+    if kind(fd)? == Some(wanted) { Ok(()) } else { Err(Errno::INVAL) }
+}
+
+/// Fills `raw` with what the kernel says of `fd`.
+///
+/// # Safety
+/// `I` is the beginning of the info of objects of the kind `fd` is, and every address in `raw` is
+/// valid for the length beside it.
+unsafe fn info<I>(fd: BorrowedFd<'_>, raw: &mut I) -> Answer<()> {
+    let mut attr = abi::InfoByFd {
+        bpf_fd: number(fd),
+        info_len: u32::try_from(size_of::<I>()).map_err(|_beyond| Errno::TOOBIG)?,
+        info: std::ptr::from_mut(raw).expose_provenance() as u64,
+    };
+    // SAFETY: `info` is the address of `info_len` writable bytes; any bytes are an `I`, which is made
+    // of integers. The rest is the caller's promise.
+    unsafe { bpf(Command::ObjGetInfoByFd, &mut attr) }.map(drop)
+}

@@ -1,0 +1,74 @@
+//! Links: `BPF_LINK_CREATE`, `BPF_LINK_UPDATE` and `BPF_RAW_TRACEPOINT_OPEN`.
+
+use std::ffi::CStr;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use super::abi::{self, Command};
+use super::{Answer, address, bpf, flags, number, own};
+use crate::model::kinds::AttachType;
+
+/// What a link is attached to.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::kernel::linux) enum LinkTarget<'a> {
+    /// A cgroup's directory or a perf event.
+    File(BorrowedFd<'a>),
+    /// The index of a network interface.
+    Interface(u32),
+}
+
+/// Attaches `program`; what `flags` mean depends on the attach type.
+pub(in crate::kernel::linux) fn create_link(
+    program: BorrowedFd<'_>,
+    target: LinkTarget<'_>,
+    attach_type: AttachType,
+    flags: u32,
+) -> Answer<OwnedFd> {
+    let mut attr = abi::LinkCreate {
+        prog_fd: number(program),
+        target: match target {
+            LinkTarget::File(fd) => number(fd),
+            LinkTarget::Interface(index) => index,
+        },
+        attach_type: attach_type.0,
+        flags,
+        ..abi::LinkCreate::default()
+    };
+    // SAFETY: `LinkCreate` is what `BPF_LINK_CREATE` takes; it holds no address.
+    let fd = unsafe { bpf(Command::LinkCreate, &mut attr) }?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { own(fd) })
+}
+
+/// Swaps the program of `link`; with `old`, only if the link runs that one.
+pub(in crate::kernel::linux) fn update_link(
+    link: BorrowedFd<'_>,
+    new: BorrowedFd<'_>,
+    old: Option<BorrowedFd<'_>>,
+) -> Answer<()> {
+    let mut attr = abi::LinkUpdate {
+        link_fd: number(link),
+        new_prog_fd: number(new),
+        flags: if old.is_some() { flags::REPLACE } else { 0 },
+        old_prog_fd: old.map_or(0, number),
+    };
+    // SAFETY: `LinkUpdate` is what `BPF_LINK_UPDATE` takes; it holds no address.
+    unsafe { bpf(Command::LinkUpdate, &mut attr) }.map(drop)
+}
+
+/// Attaches a raw tracepoint program to the tracepoint `name`, or a BTF-typed one to the tracepoint
+/// it was loaded for.
+pub(in crate::kernel::linux) fn open_raw_tracepoint(
+    program: BorrowedFd<'_>,
+    name: Option<&CStr>,
+) -> Answer<OwnedFd> {
+    let mut attr = abi::RawTracepointOpen {
+        name: name.map_or(0, |name| address(name.to_bytes_with_nul())),
+        prog_fd: number(program),
+        pad: 0,
+    };
+    // SAFETY: `RawTracepointOpen` is what `BPF_RAW_TRACEPOINT_OPEN` takes; `name` is zero or the
+    // address of NUL-terminated text that outlives the call.
+    let fd = unsafe { bpf(Command::RawTracepointOpen, &mut attr) }?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { own(fd) })
+}

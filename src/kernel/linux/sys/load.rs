@@ -1,0 +1,210 @@
+//! Making objects: BTF, maps and programs.
+
+use std::ffi::CStr;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+
+use super::abi::{self, Command, NAME_LEN};
+use super::{Answer, address, address_mut, bpf, length, map_info, number, own};
+use crate::model::kinds::{MapType, ProgramType};
+use crate::model::map::MapShape;
+use crate::relocate::Insn;
+
+/// How often a load is tried again when the kernel answers `EAGAIN` (libbpf's
+/// `PROG_LOAD_ATTEMPTS`): the verifier gives up when a signal is pending.
+const LOAD_ATTEMPTS: usize = 5;
+
+/// What `BPF_MAP_CREATE` takes.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::kernel::linux) struct MapAttributes<'a> {
+    pub(in crate::kernel::linux) shape: MapShape,
+    /// At most 15 bytes count.
+    pub(in crate::kernel::linux) name: &'a str,
+    pub(in crate::kernel::linux) numa_node: Option<u32>,
+    pub(in crate::kernel::linux) inner: Option<BorrowedFd<'a>>,
+    pub(in crate::kernel::linux) types: Option<MapTypes<'a>>,
+}
+
+/// The BTF types of a map's key and value.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::kernel::linux) struct MapTypes<'a> {
+    pub(in crate::kernel::linux) btf: BorrowedFd<'a>,
+    pub(in crate::kernel::linux) key: u32,
+    pub(in crate::kernel::linux) value: u32,
+}
+
+/// What `BPF_PROG_LOAD` takes.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::kernel::linux) struct ProgramAttributes<'a> {
+    pub(in crate::kernel::linux) program_type: ProgramType,
+    /// At most 15 bytes count.
+    pub(in crate::kernel::linux) name: &'a str,
+    pub(in crate::kernel::linux) instructions: &'a [Insn],
+    pub(in crate::kernel::linux) license: &'a CStr,
+    /// `LINUX_VERSION_CODE`, which kernels before 5.0 want for kprobes.
+    pub(in crate::kernel::linux) kernel_version: u32,
+    pub(in crate::kernel::linux) flags: u32,
+    /// 0 where the section fixes none.
+    pub(in crate::kernel::linux) attach_type: u32,
+    /// Type in the kernel's BTF the program attaches to; 0 for none.
+    pub(in crate::kernel::linux) attach_btf_id: u32,
+    pub(in crate::kernel::linux) btf: Option<ProgramBtf<'a>>,
+}
+
+/// What a program's BTF says of its functions and lines.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::kernel::linux) struct ProgramBtf<'a> {
+    pub(in crate::kernel::linux) btf: BorrowedFd<'a>,
+    pub(in crate::kernel::linux) functions: &'a [u8],
+    /// Bytes of a record in `functions`.
+    pub(in crate::kernel::linux) function_size: u32,
+    pub(in crate::kernel::linux) lines: &'a [u8],
+    /// Bytes of a record in `lines`.
+    pub(in crate::kernel::linux) line_size: u32,
+}
+
+pub(in crate::kernel::linux) fn load_btf(bytes: &[u8]) -> Answer<OwnedFd> {
+    let mut attr =
+        abi::BtfLoad { btf: address(bytes), btf_size: length(bytes)?, ..abi::BtfLoad::default() };
+    // SAFETY: `BtfLoad` is what `BPF_BTF_LOAD` takes; `bytes` are `btf_size` readable bytes.
+    let fd = unsafe { bpf(Command::BtfLoad, &mut attr) }?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { own(fd) })
+}
+
+pub(in crate::kernel::linux) fn create_map(attributes: &MapAttributes<'_>) -> Answer<OwnedFd> {
+    let MapAttributes { shape, name, numa_node, inner, types } = *attributes;
+    let mut attr = abi::MapCreate {
+        map_type: shape.map_type.0,
+        key_size: shape.key_size,
+        value_size: shape.value_size,
+        max_entries: shape.max_entries,
+        map_flags: shape.map_flags,
+        inner_map_fd: inner.map_or(0, number),
+        numa_node: numa_node.unwrap_or(0),
+        map_name: name_field(name),
+        btf_fd: types.map_or(0, |types| number(types.btf)),
+        btf_key_type_id: types.map_or(0, |types| types.key),
+        btf_value_type_id: types.map_or(0, |types| types.value),
+        map_extra: shape.map_extra,
+        ..abi::MapCreate::default()
+    };
+    // SAFETY: `MapCreate` is what `BPF_MAP_CREATE` takes; it holds no address.
+    let fd = unsafe { bpf(Command::MapCreate, &mut attr) }?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { own(fd) })
+}
+
+/// Writes the only value of an array map with one entry.
+///
+/// `EINVAL` unless it is an array with keys of 4 bytes and values of exactly `value`'s length.
+pub(in crate::kernel::linux) fn set_array_value(map: BorrowedFd<'_>, value: &[u8]) -> Answer<()> {
+    let shape = map_info(map)?.shape;
+    if shape.map_type != MapType::ARRAY || shape.key_size != 4 || shape.value_size != length(value)?
+    {
+        return Err(Errno::INVAL);
+    }
+    let key = [0_u8; 4];
+    let mut attr = abi::MapElement {
+        map_fd: number(map),
+        key: address(&key),
+        value: address(value),
+        ..abi::MapElement::default()
+    };
+    // SAFETY: `MapElement` is what `BPF_MAP_UPDATE_ELEM` takes; the kernel reads `key_size` bytes
+    // of the key and, as the map is no per-CPU one, `value_size` of the value: both were checked.
+    unsafe { bpf(Command::MapUpdateElem, &mut attr) }.map(drop)
+}
+
+pub(in crate::kernel::linux) fn freeze_map(map: BorrowedFd<'_>) -> Answer<()> {
+    let mut attr = abi::MapFreeze { map_fd: number(map) };
+    // SAFETY: `MapFreeze` is what `BPF_MAP_FREEZE` takes; it holds no address.
+    unsafe { bpf(Command::MapFreeze, &mut attr) }.map(drop)
+}
+
+/// Verifies and loads a program. The verifier writes into `log` if that is not empty.
+pub(in crate::kernel::linux) fn load_program(
+    attributes: &ProgramAttributes<'_>,
+    log: &mut [u8],
+) -> Answer<OwnedFd> {
+    let mut attr = abi::ProgLoad {
+        prog_type: attributes.program_type.0,
+        insn_cnt: length(attributes.instructions)?,
+        insns: address(attributes.instructions),
+        license: address(attributes.license.to_bytes_with_nul()),
+        kern_version: attributes.kernel_version,
+        prog_flags: attributes.flags,
+        prog_name: name_field(attributes.name),
+        expected_attach_type: attributes.attach_type,
+        attach_btf_id: attributes.attach_btf_id,
+        ..abi::ProgLoad::default()
+    };
+    if !log.is_empty() {
+        attr.log_level = 1;
+        attr.log_size = length(log)?;
+        attr.log_buf = address_mut(log);
+    }
+    if let Some(btf) = attributes.btf {
+        attr.prog_btf_fd = number(btf.btf);
+        (attr.func_info, attr.func_info_cnt, attr.func_info_rec_size) =
+            records(btf.functions, btf.function_size)?;
+        (attr.line_info, attr.line_info_cnt, attr.line_info_rec_size) =
+            records(btf.lines, btf.line_size)?;
+    }
+    let mut answer = Err(Errno::AGAIN);
+    for _ in 0..LOAD_ATTEMPTS {
+        // SAFETY: `ProgLoad` is what `BPF_PROG_LOAD` takes. Every address in it is that of a slice
+        // that outlives the call, with the slice's own length; only `log` is written, and that is
+        // borrowed exclusively.
+        answer = unsafe { bpf(Command::ProgLoad, &mut attr) };
+        if answer != Err(Errno::AGAIN) {
+            break;
+        }
+    }
+    // SAFETY: the kernel has just made this descriptor for us.
+    answer.map(|fd| unsafe { own(fd) })
+}
+
+/// Address, count and record size of a table; all zero for an empty one.
+fn records(table: &[u8], size: u32) -> Answer<(u64, u32, u32)> {
+    if table.is_empty() {
+        return Ok((0, 0, 0));
+    }
+    let bytes = length(table)?;
+    match bytes.checked_rem(size) {
+        Some(0) => Ok((address(table), bytes / size, size)),
+        _ => Err(Errno::INVAL),
+    }
+}
+
+/// A name as the kernel takes it: cut, and with what it would refuse replaced by `_`, as libbpf does
+/// (`bpf_obj_name_cpy` in `kernel/bpf/syscall.c` takes letters, digits, `_` and `.`).
+fn name_field(name: &str) -> [u8; NAME_LEN] {
+    let mut field = [0; NAME_LEN];
+    for (place, byte) in field.iter_mut().take(NAME_LEN - 1).zip(name.bytes()) {
+        let legal = byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.';
+        *place = if legal { byte } else { b'_' };
+    }
+    field
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_cut_and_cleaned() {
+        assert_eq!(&name_field("flows"), b"flows\0\0\0\0\0\0\0\0\0\0\0");
+        assert_eq!(&name_field("a_very_long_map_name_here"), b"a_very_long_map\0");
+        assert_eq!(&name_field("a-b.c"), b"a_b.c\0\0\0\0\0\0\0\0\0\0\0");
+    }
+
+    #[test]
+    fn tables_are_whole_records() {
+        assert_eq!(records(&[], 0), Ok((0, 0, 0)));
+        assert_eq!(records(&[0; 16], 8).map(|(_, count, size)| (count, size)), Ok((2, 8)));
+        assert_eq!(records(&[0; 9], 8), Err(Errno::INVAL));
+        assert_eq!(records(&[0; 8], 0), Err(Errno::INVAL));
+    }
+}

@@ -1,0 +1,106 @@
+//! bpf(2) and `perf_event_open(2)`, each call behind a function that cannot be misused.
+//!
+//! The only room with `unsafe`. It knows the layout of the kernel's structures and nothing else: no
+//! names, no advice, no policy. Everything else a host offers is asked through `rustix`.
+#![expect(unsafe_code, reason = "bpf(2) and perf_event_open(2) have no safe wrapper")]
+
+mod abi;
+mod info;
+mod link;
+mod load;
+mod perf;
+mod pin;
+
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+
+use rustix::io::Errno;
+
+pub(super) use abi::flags;
+pub(super) use info::{
+    LinkName, MapInfo, ObjectKind, btf_bytes, btf_id, kind, link_info, link_name, map_info,
+    open_btf, open_program, program_info, program_map_ids,
+};
+pub(super) use link::{LinkTarget, create_link, open_raw_tracepoint, update_link};
+pub(super) use load::{
+    MapAttributes, MapTypes, ProgramAttributes, ProgramBtf, create_map, freeze_map, load_btf,
+    load_program, set_array_value,
+};
+pub(super) use perf::open_tracepoint_event;
+pub(super) use pin::{object_at, pin};
+
+use abi::Command;
+
+/// What a system call answers.
+pub(super) type Answer<T> = Result<T, Errno>;
+
+/// Calls bpf(2) with the whole of `attr`, again when a signal came in between.
+///
+/// A kernel whose `union bpf_attr` ends earlier takes the longer one as long as what it does not
+/// know is zero (`bpf_check_uarg_tail_zero` in `kernel/bpf/syscall.c`), so a structure can always be
+/// passed whole.
+///
+/// # Safety
+/// `A` is the layout that `command` takes, without uninitialised padding, and every address in it is
+/// valid for what the kernel reads or writes there.
+unsafe fn bpf<A>(command: Command, attr: &mut A) -> Answer<i32> {
+    loop {
+        // SAFETY: `attr` is a live, exclusive reference to `size_of::<A>()` bytes; what the kernel
+        // does with their contents is the caller's promise.
+        let answer = unsafe {
+            libc::syscall(
+                libc::SYS_bpf,
+                command as libc::c_long,
+                std::ptr::from_mut(attr),
+                size_of::<A>(),
+            )
+        };
+        match check(answer) {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// The answer of `syscall(2)`: a number that is not negative, or the thread's errno.
+fn check(answer: libc::c_long) -> Answer<i32> {
+    if answer < 0 {
+        let error = std::io::Error::last_os_error();
+        return Err(Errno::from_io_error(&error).unwrap_or(Errno::IO));
+    }
+    i32::try_from(answer).map_err(|_beyond| Errno::OVERFLOW)
+}
+
+/// Takes a file descriptor the kernel has just made.
+///
+/// # Safety
+/// `number` is open and belongs to nobody else.
+unsafe fn own(number: RawFd) -> OwnedFd {
+    // SAFETY: the caller's promise.
+    unsafe { OwnedFd::from_raw_fd(number) }
+}
+
+/// A file descriptor as the kernel's structures hold it; open ones are never negative.
+pub(super) fn number(fd: BorrowedFd<'_>) -> u32 {
+    fd.as_raw_fd().unsigned_abs()
+}
+
+/// The address of a buffer as the kernel's structures hold it.
+fn address<T>(buffer: &[T]) -> u64 {
+    buffer.as_ptr().expose_provenance() as u64
+}
+
+/// The address of a buffer that the kernel writes.
+fn address_mut<T>(buffer: &mut [T]) -> u64 {
+    buffer.as_mut_ptr().expose_provenance() as u64
+}
+
+/// The number of elements of a buffer as the kernel's structures hold it.
+fn length<T>(buffer: &[T]) -> Answer<u32> {
+    u32::try_from(buffer.len()).map_err(|_beyond| Errno::TOOBIG)
+}
+
+/// Text that the kernel ended with NUL, or that fills its field.
+pub(super) fn text(field: &[u8]) -> String {
+    let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
+    String::from_utf8_lossy(field.get(..end).unwrap_or_default()).into_owned()
+}

@@ -1,0 +1,95 @@
+//! What programs are attached to: interfaces, cgroups and tracepoints, looked up by name.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::super::{KernelError, Result};
+use super::sys::Answer;
+use super::{interface, tracefs};
+use crate::model::attach::Attachment;
+use crate::model::live::TargetState;
+
+/// `CGROUP2_SUPER_MAGIC` (`include/uapi/linux/magic.h`).
+const CGROUP2: u32 = 0x6367_7270;
+
+/// Whether what `attachment` names is there.
+pub(super) fn state(attachment: &Attachment) -> Result<TargetState> {
+    let operation = || format!("look for the target of {attachment}");
+    match attachment {
+        Attachment::Xdp { interface, .. }
+        | Attachment::Tcx { interface, .. }
+        | Attachment::Tc { interface, .. } => match interface::index(interface) {
+            Ok(index) => Ok(TargetState::Present(u64::from(index))),
+            Err(Errno::NODEV) => {
+                Ok(missing(format!("there is no network interface `{interface}`")))
+            }
+            Err(errno) => Err(KernelError::errno(operation(), errno)),
+        },
+        Attachment::Cgroup { path } => match open_cgroup(path) {
+            Ok(Cgroup::V2(directory)) => rustix::fs::fstat(&directory)
+                .map(|status| TargetState::Present(status.st_ino))
+                .map_err(|errno| KernelError::errno(operation(), errno).at(path)),
+            Ok(Cgroup::Other) => Ok(missing(not_cgroup2(path))),
+            Err(Errno::NOENT) => Ok(missing(format!("there is no cgroup {}", path.display()))),
+            Err(Errno::NOTDIR) => Ok(missing(format!("{} is no directory", path.display()))),
+            Err(errno) => Err(KernelError::errno(operation(), errno).at(path)),
+        },
+        Attachment::Tracepoint { category, name } => match tracefs::event_id(category, name) {
+            Ok(_) => Ok(TargetState::Present(0)),
+            Err(why) => Ok(missing(why.reason(category, name))),
+        },
+        // tracefs does not list every raw tracepoint; the kernel answers when one is attached.
+        Attachment::RawTracepoint { .. } | Attachment::TpBtf { .. } => Ok(TargetState::Present(0)),
+    }
+}
+
+/// A cgroup's directory, open to attach to.
+pub(super) fn cgroup(path: &Path, operation: &str) -> Result<OwnedFd> {
+    match open_cgroup(path) {
+        Ok(Cgroup::V2(directory)) => Ok(directory),
+        Ok(Cgroup::Other) => Err(KernelError::reason(operation, not_cgroup2(path)).at(path)),
+        Err(errno) => Err(KernelError::errno(operation, errno).at(path)),
+    }
+}
+
+/// The refusal for an interface that cannot be looked up.
+pub(super) fn interface_error(operation: &str, interface: &str, errno: Errno) -> KernelError {
+    let error = KernelError::errno(operation, errno);
+    if errno == Errno::NODEV {
+        error.advice(format!("there is no network interface `{interface}` (`ip link` lists them)"))
+    } else {
+        error
+    }
+}
+
+enum Cgroup {
+    V2(OwnedFd),
+    Other,
+}
+
+fn open_cgroup(path: &Path) -> Answer<Cgroup> {
+    let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat(CWD, path, how, Mode::empty())?;
+    // `f_type` is a signed word on most architectures; magic numbers are 32 bits.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "magic numbers are patterns of 32 bits"
+    )]
+    let magic = rustix::fs::fstatfs(&directory)?.f_type as u32;
+    Ok(if magic == CGROUP2 { Cgroup::V2(directory) } else { Cgroup::Other })
+}
+
+fn not_cgroup2(path: &Path) -> String {
+    format!(
+        "{} is not in a cgroup2 hierarchy (`mount -t cgroup2` shows where one is mounted)",
+        path.display()
+    )
+}
+
+fn missing(reason: String) -> TargetState {
+    TargetState::Missing { reason }
+}
