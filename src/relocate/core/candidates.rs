@@ -24,6 +24,9 @@ impl Candidates {
             let name = essential(root.name_bytes());
             wanted.entry((comparable(root.kind()), name)).or_default().push(id);
         }
+        if wanted.is_empty() {
+            return Self::default();
+        }
         let kinds: BTreeSet<Kind> = wanted.keys().map(|(kind, _)| *kind).collect();
         let mut found: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for candidate in kernel.types() {
