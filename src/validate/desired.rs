@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::attach::Attachment;
 use crate::model::digest::Digest;
-use crate::model::map::MapSpec;
+use crate::model::map::{MapOrigin, MapSpec};
 use crate::model::name::Name;
 use crate::model::pin::{OnMismatch, PinPath, PinPolicy, PinRoot};
 use crate::model::program::ProgramSpec;
@@ -66,4 +66,29 @@ pub struct DesiredProgram {
     pub pin: Option<PinPath>,
     /// Where it is attached.
     pub attachments: Vec<Attachment>,
+}
+
+/// Digest of all that decides what is loaded, see [`DesiredObject::load_digest`].
+pub(super) fn load_digest(
+    image: &Image,
+    maps: &[DesiredMap],
+    programs: &[DesiredProgram],
+) -> Digest {
+    let object = image.digest.to_string();
+    let entries: Vec<[u8; 4]> =
+        maps.iter().map(|map| map.spec.shape.max_entries.to_le_bytes()).collect();
+    let mut parts = vec![object.as_bytes(), b"maps"];
+    for (map, entries) in maps.iter().zip(&entries) {
+        parts.extend([map.spec.name.as_bytes(), entries]);
+        if let MapOrigin::Section { contents, .. } = &map.spec.origin {
+            parts.push(contents);
+        }
+    }
+    parts.push(b"programs");
+    for program in programs {
+        parts.push(program.spec.name.as_bytes());
+        let target = program.spec.kind.as_ref().and_then(|kind| kind.target.as_deref());
+        parts.push(target.unwrap_or_default().as_bytes());
+    }
+    Digest::of_parts(parts)
 }

@@ -1,0 +1,120 @@
+//! Which programs fit which hook, and which hooks this version can attach to.
+//!
+//! Source: `section_defs` of libbpf's `src/libbpf.c` and `attach_type_to_prog_type` of the kernel's
+//! `kernel/bpf/syscall.c`.
+
+use crate::model::kinds::{AttachType as A, ProgramType as P};
+use crate::model::program::ProgramKind;
+
+/// One kind of program that a hook takes.
+struct Fit {
+    hook: &'static str,
+    program_type: P,
+    /// Attach types; none means any. A program without an attach type fits too.
+    attach_types: &'static [A],
+}
+
+const fn fit(hook: &'static str, program_type: P, attach_types: &'static [A]) -> Fit {
+    Fit { hook, program_type, attach_types }
+}
+
+#[rustfmt::skip]
+const FITS: &[Fit] = &[
+    fit("xdp", P::XDP, &[A::XDP]),
+    fit("tcx", P::SCHED_CLS, &[A::TCX_INGRESS, A::TCX_EGRESS]),
+    fit("tc", P::SCHED_CLS, &[A::TCX_INGRESS, A::TCX_EGRESS]),
+    fit("netkit", P::SCHED_CLS, &[A::NETKIT_PRIMARY, A::NETKIT_PEER]),
+    fit("cgroup", P::CGROUP_SKB, &[]),
+    fit("cgroup", P::CGROUP_SOCK, &[]),
+    fit("cgroup", P::CGROUP_SOCK_ADDR, &[]),
+    fit("cgroup", P::CGROUP_SOCKOPT, &[]),
+    fit("cgroup", P::CGROUP_SYSCTL, &[]),
+    fit("cgroup", P::CGROUP_DEVICE, &[]),
+    fit("cgroup", P::SOCK_OPS, &[]),
+    fit("sockmap", P::SK_SKB, &[]),
+    fit("sockmap", P::SK_MSG, &[]),
+    fit("sk-lookup", P::SK_LOOKUP, &[]),
+    fit("flow-dissector", P::FLOW_DISSECTOR, &[]),
+    fit("netfilter", P::NETFILTER, &[]),
+    fit("tracepoint", P::TRACEPOINT, &[]),
+    fit("raw-tracepoint", P::RAW_TRACEPOINT, &[]),
+    fit("raw-tracepoint", P::RAW_TRACEPOINT_WRITABLE, &[]),
+    fit("tp-btf", P::TRACING, &[A::TRACE_RAW_TP]),
+    fit("fentry", P::TRACING, &[A::TRACE_FENTRY]),
+    fit("fexit", P::TRACING, &[A::TRACE_FEXIT]),
+    fit("fmod-ret", P::TRACING, &[A::MODIFY_RETURN]),
+    fit("lsm", P::LSM, &[A::LSM_MAC]),
+    fit("lsm-cgroup", P::LSM, &[A::LSM_CGROUP]),
+    fit("kprobe", P::KPROBE, &[A::TRACE_KPROBE_MULTI, A::TRACE_KPROBE_SESSION]),
+    fit("kretprobe", P::KPROBE, &[A::TRACE_KPROBE_MULTI]),
+    fit("uprobe", P::KPROBE, &[A::TRACE_UPROBE_MULTI, A::TRACE_UPROBE_SESSION]),
+    fit("uretprobe", P::KPROBE, &[A::TRACE_UPROBE_MULTI]),
+    fit("usdt", P::KPROBE, &[]),
+    fit("perf-event", P::PERF_EVENT, &[]),
+    fit("iter", P::TRACING, &[A::TRACE_ITER]),
+    fit("freplace", P::EXT, &[]),
+    fit("struct-ops", P::STRUCT_OPS, &[]),
+];
+
+/// Hooks this version can attach to; `section` stands for one of them.
+const AVAILABLE: &[&str] =
+    &["xdp", "tcx", "tc", "cgroup", "tracepoint", "raw-tracepoint", "tp-btf", "section"];
+
+impl Fit {
+    fn takes(&self, kind: &ProgramKind) -> bool {
+        self.program_type == kind.program_type
+            && (self.attach_types.is_empty()
+                || kind.attach_type.is_none_or(|attach| self.attach_types.contains(&attach)))
+    }
+}
+
+/// Whether a hook takes a program; `section` takes any.
+pub(super) fn takes(hook: &str, kind: &ProgramKind) -> bool {
+    hook == "section" || FITS.iter().any(|fit| fit.hook == hook && fit.takes(kind))
+}
+
+/// The hooks that take a program.
+pub(super) fn fitting(kind: &ProgramKind) -> impl Iterator<Item = &'static str> {
+    FITS.iter().filter(|fit| fit.takes(kind)).map(|fit| fit.hook)
+}
+
+/// Whether this version can attach to a hook.
+pub(super) fn is_available(hook: &str) -> bool {
+    AVAILABLE.contains(&hook)
+}
+
+/// The hooks this version can attach to.
+pub(super) fn available() -> impl Iterator<Item = &'static str> {
+    AVAILABLE.iter().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::sections::program_kind;
+
+    #[test]
+    fn sections_fit_their_hooks() {
+        for (section, hooks) in [
+            ("xdp", &["xdp"][..]),
+            ("xdp.frags", &["xdp"]),
+            ("xdp/devmap", &[]),
+            ("tc", &["tcx", "tc", "netkit"]),
+            ("tcx/egress", &["tcx", "tc"]),
+            ("netkit/peer", &["netkit"]),
+            ("action", &[]),
+            ("cgroup/connect4", &["cgroup"]),
+            ("sockops", &["cgroup"]),
+            ("tp/a/b", &["tracepoint"]),
+            ("raw_tp.w/a", &["raw-tracepoint"]),
+            ("tp_btf/a", &["tp-btf"]),
+            ("fexit/a", &["fexit"]),
+            ("lsm_cgroup/a", &["lsm-cgroup"]),
+        ] {
+            let kind = program_kind(section).expect(section);
+            let found: Vec<_> = fitting(&kind).collect();
+            assert_eq!(found, hooks, "{section}");
+            assert!(found.iter().all(|hook| takes(hook, &kind)), "{section}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The objects a manifest names: read once, measured, compared with their digests, inspected.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::findings::Findings;
+use crate::manifest::{KeyPath, Manifest};
+use crate::model::code;
+use crate::model::name::Name;
+use crate::model::problem::Problem;
+use crate::object::{Image, InspectError};
+
+/// Largest object, in bytes.
+pub const OBJECT_MAX: usize = 64 << 20;
+
+/// An object that a manifest names.
+#[derive(Clone, Debug)]
+pub struct ObjectFile {
+    /// Its name in the manifest.
+    pub name: Name,
+    /// Its file, the manifest's directory in front.
+    pub path: PathBuf,
+    /// Its contents, if they could be read and are a BPF object.
+    pub image: Option<Arc<Image>>,
+}
+
+/// Why a file yields no object.
+enum Unloaded {
+    Read(io::Error),
+    TooLarge,
+    Invalid(InspectError),
+}
+
+/// Reads every object of the manifest; a file that two objects name, once.
+pub(super) fn load(
+    manifest: &Manifest,
+    directory: &Path,
+    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    findings: &mut Findings<'_>,
+) -> Vec<ObjectFile> {
+    let mut images = BTreeMap::<PathBuf, Result<Arc<Image>, Unloaded>>::new();
+    let mut files = Vec::new();
+    for (name, entry) in &manifest.objects {
+        let at = KeyPath::of(["objects", name.as_str()]);
+        let path = directory.join(&entry.path);
+        let image = images.entry(path.clone()).or_insert_with(|| open(&path, read));
+        match image {
+            Ok(image) => {
+                if let Some(wanted) = entry.sha256.filter(|wanted| *wanted != image.digest) {
+                    let message = format!("the object is {}, not {wanted}", image.digest);
+                    let problem = Problem::error(code::DIGEST_MISMATCH, None, message)
+                        .label("of other bytes")
+                        .help("if the new bytes are meant, write their digest here");
+                    findings.at_value(&at.key("sha256"), problem);
+                }
+            }
+            Err(error) => findings.at_value(&at.key("path"), unloaded(error, &path)),
+        }
+        let image = image.as_ref().ok().map(Arc::clone);
+        files.push(ObjectFile { name: name.clone(), path, image });
+    }
+    files
+}
+
+fn open(path: &Path, read: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Arc<Image>, Unloaded> {
+    let bytes = read(path).map_err(Unloaded::Read)?;
+    if bytes.len() > OBJECT_MAX {
+        return Err(Unloaded::TooLarge);
+    }
+    Image::new(path, bytes).map(Arc::new).map_err(Unloaded::Invalid)
+}
+
+fn unloaded(error: &Unloaded, path: &Path) -> Problem {
+    let path = path.display();
+    match error {
+        Unloaded::Read(error) => {
+            let message = format!("`{path}` cannot be read: {error}");
+            let problem = Problem::error(code::OBJECT_UNREADABLE, None, message);
+            if error.kind() == io::ErrorKind::NotFound {
+                problem.help("a relative path begins at the manifest's directory")
+            } else {
+                problem
+            }
+        }
+        Unloaded::TooLarge => {
+            let message = format!("`{path}` is larger than {} MiB", OBJECT_MAX >> 20);
+            Problem::error(code::OBJECT_TOO_LARGE, None, message)
+                .help("`llvm-strip -g` takes debug information out, and keeps BTF")
+        }
+        Unloaded::Invalid(error) => Problem::error(
+            code::OBJECT_INVALID,
+            None,
+            format!("`{path}` is no BPF object: {error}"),
+        ),
+    }
+}

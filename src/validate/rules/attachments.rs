@@ -1,0 +1,325 @@
+//! The places a manifest attaches a program to: whether the hook takes it, and what it comes to.
+
+use crate::manifest::{Cgroup, Hook, KeyPath, Names, Tcx, listed};
+use crate::model::attach::{Attachment, Direction};
+use crate::model::code;
+use crate::model::kinds::{AttachType, ProgramType};
+use crate::model::problem::Problem;
+use crate::model::program::{ProgramKind, ProgramSpec};
+use crate::validate::findings::Findings;
+use crate::validate::hooks;
+use crate::validate::rules::places::Places;
+use crate::validate::subject::Subject;
+
+/// The program's attachments, as far as they can be settled.
+pub(in crate::validate) fn resolve(
+    subject: &Subject<'_>,
+    program: &ProgramSpec,
+    places: &mut Places,
+    findings: &mut Findings<'_>,
+) -> Vec<Attachment> {
+    let entry = subject.entry.programs.get(&program.name);
+    let (Some(entry), Some(kind)) = (entry, &program.kind) else { return Vec::new() };
+    let mut attachments = Vec::new();
+    for (index, hook) in entry.attach.iter().enumerate() {
+        let at = subject.program(&program.name).key("attach").index(index);
+        if findings.is_marked(&at) {
+            continue;
+        }
+        if !hooks::takes(hook.name(), kind) {
+            findings.at_value(&at.key("hook"), misfit(hook, program, kind));
+            continue;
+        }
+        if !hooks::is_available(hook.name()) {
+            let message = format!("this version cannot attach to `{}` yet", hook.name());
+            let problem = Problem::error(code::HOOK_UNAVAILABLE, None, message)
+                .help(format!("it can attach to {}", listed(hooks::available())));
+            findings.at_value(&at.key("hook"), problem);
+            continue;
+        }
+        let mut place = Place { program, kind, at, findings };
+        place.options(hook);
+        for (at, attachment) in place.attachments(hook) {
+            places.take(subject.name, program, &attachment, at, findings);
+            attachments.push(attachment);
+        }
+    }
+    attachments
+}
+
+fn misfit(hook: &Hook, program: &ProgramSpec, kind: &ProgramKind) -> Problem {
+    let name = hook.name();
+    let message = format!(
+        "`{name}` does not take program `{}` of section `{}`",
+        program.name, program.section
+    );
+    let fitting = listed(hooks::fitting(kind));
+    let help = if fitting.is_empty() {
+        format!("no hook takes a program of section `{}`; it is run another way", program.section)
+    } else {
+        format!("a program of that section attaches to {fitting}; or give it another `SEC()` in C")
+    };
+    Problem::error(code::HOOK_MISMATCH, None, message).help(help)
+}
+
+/// One element of `attach`.
+struct Place<'p, 'f, 'd> {
+    program: &'p ProgramSpec,
+    kind: &'p ProgramKind,
+    at: KeyPath,
+    findings: &'f mut Findings<'d>,
+}
+
+impl Place<'_, '_, '_> {
+    /// Reports the options that are not carried out yet.
+    fn options(&mut self, hook: &Hook) {
+        let (before, after) = match hook {
+            Hook::Tcx(Tcx { before, after, .. }) => (before.is_some(), after.is_some()),
+            _ => (false, false),
+        };
+        let unit = matches!(hook, Hook::Cgroup(Cgroup { unit: Some(_), .. }));
+        let used = [
+            ("wait", hook.wait()),
+            ("cookie", hook.cookie().is_some()),
+            ("before", before),
+            ("after", after),
+            ("unit", unit),
+        ];
+        for (option, _) in used.into_iter().filter(|(_, used)| *used) {
+            let message = format!("this version does not carry out `{option}` yet");
+            self.report(option, Problem::error(code::OPTION_UNAVAILABLE, None, message));
+        }
+    }
+
+    /// What the element comes to, each with its place in the manifest.
+    fn attachments(&mut self, hook: &Hook) -> Vec<(KeyPath, Attachment)> {
+        let single = match hook {
+            Hook::Xdp(hook) => {
+                return self.each(&hook.interface, |interface| Attachment::Xdp {
+                    interface,
+                    mode: hook.mode,
+                });
+            }
+            Hook::Tcx(hook) => {
+                self.direction(hook.direction);
+                return self.each(&hook.interface, |interface| Attachment::Tcx {
+                    interface,
+                    direction: hook.direction,
+                    position: hook.position,
+                });
+            }
+            Hook::Tc(hook) => {
+                self.direction(hook.direction);
+                return self.each(&hook.interface, |interface| Attachment::Tc {
+                    interface,
+                    direction: hook.direction,
+                    priority: hook.priority.map(Into::into),
+                    handle: hook.handle.map(Into::into),
+                });
+            }
+            Hook::Cgroup(hook) => self.cgroup(hook),
+            Hook::Tracepoint(hook) => self.tracepoint(&hook.name),
+            Hook::RawTracepoint(hook) => {
+                self.event(&hook.name);
+                Some(Attachment::RawTracepoint { name: hook.name.clone() })
+            }
+            Hook::TpBtf(hook) => {
+                self.event(&hook.name);
+                self.same_target(&hook.name);
+                Some(Attachment::TpBtf { name: hook.name.clone() })
+            }
+            Hook::Section(_) => self.section(),
+            _ => None,
+        };
+        single.map(|attachment| (self.at.clone(), attachment)).into_iter().collect()
+    }
+
+    /// One attachment for every interface.
+    fn each(
+        &mut self,
+        interfaces: &Names,
+        attachment: impl Fn(String) -> Attachment,
+    ) -> Vec<(KeyPath, Attachment)> {
+        let Names(names) = interfaces;
+        let mut attachments = Vec::new();
+        for (index, name) in names.iter().enumerate() {
+            let option = self.at.key("interface");
+            let at = if names.len() > 1 { option.index(index) } else { option };
+            if let Some(problem) = bad_interface(name) {
+                self.findings.at_value(&at, problem);
+            } else {
+                attachments.push((at, attachment(name.clone())));
+            }
+        }
+        attachments
+    }
+
+    /// A program whose section says a direction was made for it; the kernel does not check.
+    fn direction(&mut self, wanted: Direction) {
+        let declared = match self.kind.attach_type {
+            Some(AttachType::TCX_INGRESS) => Direction::Ingress,
+            Some(AttachType::TCX_EGRESS) => Direction::Egress,
+            _ => return,
+        };
+        if declared == wanted {
+            return;
+        }
+        let message = format!(
+            "program `{}` of section `{}` is for `{}`, not for `{}`",
+            self.program.name,
+            self.program.section,
+            declared.as_str(),
+            wanted.as_str()
+        );
+        let problem = Problem::error(code::TARGET_MISMATCH, None, message)
+            .help("`SEC(\"tc\")` makes a program for either direction");
+        self.report("direction", problem);
+    }
+
+    fn cgroup(&mut self, hook: &Cgroup) -> Option<Attachment> {
+        if self.kind.attach_type.is_none() {
+            let message = format!(
+                "section `{}` of program `{}` does not say which of a cgroup's hooks",
+                self.program.section, self.program.name
+            );
+            let problem = Problem::error(code::SECTION_INCOMPLETE, None, message)
+                .help("write `SEC(\"cgroup_skb/ingress\")` or `SEC(\"cgroup_skb/egress\")` in C");
+            self.report("hook", problem);
+        }
+        match (&hook.path, &hook.unit) {
+            (Some(path), None) if path.is_absolute() => {
+                return Some(Attachment::Cgroup { path: path.clone() });
+            }
+            (Some(_), None) => {
+                let message = "the path of a cgroup is absolute";
+                let problem = Problem::error(code::BAD_TARGET, None, message)
+                    .help("such as `/sys/fs/cgroup/system.slice`");
+                self.report("path", problem);
+            }
+            (Some(_), Some(_)) => {
+                let message = "a cgroup is given by `path` or by `unit`, not by both";
+                self.report("unit", Problem::error(code::BAD_TARGET, None, message));
+            }
+            (None, None) => {
+                let message = "`cgroup` needs the option `path`";
+                self.report("hook", Problem::error(code::MISSING_KEY, None, message));
+            }
+            (None, Some(_)) => {}
+        }
+        None
+    }
+
+    fn tracepoint(&mut self, name: &str) -> Option<Attachment> {
+        let parts =
+            name.split_once('/').filter(|(category, name)| is_event(category) && is_event(name));
+        if let Some((category, name)) = parts {
+            return Some(Attachment::Tracepoint {
+                category: category.to_owned(),
+                name: name.to_owned(),
+            });
+        }
+        let message = format!("{name:?} is no tracepoint");
+        let problem = Problem::error(code::BAD_TARGET, None, message)
+            .help("write subsystem and event, as in `syscalls/sys_enter_execve`");
+        self.report("name", problem);
+        None
+    }
+
+    fn event(&mut self, name: &str) {
+        if is_event(name) {
+            return;
+        }
+        let problem = Problem::error(code::BAD_TARGET, None, format!("{name:?} is no tracepoint"));
+        let problem = match name.rsplit_once('/') {
+            Some((_, event)) => problem.help(format!("write it without its subsystem: `{event}`")),
+            None => problem.help("write the event, as in `sched_switch`"),
+        };
+        self.report("name", problem);
+    }
+
+    /// What a BTF-typed tracepoint is, the program must say when it is loaded.
+    fn same_target(&mut self, name: &str) {
+        let Some(declared) = self.kind.target.as_deref().filter(|declared| *declared != name)
+        else {
+            return;
+        };
+        let message = format!(
+            "program `{}` of section `{}` is for `{declared}`, not for `{name}`",
+            self.program.name, self.program.section
+        );
+        let problem = Problem::error(code::TARGET_MISMATCH, None, message)
+            .help("a program with BTF-typed arguments is loaded for one tracepoint");
+        self.report("name", problem);
+    }
+
+    /// Where the section says.
+    fn section(&mut self) -> Option<Attachment> {
+        let target = self.kind.target.as_deref();
+        let found = match (self.kind.program_type, self.kind.attach_type) {
+            (ProgramType::TRACEPOINT, _) => {
+                target.and_then(|target| target.split_once('/')).map(|(category, name)| {
+                    let (category, name) = (category.to_owned(), name.to_owned());
+                    Attachment::Tracepoint { category, name }
+                })
+            }
+            (ProgramType::RAW_TRACEPOINT | ProgramType::RAW_TRACEPOINT_WRITABLE, _) => {
+                target.map(|name| Attachment::RawTracepoint { name: name.to_owned() })
+            }
+            (ProgramType::TRACING, Some(AttachType::TRACE_RAW_TP)) => {
+                target.map(|name| Attachment::TpBtf { name: name.to_owned() })
+            }
+            _ => None,
+        };
+        if found.is_none() {
+            let problem = self.unsaid();
+            self.report("hook", problem);
+        }
+        found
+    }
+
+    /// The section says too little, or something that cannot be attached yet.
+    fn unsaid(&self) -> Problem {
+        let section = &self.program.section;
+        let available = hooks::fitting(self.kind).find(|hook| hooks::is_available(hook));
+        if let Some(hook) = available {
+            let message = format!("section `{section}` does not say where its program is attached");
+            return Problem::error(code::SECTION_INCOMPLETE, None, message)
+                .help(format!("write `{{ hook = \"{hook}\", … }}` with the place"));
+        }
+        if let Some(hook) = hooks::fitting(self.kind).next() {
+            let message =
+                format!("this version cannot attach to `{hook}`, as section `{section}` asks, yet");
+            return Problem::error(code::HOOK_UNAVAILABLE, None, message);
+        }
+        let message = format!("a program of section `{section}` is not attached to a hook");
+        Problem::error(code::SECTION_INCOMPLETE, None, message)
+    }
+
+    fn report(&mut self, option: &str, problem: Problem) {
+        self.findings.at_value(&self.at.key(option), problem);
+    }
+}
+
+/// What is wrong with an interface's name (kernel: `dev_valid_name` in `net/core/dev.c`).
+fn bad_interface(name: &str) -> Option<Problem> {
+    if name.contains(['*', '?', '[']) {
+        let message = format!("this version does not carry out patterns such as `{name}` yet");
+        let problem = Problem::error(code::OPTION_UNAVAILABLE, None, message);
+        return Some(problem.help("name the interfaces: `interface = [\"eth0\", \"eth1\"]`"));
+    }
+    let reason = match name {
+        "" => "it is empty",
+        "." | ".." => "it stands for a directory",
+        _ if name.len() > 15 => "it has more than 15 bytes",
+        _ if name.contains(['/', ':', '\0']) || name.contains(char::is_whitespace) => {
+            "it contains a slash, a colon or a space"
+        }
+        _ => return None,
+    };
+    let message = format!("{name:?} cannot be the name of an interface: {reason}");
+    Some(Problem::error(code::BAD_TARGET, None, message))
+}
+
+fn is_event(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}

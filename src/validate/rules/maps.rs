@@ -1,0 +1,119 @@
+//! Maps: what the object declares with the manifest's overrides in it.
+
+use super::{expect, pins};
+use crate::model::code;
+use crate::model::kinds::MapType;
+use crate::model::map::{MapOrigin, MapSpec};
+use crate::model::object::Part;
+use crate::model::problem::Problem;
+use crate::validate::desired::DesiredMap;
+use crate::validate::findings::Findings;
+use crate::validate::subject::Subject;
+
+/// Every map of the object that loading creates, in the object's order. `specs` are the object's
+/// maps with the values of its globals in them.
+pub(in crate::validate) fn resolve(
+    subject: &Subject<'_>,
+    specs: Vec<MapSpec>,
+    findings: &mut Findings<'_>,
+) -> Vec<DesiredMap> {
+    defects(subject, findings);
+    let mut maps = Vec::new();
+    for mut spec in specs {
+        if let MapOrigin::StructOps { autocreate, .. } = spec.origin {
+            if !autocreate {
+                continue;
+            }
+            struct_ops(subject, &spec, findings);
+        }
+        slots(subject, &spec, findings);
+        if let Some(entry) = subject.entry.maps.get(&spec.name) {
+            if let Some(wanted) = &entry.expect {
+                expect::check(&subject.map(&spec.name).key("expect"), wanted, &spec, findings);
+            }
+            if let Some(most) = entry.max_entries {
+                max_entries(subject, &mut spec, most.get(), findings);
+            }
+        }
+        let pinned = pins::resolve(subject, &spec, findings);
+        maps.push(DesiredMap {
+            spec,
+            policy: pinned.policy,
+            pin: pinned.pin,
+            on_mismatch: pinned.on_mismatch,
+            external: pinned.external,
+        });
+    }
+    maps
+}
+
+/// What is wrong with the object apart from its programs: all of it is needed to load any part.
+fn defects(subject: &Subject<'_>, findings: &mut Findings<'_>) {
+    for defect in &subject.spec().defects {
+        let at = match &defect.part {
+            Part::Map(name) => subject.map_or_path(name),
+            Part::Section(_) | Part::Object => subject.path(),
+            Part::Program(_) => continue,
+        };
+        findings.at_key(&at, Problem::error(code::OBJECT_DEFECT, None, defect.to_string()));
+    }
+}
+
+fn struct_ops(subject: &Subject<'_>, map: &MapSpec, findings: &mut Findings<'_>) {
+    let message = format!("map `{}` is a `struct_ops` map, which cannot be created yet", map.name);
+    let problem = Problem::error(code::MAP_UNSUPPORTED, None, message)
+        .help("`SEC(\"?.struct_ops\")` leaves it out unless it is asked for");
+    findings.at_key(&subject.map_or_path(&map.name), problem);
+}
+
+/// Initial contents of a prog array name programs that must be loaded.
+fn slots(subject: &Subject<'_>, map: &MapSpec, findings: &mut Findings<'_>) {
+    if map.shape.map_type != MapType::PROG_ARRAY {
+        return;
+    }
+    for (index, name) in &map.slots {
+        let Some(program) = subject.spec().program(name) else { continue };
+        if subject.loads(program) {
+            continue;
+        }
+        let message = format!(
+            "slot {index} of map `{}` holds program `{name}`, which is not loaded",
+            map.name
+        );
+        let problem = Problem::error(code::SLOT_NOT_LOADED, None, message)
+            .help(format!("name it: `[objects.{}.programs.{name}]`", subject.name));
+        findings.at_key(&subject.map_or_path(&map.name), problem);
+    }
+}
+
+/// Overrides the number of entries where a map has one.
+fn max_entries(subject: &Subject<'_>, map: &mut MapSpec, most: u32, findings: &mut Findings<'_>) {
+    let Some(reason) = entries_fixed(map) else {
+        map.shape.max_entries = most;
+        return;
+    };
+    let message = format!("the number of entries of `{}` cannot be set: {reason}", map.name);
+    let problem = Problem::error(code::MAX_ENTRIES_INAPPLICABLE, None, message);
+    findings.at_key(&subject.map(&map.name).key("max-entries"), problem);
+}
+
+/// Why a map's number of entries is what it is (kernel: `bpf_local_storage_map_alloc_check`,
+/// `cgroup_storage_map_alloc`, `bpf_struct_ops_map_alloc_check`).
+fn entries_fixed(map: &MapSpec) -> Option<&'static str> {
+    match map.origin {
+        MapOrigin::Section { .. } => return Some("a data section is one entry"),
+        MapOrigin::StructOps { .. } => return Some("a `struct_ops` map is one entry"),
+        MapOrigin::Declared => {}
+    }
+    let stores = [
+        MapType::CGROUP_STORAGE,
+        MapType::PERCPU_CGROUP_STORAGE,
+        MapType::SK_STORAGE,
+        MapType::INODE_STORAGE,
+        MapType::TASK_STORAGE,
+        MapType::CGRP_STORAGE,
+    ];
+    stores
+        .contains(&map.shape.map_type)
+        .then_some("local storage grows with what it is attached to, and the kernel wants 0")
+}

@@ -1,0 +1,14 @@
+//! What must hold between a manifest and its objects, one family a file.
+//!
+//! Each family reports what is wrong and goes on; those that also settle something (a policy, a
+//! value, a place) yield it as far as it can be settled.
+
+pub(super) mod attachments;
+pub(super) mod expect;
+pub(super) mod globals;
+pub(super) mod maps;
+pub(super) mod names;
+pub(super) mod paths;
+pub(super) mod pins;
+pub(super) mod places;
+pub(super) mod programs;

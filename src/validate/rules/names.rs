@@ -1,0 +1,51 @@
+//! Names the manifest uses and the object lacks.
+
+use crate::manifest::{Hook, ProgramEntry, listed, suggest};
+use crate::model::code;
+use crate::model::map::MapOrigin;
+use crate::model::problem::Problem;
+use crate::validate::findings::Findings;
+use crate::validate::subject::Subject;
+
+/// Looks every map, program and global of the manifest up in the object.
+pub(in crate::validate) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
+    let spec = subject.spec();
+    let maps: Vec<&str> = spec.maps.iter().map(|map| map.name.as_str()).collect();
+    let programs: Vec<&str> = spec.programs.iter().map(|program| program.name.as_str()).collect();
+    let globals: Vec<&str> = spec.globals.iter().map(|global| global.name.as_str()).collect();
+
+    for name in subject.entry.maps.keys().filter(|name| !maps.contains(&name.as_str())) {
+        findings.at_key(&subject.map(name), unknown(code::UNKNOWN_MAP, "map", name, &maps));
+    }
+    for (name, entry) in &subject.entry.programs {
+        if !programs.contains(&name.as_str()) && !names_struct_ops(subject, name, entry) {
+            let problem = unknown(code::UNKNOWN_PROGRAM, "program", name, &programs);
+            findings.at_key(&subject.program(name), problem);
+        }
+    }
+    for name in subject.entry.globals.keys().filter(|name| !globals.contains(&name.as_str())) {
+        let mut problem = unknown(code::UNKNOWN_GLOBAL, "global variable", name, &globals);
+        if globals.is_empty() {
+            problem =
+                problem.help("it has none; a constant that a manifest sets is `const volatile`");
+        }
+        findings.at_key(&subject.global(name), problem);
+    }
+}
+
+/// Whether a program's entry is for a `struct_ops` map, as the hook of that name wants it.
+fn names_struct_ops(subject: &Subject<'_>, name: &str, entry: &ProgramEntry) -> bool {
+    let is_ops = |origin: &MapOrigin| matches!(origin, MapOrigin::StructOps { .. });
+    entry.attach.iter().any(|hook| matches!(hook, Hook::StructOps(_)))
+        && subject.spec().map(name).is_some_and(|map| is_ops(&map.origin))
+}
+
+fn unknown(code: &'static str, what: &str, name: &str, known: &[&str]) -> Problem {
+    let problem = Problem::error(code, None, format!("the object has no {what} `{name}`"));
+    let all = listed(known.iter().copied());
+    match suggest(name, known.iter().copied()) {
+        Some(near) => problem.help(format!("did you mean `{near}`?")),
+        None if known.is_empty() => problem.help(format!("it has no {what} at all")),
+        None => problem.help(format!("it has {all}")),
+    }
+}

@@ -1,0 +1,80 @@
+//! Attachments of all objects: each place once for a program, and once at all where there is room
+//! for one.
+
+use std::collections::BTreeMap;
+
+use crate::manifest::KeyPath;
+use crate::model::attach::Attachment;
+use crate::model::code;
+use crate::model::name::Name;
+use crate::model::problem::Problem;
+use crate::model::program::ProgramSpec;
+use crate::validate::findings::Findings;
+
+/// The places taken so far.
+#[derive(Debug, Default)]
+pub(in crate::validate) struct Places {
+    /// By object, program and place.
+    of_programs: BTreeMap<String, KeyPath>,
+    /// Places with room for one program: who has it.
+    exclusive: BTreeMap<String, (String, KeyPath)>,
+}
+
+impl Places {
+    /// Notes an attachment; reports one that is there already.
+    pub(in crate::validate) fn take(
+        &mut self,
+        object: &Name,
+        program: &ProgramSpec,
+        attachment: &Attachment,
+        at: KeyPath,
+        findings: &mut Findings<'_>,
+    ) {
+        let name = format!("{object}.{}", program.name);
+        if let Some(first) = self.of_programs.get(&format!("{name} {attachment}")) {
+            let message = format!("`{name}` is attached to `{attachment}` twice");
+            let problem = Problem::error(code::DUPLICATE_ATTACHMENT, None, message)
+                .label("again here")
+                .related(findings.value_place(first), "first here")
+                .help("drop one; a program runs once at a place");
+            findings.at_value(&at, problem);
+            return;
+        }
+        if let Some(place) = exclusive(attachment) {
+            if let Some((owner, first)) = self.exclusive.get(&place) {
+                let message = format!("`{name}` and `{owner}` both want {place}");
+                let problem = Problem::error(code::ATTACHMENT_CONFLICT, None, message)
+                    .label(format!("`{name}`"))
+                    .related(findings.value_place(first), format!("`{owner}`"))
+                    .help(advice(attachment));
+                findings.at_value(&at, problem);
+            } else {
+                self.exclusive.insert(place, (name.clone(), at.clone()));
+            }
+        }
+        self.of_programs.insert(format!("{name} {attachment}"), at);
+    }
+}
+
+/// The place, if it has room for one program.
+fn exclusive(attachment: &Attachment) -> Option<String> {
+    match attachment {
+        Attachment::Xdp { interface, .. } => Some(format!("the one XDP link of `{interface}`")),
+        Attachment::Tc { interface, direction, priority: Some(priority), handle: Some(handle) } => {
+            let direction = direction.as_str();
+            Some(format!(
+                "the {direction} filter of `{interface}` with priority {priority} and handle {handle}"
+            ))
+        }
+        _ => None,
+    }
+}
+
+fn advice(attachment: &Attachment) -> &'static str {
+    match attachment {
+        Attachment::Xdp { .. } => {
+            "an interface runs one XDP program; that one can call others by a prog array"
+        }
+        _ => "give one of them another priority or handle",
+    }
+}

@@ -1,0 +1,127 @@
+//! Programs: which are loaded, whether they can be, and where they are pinned and attached.
+
+use super::attachments;
+use super::places::Places;
+use crate::manifest::{Hook, Load};
+use crate::model::code;
+use crate::model::kinds::{AttachType, ProgramType};
+use crate::model::object::{ExternKind, Part};
+use crate::model::pin::{PinPath, PinPolicy};
+use crate::model::problem::Problem;
+use crate::model::program::ProgramSpec;
+use crate::validate::desired::DesiredProgram;
+use crate::validate::findings::Findings;
+use crate::validate::subject::Subject;
+
+/// The programs to load, in the object's order.
+pub(in crate::validate) fn resolve(
+    subject: &Subject<'_>,
+    places: &mut Places,
+    findings: &mut Findings<'_>,
+) -> Vec<DesiredProgram> {
+    defects(subject, findings);
+    let mut programs = Vec::new();
+    for spec in subject.spec().programs.iter().filter(|program| subject.loads(program)) {
+        let mut spec = spec.clone();
+        loadable(subject, &mut spec, findings);
+        let attachments = attachments::resolve(subject, &spec, places, findings);
+        let entry = subject.entry.programs.get(&spec.name);
+        let policy = entry.and_then(|entry| entry.pin).unwrap_or(PinPolicy::None);
+        let subpath = subject.entry.subpath.clone().unwrap_or_default();
+        let pin = policy.is_pinned().then(|| PinPath::public(&subpath, &spec.name));
+        programs.push(DesiredProgram { spec, policy, pin, attachments });
+    }
+    if !programs.is_empty() {
+        externs(subject, findings);
+    }
+    programs
+}
+
+/// A broken program matters if it is loaded.
+fn defects(subject: &Subject<'_>, findings: &mut Findings<'_>) {
+    for defect in &subject.spec().defects {
+        let Part::Program(name) = &defect.part else { continue };
+        let asked_for =
+            subject.entry.load == Load::All || subject.entry.programs.contains_key(name);
+        let loaded =
+            subject.spec().program(name).map_or(asked_for, |program| subject.loads(program));
+        let new = if loaded { Problem::error } else { Problem::warning };
+        let problem = new(code::OBJECT_DEFECT, None, defect.to_string());
+        findings.at_key(&subject.program_or_path(name), problem);
+    }
+}
+
+fn unknown_section(subject: &Subject<'_>, program: &ProgramSpec, findings: &mut Findings<'_>) {
+    let message = format!(
+        "section `{}` of program `{}` does not say what kind of program it is",
+        program.section, program.name
+    );
+    let help = if subject.entry.programs.contains_key(&program.name) {
+        "give it a section libbpf knows, as `SEC(\"xdp\")`"
+    } else {
+        "give it a section libbpf knows, as `SEC(\"xdp\")`; or `load = \"listed\"` leaves it out"
+    };
+    let problem = Problem::error(code::UNKNOWN_SECTION, None, message).help(help);
+    findings.at_key(&subject.program_or_path(&program.name), problem);
+}
+
+/// Whether `BPF_PROG_LOAD` can be told all it wants to know. The target of a program with BTF-typed
+/// arguments comes from the manifest where the section leaves it open.
+fn loadable(subject: &Subject<'_>, program: &mut ProgramSpec, findings: &mut Findings<'_>) {
+    let Some(kind) = &mut program.kind else {
+        unknown_section(subject, program, findings);
+        return;
+    };
+    let (name, section) = (&program.name, &program.section);
+    let at = subject.program_or_path(name);
+    let unsupported = match kind.program_type {
+        ProgramType::EXT => "`freplace` programs",
+        ProgramType::STRUCT_OPS => "`struct_ops` programs",
+        _ => "",
+    };
+    if !unsupported.is_empty() {
+        let message = format!(
+            "program `{name}` cannot be loaded: this version does not load {unsupported} yet"
+        );
+        let problem = Problem::error(code::PROGRAM_UNSUPPORTED, None, message)
+            .help("`load = \"listed\"` on the object leaves out what is not named");
+        findings.at_key(&at, problem);
+        return;
+    }
+    if kind.attach_type == Some(AttachType::TRACE_RAW_TP) && kind.target.is_none() {
+        let entry = subject.entry.programs.get(name);
+        let hooks = entry.into_iter().flat_map(|entry| &entry.attach);
+        kind.target = hooks.into_iter().find_map(|hook| match hook {
+            Hook::TpBtf(hook) => Some(hook.name.clone()),
+            _ => None,
+        });
+    }
+    if kind.needs_attach_btf && kind.target.is_none() {
+        let message =
+            format!("section `{section}` of program `{name}` does not say what it is for");
+        let problem = Problem::error(code::SECTION_INCOMPLETE, None, message).help(format!(
+            "the kernel must know it when the program is loaded: `SEC(\"{section}/…\")`"
+        ));
+        findings.at_key(&at, problem);
+    }
+}
+
+/// Symbols that something outside of the object must supply.
+fn externs(subject: &Subject<'_>, findings: &mut Findings<'_>) {
+    for symbol in subject.spec().externs.iter().filter(|symbol| !symbol.weak) {
+        let what = match symbol.kind {
+            ExternKind::Kfunc => "the kernel function",
+            ExternKind::Ksym => "the kernel variable",
+            ExternKind::Kconfig => "the kernel's configuration value",
+            // The object's defects say this one.
+            ExternKind::Undefined => continue,
+        };
+        let message = format!(
+            "the object needs {what} `{}`, which this version cannot supply yet",
+            symbol.name
+        );
+        let problem = Problem::error(code::EXTERN_UNSUPPORTED, None, message)
+            .help("`__weak` on its declaration lets the object do without it");
+        findings.at_value(&subject.path(), problem);
+    }
+}
