@@ -11,8 +11,8 @@ use crate::apply::StateDirectory;
 ///
 /// `ebpf-apply M.toml` is the same as `ebpf-apply apply M.toml`.
 #[derive(Debug, Parser)]
-#[command(name = "ebpf-apply", version, args_conflicts_with_subcommands = true)]
-#[command(subcommand_negates_reqs = true, disable_help_subcommand = true)]
+#[command(name = "ebpf-apply", version, subcommand_negates_reqs = true)]
+#[command(subcommand_precedence_over_arg = true, disable_help_subcommand = true)]
 #[command(after_help = EXIT_HELP)]
 pub(super) struct Cli {
     #[command(subcommand)]
@@ -188,7 +188,10 @@ mod tests {
         for words in [["--format", "json", "status"], ["status", "--format", "json"]] {
             let cli = parse(&words).expect("legal");
             assert_eq!(cli.global.format, Format::Json);
+            assert!(matches!(cli.command, Some(Command::Status(_))));
         }
+        let cli = parse(&["--format", "json", "apply", "edge.toml"]).expect("legal");
+        assert!(matches!(cli.command, Some(Command::Apply(_))));
     }
 
     #[test]

@@ -30,13 +30,18 @@ pub fn run() -> ExitStatus {
     };
     let context = Context::new(&cli.global);
     match (cli.command, cli.apply) {
-        (Some(Command::Apply(args)), _) | (None, Some(args)) => apply::run(&args, &context),
-        (Some(Command::Validate(args)), _) => validate::run(&args, &context),
-        (Some(Command::Plan(args)), _) => plan::run(&args, &context),
-        (Some(Command::Status(args)), _) => status::run(&args, &context),
-        (Some(Command::Destroy(args)), _) => destroy::run(&args, &context),
-        (Some(Command::Inspect(args)), _) => inspect::run(&args, &context),
-        (Some(Command::Schema), _) => {
+        (Some(_), Some(args)) => {
+            let manifest = args.manifest.display();
+            context.complain(&format!("error: `{manifest}` and a command cannot stand together\n"));
+            ExitStatus::Usage
+        }
+        (Some(Command::Apply(args)), None) | (None, Some(args)) => apply::run(&args, &context),
+        (Some(Command::Validate(args)), None) => validate::run(&args, &context),
+        (Some(Command::Plan(args)), None) => plan::run(&args, &context),
+        (Some(Command::Status(args)), None) => status::run(&args, &context),
+        (Some(Command::Destroy(args)), None) => destroy::run(&args, &context),
+        (Some(Command::Inspect(args)), None) => inspect::run(&args, &context),
+        (Some(Command::Schema), None) => {
             context.print(crate::manifest::SCHEMA);
             ExitStatus::Ok
         }
