@@ -20,8 +20,9 @@ runs=$2
 object=$PWD/bpf/out/bench_small.bpf.o
 pins=/sys/fs/bpf/loadall
 mount -t bpf bpf /sys/fs/bpf
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+# The records of a real deployment are in /run, so on a tmpfs here too; it goes with the namespace.
+mount -t tmpfs tmpfs /run
+work=$(mktemp -d /run/bench.XXXXXX)
 cc -O2 -o "$work/measure" benches/measure.c
 program=(target/release/ebpf-apply --state-dir "$work/state")
 
