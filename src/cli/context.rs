@@ -1,6 +1,6 @@
 //! What every command shares: where output goes and how, and where records are.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tracing::level_filters::LevelFilter;
 use crate::apply::{ApplyError, Host, StateDirectory};
 use crate::kernel::Kernel;
 use crate::model::name::Name;
-use crate::validate::{Desired, Validation, validate};
+use crate::validate::{Desired, OBJECT_MAX, Validation, validate};
 use crate::view::{self, Style, problems::Report};
 
 use super::ExitStatus;
@@ -122,7 +122,7 @@ impl Context {
     /// Reads and validates a manifest and the objects it names.
     pub(super) fn check(&self, manifest: &Path) -> io::Result<Checked> {
         let source = std::fs::read_to_string(manifest)?;
-        let validation = validate(manifest, &source, &|path| std::fs::read(path));
+        let validation = validate(manifest, &source, &read_object);
         Ok(Checked { file: manifest.display().to_string(), source, validation })
     }
 
@@ -157,6 +157,14 @@ impl Context {
             None => Err(Rejected::Invalid(Box::new(checked))),
         }
     }
+}
+
+/// Reads an object, and no more of it than tells that it is too large.
+fn read_object(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let limit = OBJECT_MAX as u64 + 1;
+    std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// A manifest that cannot be used; why was shown.

@@ -1,0 +1,109 @@
+//! Every manifest that users are shown works on the running kernel.
+
+use std::fs;
+use std::path::Path;
+
+use crate::pins;
+use crate::program::Program;
+use crate::sandbox::{Sandbox, mount_at};
+use crate::support::{object, root};
+
+/// The objects that the examples name.
+const OBJECTS: &[&str] =
+    &["cgroup_guard", "exec_trace", "firewall", "honeypot", "tc_counter", "three_policies"];
+
+/// Applies an example twice, looks at it, and ends it.
+fn round(example: &str) {
+    for name in OBJECTS {
+        object(name);
+    }
+    Sandbox::run(|sandbox| {
+        pins::wire(sandbox);
+        let before = pins::tree();
+        let program = Program::new();
+        let manifest = root().join("examples/manifests").join(example).display().to_string();
+
+        let first = program.run(&["apply", &manifest, "--detach", "--format", "json"]).status(0);
+        assert_eq!(first.json()["outcome"], "applied");
+        let again = program.run(&["plan", &manifest, "--detailed-exitcode"]).status(0);
+        assert!(again.out.contains("unchanged."), "{}", again.out);
+        let status = program.run(&["status", &manifest, "--format", "json"]).status(0).json();
+        let resources = status["deployments"][0]["resources"].as_array().expect("resources");
+        assert!(!resources.is_empty());
+        for resource in resources {
+            assert_eq!(resource["state"], "in-sync", "{resource}");
+        }
+
+        program.run(&["destroy", &manifest, "--purge"]).status(0);
+        assert_eq!(pins::tree(), before);
+        assert!(pins::attached("veth0").is_empty(), "{:?}", pins::attached("veth0"));
+        assert!(!program.state().join("inventory.json").exists());
+    });
+}
+
+#[test]
+fn cgroup() {
+    // The example's cgroup has a fixed place.
+    Sandbox::run(|_| {
+        mount_at("cgroup2", "/sys/fs/cgroup");
+        let cgroup = Path::new("/sys/fs/cgroup/ebpf-apply-demo");
+        fs::create_dir(cgroup).expect("a cgroup");
+        object("cgroup_guard");
+        let program = Program::new();
+        let manifest = root().join("examples/manifests/cgroup.toml").display().to_string();
+        program.run(&["apply", &manifest, "--detach"]).status(0);
+        program.run(&["plan", &manifest, "--detailed-exitcode"]).status(0);
+        program.run(&["destroy", &manifest, "--purge"]).status(0);
+        fs::remove_dir(cgroup).expect("nothing holds the cgroup");
+        assert_eq!(pins::tree(), Vec::<std::path::PathBuf>::new());
+    });
+}
+
+#[test]
+fn firewall() {
+    round("firewall.toml");
+}
+
+#[test]
+fn shared_map() {
+    round("shared-map.toml");
+}
+
+#[test]
+fn tc() {
+    round("tc.toml");
+}
+
+#[test]
+fn three_policies() {
+    round("three-policies.toml");
+}
+
+#[test]
+fn trace() {
+    round("trace.toml");
+}
+
+#[test]
+fn xdp_filter_of_the_distribution() {
+    round("xdp-filter.toml");
+}
+
+#[test]
+fn no_example_is_forgotten() {
+    let covered = [
+        "cgroup.toml",
+        "firewall.toml",
+        "shared-map.toml",
+        "tc.toml",
+        "three-policies.toml",
+        "trace.toml",
+        "xdp-filter.toml",
+    ];
+    let mut found: Vec<String> = fs::read_dir(root().join("examples/manifests"))
+        .expect("a directory")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    found.sort();
+    assert_eq!(found, covered);
+}

@@ -1,0 +1,14 @@
+//! Tests on the running kernel, each in namespaces of its own. They need root, and fail without it.
+
+#[path = "../support/sandbox.rs"]
+mod sandbox;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod examples;
+mod lifetimes;
+mod output;
+mod pins;
+mod program;
+mod refusals;
+mod updates;

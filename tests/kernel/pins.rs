@@ -1,0 +1,102 @@
+//! What is pinned, as the kernel sees it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use aya::Pod;
+use aya::maps::{HashMap, Map, MapData, MapInfo};
+
+use crate::sandbox::{Sandbox, ip};
+
+/// Kernel id of the map pinned at `path`.
+#[track_caller]
+pub(crate) fn map_id(path: impl AsRef<Path>) -> u32 {
+    let path = path.as_ref();
+    let info =
+        MapInfo::from_pin(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    info.id()
+}
+
+/// The hash map pinned at `path`.
+#[track_caller]
+pub(crate) fn hash_map<K: Pod, V: Pod>(path: impl AsRef<Path>) -> HashMap<MapData, K, V> {
+    let map = MapData::from_pin(path).expect("a pinned map");
+    let map = Map::from_map_data(map).expect("a map of a known type");
+    HashMap::try_from(map).expect("a hash map of these sizes")
+}
+
+/// Everything on the sandbox's bpffs that a test or the program put there.
+pub(crate) fn tree() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    collect(Path::new("/sys/fs/bpf"), &mut found);
+    found.sort();
+    found
+}
+
+fn collect(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).expect("a readable bpffs") {
+        let path = entry.expect("a readable entry").path();
+        // The kernel preloads `maps.debug` and `progs.debug`.
+        if path.extension().is_some() {
+            continue;
+        }
+        if path.is_dir() {
+            collect(&path, found);
+        }
+        found.push(path);
+    }
+}
+
+/// Ids of the programs attached to an interface, by hook, as bpftool sees them.
+pub(crate) fn attached(interface: &str) -> BTreeMap<String, Vec<u64>> {
+    let out = Command::new("ip").args(["-json", "-details", "link", "show", interface]).output();
+    let out = out.expect("iproute2 is installed").stdout;
+    let links: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+    let mut all = BTreeMap::new();
+    if let Some(id) = links[0]["xdp"]["prog"]["id"].as_u64() {
+        all.insert("xdp".to_owned(), vec![id]);
+    }
+    for hook in ["ingress", "egress"] {
+        let out = Command::new("tc")
+            .args(["-json", "filter", "show", "dev", interface, hook])
+            .output()
+            .expect("iproute2 is installed")
+            .stdout;
+        let filters: serde_json::Value = serde_json::from_slice(&out).unwrap_or_default();
+        let ids: Vec<u64> = filters
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|filter| filter["options"]["prog"]["id"].as_u64())
+            .collect();
+        if !ids.is_empty() {
+            all.insert(format!("tc {hook}"), ids);
+        }
+    }
+    all
+}
+
+/// Interfaces `veth0` and `veth1` joined by a wire, such that what [`send_udp`] sends comes in at
+/// `veth0`.
+pub(crate) fn wire(sandbox: &Sandbox) {
+    sandbox.wire("veth0", "veth1");
+    ip(&["address", "add", "192.0.2.2/24", "dev", "veth1"]);
+    let out = Command::new("ip").args(["-json", "link", "show", "veth0"]).output();
+    let out = out.expect("iproute2 is installed").stdout;
+    let link: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+    let mac = link[0]["address"].as_str().expect("a MAC address").to_owned();
+    ip(&["neighbour", "add", "192.0.2.1", "lladdr", &mac, "dev", "veth1", "nud", "permanent"]);
+}
+
+/// Sends datagrams out of `veth1`. They have passed XDP on `veth0` when this returns: a veth hands
+/// packets over in the sender's context, and only the poll of the receiving side is left to a
+/// softirq, which runs before the system call ends.
+pub(crate) fn send_udp(count: usize) {
+    let socket = UdpSocket::bind("192.0.2.2:0").expect("an address of veth1");
+    for _ in 0..count {
+        socket.send_to(b"packet", "192.0.2.1:9").expect("a route");
+    }
+}

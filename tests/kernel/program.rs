@@ -1,0 +1,136 @@
+//! Runs the built `ebpf-apply` inside a sandbox, as a user would.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The program with a state directory and a directory for manifests of its own.
+pub(crate) struct Program {
+    directory: tempfile::TempDir,
+}
+
+/// What a finished run said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) status: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            status: output.status.code().expect("ended by itself, not by a signal"),
+            out: String::from_utf8(output.stdout).expect("UTF-8"),
+            err: String::from_utf8(output.stderr).expect("UTF-8"),
+        }
+    }
+}
+
+impl Said {
+    /// Asserts the exit status.
+    #[track_caller]
+    pub(crate) fn status(self, wanted: i32) -> Self {
+        assert_eq!(self.status, wanted, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        self
+    }
+
+    /// The result as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
+    }
+
+    /// Asserts that standard error says `text`.
+    #[track_caller]
+    pub(crate) fn complains(self, text: &str) -> Self {
+        assert!(self.err.contains(text), "`{text}` is not in:\n{}", self.err);
+        self
+    }
+}
+
+impl Program {
+    pub(crate) fn new() -> Self {
+        Self { directory: tempfile::tempdir().expect("a directory for this test") }
+    }
+
+    /// The program's command line, not run yet.
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ebpf-apply"));
+        command.arg("--state-dir").arg(self.state()).args(words);
+        command
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run(&self, words: &[&str]) -> Said {
+        self.command(words).output().expect("the program starts").into()
+    }
+
+    /// Starts it and returns once it holds its deployment.
+    pub(crate) fn hold(&self, manifest: &str) -> Held {
+        let mut child = self
+            .command(&[manifest])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the program starts");
+        let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut said = String::new();
+        while !said.contains("held until") {
+            let read = out.read_line(&mut said).expect("readable output");
+            assert!(read > 0, "it ended before it held its deployment:\n{said}");
+        }
+        Held { child, out, said }
+    }
+
+    /// Writes a manifest and returns its path.
+    pub(crate) fn manifest(&self, name: &str, text: &str) -> String {
+        let path = self.directory.path().join(name);
+        fs::write(&path, text).expect("a writable directory");
+        path.display().to_string()
+    }
+
+    /// Where the records are.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    /// A directory for whatever else a test needs.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+/// A running program that holds a deployment.
+pub(crate) struct Held {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    pub(crate) said: String,
+}
+
+impl Held {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal, waits for the end, and returns the exit status and the rest of the output.
+    pub(crate) fn end(mut self, signal: rustix::process::Signal) -> (Option<i32>, String) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).expect("a live process");
+        let mut rest = String::new();
+        std::io::Read::read_to_string(&mut self.out, &mut rest).expect("readable output");
+        let status = self.child.wait().expect("a child");
+        (status.code(), rest)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // A test that failed must not leave the program behind; one that ended is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,161 @@
+//! Applying again: what changed is changed in place, what did not is left alone.
+
+use std::fs;
+
+use crate::pins::{self, attached, map_id, send_udp, tree};
+use crate::program::Program;
+use crate::sandbox::Sandbox;
+use crate::support::object;
+
+fn link_and_program(program: &Program) -> (u64, u64) {
+    let status = program.run(&["status", "--format", "json"]).status(0).json();
+    let resources = status["deployments"][0]["resources"].as_array().expect("resources").clone();
+    let id = |kind: &str| {
+        let found = resources.iter().find(|resource| resource["kind"] == kind);
+        found.expect("one of the kind")["id"].as_u64().expect("an id")
+    };
+    (id("link"), id("program"))
+}
+
+const FIREWALL: &str = "\
+version = 1
+name = \"edge\"
+pin-root = \"/sys/fs/bpf/edge\"
+
+[objects.fw]
+path = \"fw.bpf.o\"
+
+[objects.fw.programs.xdp_firewall]
+attach = [{ hook = \"xdp\", interface = \"veth0\" }]
+";
+
+#[test]
+fn another_value_of_a_global_swaps_the_program_under_the_link() {
+    Sandbox::run(|sandbox| {
+        pins::wire(sandbox);
+        let program = Program::new();
+        fs::copy(object("firewall"), program.directory().join("fw.bpf.o")).expect("a copy");
+        let manifest = program.manifest("edge.toml", FIREWALL);
+        program.run(&["apply", &manifest, "--detach"]).status(0);
+        let (link, loaded) = link_and_program(&program);
+        let flows = map_id("/sys/fs/bpf/edge/flows");
+        let before = tree();
+
+        program
+            .manifest("edge.toml", &format!("{FIREWALL}\n[objects.fw.globals]\nlog_level = 2\n"));
+        let plan = program.run(&["plan", &manifest, "--detailed-exitcode"]).status(2);
+        assert!(plan.out.contains("swapped atomically"), "{}", plan.out);
+        program.run(&["apply", &manifest, "--detach"]).status(0);
+        let (link_after, loaded_after) = link_and_program(&program);
+        assert_eq!(link_after, link);
+        assert_ne!(loaded_after, loaded);
+        assert_eq!(attached("veth0")["xdp"], [loaded_after]);
+        assert_eq!(map_id("/sys/fs/bpf/edge/flows"), flows);
+        assert_eq!(tree(), before, "nothing is left in the stage");
+        send_udp(1);
+        program.run(&["plan", &manifest, "--detailed-exitcode"]).status(0);
+    });
+}
+
+#[test]
+fn a_reload_that_the_verifier_rejects_changes_nothing() {
+    Sandbox::run(|sandbox| {
+        pins::wire(sandbox);
+        let program = Program::new();
+        let copy = program.directory().join("fw.bpf.o");
+        fs::copy(object("firewall"), &copy).expect("a copy");
+        let manifest = program.manifest("edge.toml", FIREWALL);
+        program.run(&["apply", &manifest, "--detach"]).status(0);
+        let before = (link_and_program(&program), attached("veth0"), tree());
+
+        let rejected = object("rejected");
+        let more = format!("{FIREWALL}\n[objects.zz]\npath = \"{}\"\n", rejected.display());
+        let more = more.replace(
+            "[objects.fw.programs",
+            "[objects.fw.globals]\nlog_level = 1\n\n[objects.fw.programs",
+        );
+        program.manifest("edge.toml", &more);
+        program.run(&["apply", &manifest, "--detach"]).status(1);
+        assert_eq!((link_and_program(&program), attached("veth0"), tree()), before);
+    });
+}
+
+#[test]
+fn what_left_the_manifest_is_pruned_and_a_moved_pin_keeps_its_map() {
+    Sandbox::run(|sandbox| {
+        pins::wire(sandbox);
+        let program = Program::new();
+        fs::copy(object("firewall"), program.directory().join("fw.bpf.o")).expect("a copy");
+        let manifest = program.manifest("edge.toml", FIREWALL);
+        program.run(&["apply", &manifest, "--detach"]).status(0);
+        let flows = map_id("/sys/fs/bpf/edge/flows");
+
+        let moved = FIREWALL.replace(
+            "[objects.fw.programs.xdp_firewall]\nattach = [{ hook = \"xdp\", interface = \"veth0\" }]",
+            "[objects.fw.maps.flows]\nsubpath = \"state\"",
+        );
+        program.manifest("edge.toml", &moved);
+        program.run(&["apply", &manifest, "--detach"]).status(0);
+        assert!(attached("veth0").is_empty());
+        assert_eq!(map_id("/sys/fs/bpf/edge/state/flows"), flows);
+        assert!(!tree().contains(&"/sys/fs/bpf/edge/flows".into()));
+        assert!(!tree().contains(&"/sys/fs/bpf/edge/~links".into()), "empty directories go");
+        program.run(&["plan", &manifest, "--detailed-exitcode"]).status(0);
+    });
+}
+
+#[test]
+fn a_tc_filter_is_replaced_in_place() {
+    Sandbox::run(|sandbox| {
+        pins::wire(sandbox);
+        let program = Program::new();
+        let copy = program.directory().join("tc.bpf.o");
+        fs::copy(object("tc_counter"), &copy).expect("a copy");
+        let text = "\
+version = 1
+name = \"edge\"
+pin-root = \"/sys/fs/bpf/edge\"
+
+[objects.tc]
+path = \"tc.bpf.o\"
+
+[objects.tc.programs.tc_count]
+attach = [{ hook = \"tc\", interface = \"veth0\", direction = \"ingress\", priority = 7 }]
+";
+        let manifest = program.manifest("edge.toml", text);
+        program.run(&["apply", &manifest, "--detach"]).status(0);
+        let first = attached("veth0");
+        assert_eq!(first["tc ingress"].len(), 1);
+
+        // Any other bytes are another object.
+        let mut bytes = fs::read(&copy).expect("the copy");
+        bytes.push(0);
+        fs::write(&copy, bytes).expect("the copy");
+        program.run(&["apply", &manifest, "--detach"]).status(0);
+        let second = attached("veth0");
+        assert_eq!(second["tc ingress"].len(), 1);
+        assert_ne!(second, first);
+        program.run(&["plan", &manifest, "--detailed-exitcode"]).status(0);
+        program.run(&["destroy", &manifest, "--purge"]).status(0);
+        assert!(attached("veth0").is_empty());
+    });
+}
+
+#[test]
+fn an_interface_that_was_made_anew_gets_its_program_back() {
+    Sandbox::run(|sandbox| {
+        pins::wire(sandbox);
+        let program = Program::new();
+        fs::copy(object("firewall"), program.directory().join("fw.bpf.o")).expect("a copy");
+        let manifest = program.manifest("edge.toml", FIREWALL);
+        program.run(&["apply", &manifest, "--detach"]).status(0);
+        crate::sandbox::ip(&["link", "delete", "veth0"]);
+        let status = program.run(&["status", "--format", "json"]).status(0);
+        assert!(status.out.contains("\"missing\""), "{}", status.out);
+        program.run(&["apply", &manifest, "--detach"]).status(1).complains("veth0");
+        pins::wire(sandbox);
+        program.run(&["apply", &manifest, "--detach"]).status(0);
+        assert_eq!(attached("veth0").len(), 1);
+        program.run(&["plan", &manifest, "--detailed-exitcode"]).status(0);
+    });
+}
