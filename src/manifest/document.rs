@@ -104,6 +104,13 @@ impl<'s> Document<'s> {
         if message == "duplicate key" {
             return self.duplicate(span);
         }
+        let text = span.clone().and_then(|span| self.source.get(span)).unwrap_or_default();
+        let is_word = |c: char| c.is_alphanumeric() || "_-./".contains(c);
+        if text.starts_with(char::is_alphabetic) && text.chars().all(is_word) {
+            let message = format!("`{text}` is no value");
+            return Problem::error(code::TOML_SYNTAX, span, message)
+                .help(format!("text stands in quotes: \"{text}\""));
+        }
         let (message, expected) = message.split_once(", expected ").unwrap_or((message, ""));
         let label =
             if expected.is_empty() { String::new() } else { format!("expected {expected}") };

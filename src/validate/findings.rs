@@ -5,6 +5,15 @@ use std::ops::Range;
 use crate::manifest::{Document, KeyPath};
 use crate::model::problem::Problem;
 
+/// What a finding points at.
+#[derive(Clone, Debug)]
+pub(super) enum Spot {
+    /// The key at the end of a path.
+    Key(KeyPath),
+    /// The value at a path.
+    Value(KeyPath),
+}
+
 /// Takes findings in and leaves out those that another problem explains.
 #[derive(Debug)]
 pub(super) struct Findings<'d> {
@@ -17,19 +26,20 @@ impl<'d> Findings<'d> {
         Self { document, problems }
     }
 
-    /// Adds a problem of the value at `path`; of what contains it, if the manifest has no such value.
+    /// Adds a problem of the value at `path`.
     pub(super) fn at_value(&mut self, path: &KeyPath, problem: Problem) {
-        let span = self.value_place(path);
-        self.add(path, span, problem);
+        self.at(&Spot::Value(path.clone()), problem);
     }
 
-    /// Adds a problem of the key at the end of `path`; of what contains it, if there is none.
+    /// Adds a problem of the key at the end of `path`.
     pub(super) fn at_key(&mut self, path: &KeyPath, problem: Problem) {
-        let span = self.place(path);
-        self.add(path, span, problem);
+        self.at(&Spot::Key(path.clone()), problem);
     }
 
-    fn add(&mut self, path: &KeyPath, span: Option<Range<usize>>, problem: Problem) {
+    /// Adds a problem, unless another one explains it.
+    pub(super) fn at(&mut self, spot: &Spot, problem: Problem) {
+        let (Spot::Key(path) | Spot::Value(path)) = spot;
+        let span = self.place(spot);
         let explained = self.document.is_marked(path) || self.document.is_garbled(span.as_ref());
         if !explained {
             self.problems.push(Problem { span, ..problem });
@@ -42,14 +52,14 @@ impl<'d> Findings<'d> {
         self.document.is_marked(path)
     }
 
-    /// Where the key at the end of `path` stands, or what contains it.
-    pub(super) fn place(&self, path: &KeyPath) -> Option<Range<usize>> {
-        self.document.nearest_span(path)
-    }
-
-    /// Where the value at `path` stands, or what contains it.
-    pub(super) fn value_place(&self, path: &KeyPath) -> Option<Range<usize>> {
-        self.document.value_span(path).or_else(|| self.place(path))
+    /// Where that stands; what contains it, if the manifest says nothing there.
+    pub(super) fn place(&self, spot: &Spot) -> Option<Range<usize>> {
+        match spot {
+            Spot::Key(path) => self.document.nearest_span(path),
+            Spot::Value(path) => {
+                self.document.value_span(path).or_else(|| self.document.nearest_span(path))
+            }
+        }
     }
 
     /// All problems in the order of the text.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::findings::Spot;
 use crate::manifest::{KeyPath, Load, ObjectEntry};
 use crate::model::name::Name;
 use crate::model::object::ObjectSpec;
@@ -53,13 +54,15 @@ impl<'m> Subject<'m> {
         self.at.key("globals").key(name)
     }
 
-    /// Where to point for a part of the object: its entry, or the file if it has none.
-    pub(super) fn map_or_path(&self, name: &str) -> KeyPath {
-        if self.entry.maps.contains_key(name) { self.map(name) } else { self.path() }
+    /// What to point at for a map: its entry, or the file if it has none.
+    pub(super) fn map_spot(&self, name: &str) -> Spot {
+        let named = self.entry.maps.contains_key(name);
+        if named { Spot::Key(self.map(name)) } else { Spot::Value(self.path()) }
     }
 
-    /// As [`Subject::map_or_path`], for a program.
-    pub(super) fn program_or_path(&self, name: &str) -> KeyPath {
-        if self.entry.programs.contains_key(name) { self.program(name) } else { self.path() }
+    /// As [`Subject::map_spot`], for a program.
+    pub(super) fn program_spot(&self, name: &str) -> Spot {
+        let named = self.entry.programs.contains_key(name);
+        if named { Spot::Key(self.program(name)) } else { Spot::Value(self.path()) }
     }
 }

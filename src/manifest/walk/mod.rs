@@ -60,7 +60,11 @@ impl Walker<'_> {
             let wanted: Vec<&str> = types.iter().map(|name| article(name)).collect();
             let found = article(found);
             let message = format!("`{}` must be {}, not {found}", self.path, wanted.join(" or "));
-            return self.flaw(Problem::error(code::WRONG_TYPE, Some(value.span()), message));
+            let mut problem = Problem::error(code::WRONG_TYPE, Some(value.span()), message);
+            if let ["array"] = types.as_slice() {
+                problem = problem.help("a list stands in brackets: `[…]`");
+            }
+            return self.flaw(problem);
         }
         match value.get_ref() {
             DeValue::String(text) => self.text(node, text, value),
@@ -137,6 +141,8 @@ impl Walker<'_> {
             self.path.push(Segment::Index(index));
             if self.value(items, element) == Fit::No {
                 if items.tagged().is_some() {
+                    // A stand-in takes its place, of which nothing may be concluded.
+                    self.found.marked.push(self.path.clone());
                     self.found.dropped.push(self.path.clone());
                 } else {
                     fit = Fit::No;

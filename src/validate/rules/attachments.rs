@@ -53,7 +53,8 @@ fn misfit(hook: &Hook, program: &ProgramSpec, kind: &ProgramKind) -> Problem {
         "`{name}` does not take program `{}` of section `{}`",
         program.name, program.section
     );
-    let fitting = listed(hooks::fitting(kind));
+    let available = listed(hooks::fitting(kind).filter(|hook| hooks::is_available(hook)));
+    let fitting = if available.is_empty() { listed(hooks::fitting(kind)) } else { available };
     let help = if fitting.is_empty() {
         format!("no hook takes a program of section `{}`; it is run another way", program.section)
     } else {
@@ -286,9 +287,12 @@ impl Place<'_, '_, '_> {
             return Problem::error(code::SECTION_INCOMPLETE, None, message)
                 .help(format!("write `{{ hook = \"{hook}\", … }}` with the place"));
         }
-        if let Some(hook) = hooks::fitting(self.kind).next() {
-            let message =
-                format!("this version cannot attach to `{hook}`, as section `{section}` asks, yet");
+        let dashed = section.trim_start_matches('?').replace('_', "-");
+        let named = hooks::fitting(self.kind).find(|hook| dashed.starts_with(hook));
+        if let Some(hook) = named.or_else(|| hooks::fitting(self.kind).next()) {
+            let message = format!(
+                "section `{section}` is for `{hook}`, which this version cannot attach to yet"
+            );
             return Problem::error(code::HOOK_UNAVAILABLE, None, message);
         }
         let message = format!("a program of section `{section}` is not attached to a hook");

@@ -7,7 +7,7 @@ use crate::model::map::{MapOrigin, MapSpec};
 use crate::model::object::Part;
 use crate::model::problem::Problem;
 use crate::validate::desired::DesiredMap;
-use crate::validate::findings::Findings;
+use crate::validate::findings::{Findings, Spot};
 use crate::validate::subject::Subject;
 
 /// Every map of the object that loading creates, in the object's order. `specs` are the object's
@@ -51,11 +51,11 @@ pub(in crate::validate) fn resolve(
 fn defects(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     for defect in &subject.spec().defects {
         let at = match &defect.part {
-            Part::Map(name) => subject.map_or_path(name),
-            Part::Section(_) | Part::Object => subject.path(),
+            Part::Map(name) => subject.map_spot(name),
+            Part::Section(_) | Part::Object => Spot::Value(subject.path()),
             Part::Program(_) => continue,
         };
-        findings.at_key(&at, Problem::error(code::OBJECT_DEFECT, None, defect.to_string()));
+        findings.at(&at, Problem::error(code::OBJECT_DEFECT, None, defect.to_string()));
     }
 }
 
@@ -63,7 +63,7 @@ fn struct_ops(subject: &Subject<'_>, map: &MapSpec, findings: &mut Findings<'_>)
     let message = format!("map `{}` is a `struct_ops` map, which cannot be created yet", map.name);
     let problem = Problem::error(code::MAP_UNSUPPORTED, None, message)
         .help("`SEC(\"?.struct_ops\")` leaves it out unless it is asked for");
-    findings.at_key(&subject.map_or_path(&map.name), problem);
+    findings.at(&subject.map_spot(&map.name), problem);
 }
 
 /// Initial contents of a prog array name programs that must be loaded.
@@ -82,7 +82,7 @@ fn slots(subject: &Subject<'_>, map: &MapSpec, findings: &mut Findings<'_>) {
         );
         let problem = Problem::error(code::SLOT_NOT_LOADED, None, message)
             .help(format!("name it: `[objects.{}.programs.{name}]`", subject.name));
-        findings.at_key(&subject.map_or_path(&map.name), problem);
+        findings.at(&subject.map_spot(&map.name), problem);
     }
 }
 

@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::manifest::KeyPath;
 use crate::model::code;
 use crate::model::layout::layout_difference;
 use crate::model::pin::PinPath;
 use crate::model::problem::Problem;
 use crate::validate::desired::{DesiredMap, DesiredObject};
-use crate::validate::findings::Findings;
+use crate::validate::findings::{Findings, Spot};
 use crate::validate::subject::Subject;
 
 /// Something that is pinned.
 struct Pin<'d> {
     /// Where the manifest speaks of it, or of the object that declares it.
-    at: KeyPath,
+    at: Spot,
     object: &'d str,
     name: &'d str,
     /// `None` for a program.
@@ -33,7 +32,7 @@ pub(in crate::validate) fn check(
             continue;
         }
         for (path, pin) in pins_of(subject, object) {
-            if findings.is_marked(&pin.at.key("subpath")) {
+            if findings.is_marked(&subject.map(pin.name).key("subpath")) {
                 continue;
             }
             match pins.get(path) {
@@ -56,12 +55,12 @@ fn pins_of<'d>(
     object: &'d DesiredObject,
 ) -> impl Iterator<Item = (&'d PinPath, Pin<'d>)> {
     let maps = object.maps.iter().filter_map(|map| {
-        let at = subject.map_or_path(&map.spec.name);
+        let at = subject.map_spot(&map.spec.name);
         let (object, name) = (object.name.as_str(), map.spec.name.as_str());
         Some((map.pin.as_ref()?, Pin { at, object, name, map: Some(map) }))
     });
     let programs = object.programs.iter().filter_map(|program| {
-        let at = subject.program_or_path(&program.spec.name);
+        let at = subject.program_spot(&program.spec.name);
         let (object, name) = (object.name.as_str(), program.spec.name.as_str());
         Some((program.pin.as_ref()?, Pin { at, object, name, map: None }))
     });
@@ -165,7 +164,7 @@ fn report(
         .label(described(second))
         .related(findings.place(&first.at), described(first))
         .help(help);
-    findings.at_key(&second.at, problem);
+    findings.at(&second.at, problem);
 }
 
 fn described(pin: &Pin<'_>) -> String {

@@ -56,7 +56,7 @@ fn attribute(subject: &Subject<'_>, map: &MapSpec, findings: &mut Findings<'_>) 
     let problem = Problem::error(code::PIN_ATTRIBUTE_INVALID, None, message)
         .label("declared with it")
         .help(format!("libbpf knows 0 (LIBBPF_PIN_NONE) and 1: write `{ATTRIBUTE}`"));
-    findings.at_key(&subject.map_or_path(&map.name), problem);
+    findings.at(&subject.map_spot(&map.name), problem);
 }
 
 /// A pinned policy needs a map that can be pinned and asks for it.

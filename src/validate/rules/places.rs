@@ -9,7 +9,7 @@ use crate::model::code;
 use crate::model::name::Name;
 use crate::model::problem::Problem;
 use crate::model::program::ProgramSpec;
-use crate::validate::findings::Findings;
+use crate::validate::findings::{Findings, Spot};
 
 /// The places taken so far.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ impl Places {
             let message = format!("`{name}` is attached to `{attachment}` twice");
             let problem = Problem::error(code::DUPLICATE_ATTACHMENT, None, message)
                 .label("again here")
-                .related(findings.value_place(first), "first here")
+                .related(findings.place(&Spot::Value(first.clone())), "first here")
                 .help("drop one; a program runs once at a place");
             findings.at_value(&at, problem);
             return;
@@ -45,7 +45,7 @@ impl Places {
                 let message = format!("`{name}` and `{owner}` both want {place}");
                 let problem = Problem::error(code::ATTACHMENT_CONFLICT, None, message)
                     .label(format!("`{name}`"))
-                    .related(findings.value_place(first), format!("`{owner}`"))
+                    .related(findings.place(&Spot::Value(first.clone())), format!("`{owner}`"))
                     .help(advice(attachment));
                 findings.at_value(&at, problem);
             } else {

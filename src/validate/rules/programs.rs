@@ -47,7 +47,7 @@ fn defects(subject: &Subject<'_>, findings: &mut Findings<'_>) {
             subject.spec().program(name).map_or(asked_for, |program| subject.loads(program));
         let new = if loaded { Problem::error } else { Problem::warning };
         let problem = new(code::OBJECT_DEFECT, None, defect.to_string());
-        findings.at_key(&subject.program_or_path(name), problem);
+        findings.at(&subject.program_spot(name), problem);
     }
 }
 
@@ -62,7 +62,7 @@ fn unknown_section(subject: &Subject<'_>, program: &ProgramSpec, findings: &mut 
         "give it a section libbpf knows, as `SEC(\"xdp\")`; or `load = \"listed\"` leaves it out"
     };
     let problem = Problem::error(code::UNKNOWN_SECTION, None, message).help(help);
-    findings.at_key(&subject.program_or_path(&program.name), problem);
+    findings.at(&subject.program_spot(&program.name), problem);
 }
 
 /// Whether `BPF_PROG_LOAD` can be told all it wants to know. The target of a program with BTF-typed
@@ -73,7 +73,7 @@ fn loadable(subject: &Subject<'_>, program: &mut ProgramSpec, findings: &mut Fin
         return;
     };
     let (name, section) = (&program.name, &program.section);
-    let at = subject.program_or_path(name);
+    let at = subject.program_spot(name);
     let unsupported = match kind.program_type {
         ProgramType::EXT => "`freplace` programs",
         ProgramType::STRUCT_OPS => "`struct_ops` programs",
@@ -85,7 +85,7 @@ fn loadable(subject: &Subject<'_>, program: &mut ProgramSpec, findings: &mut Fin
         );
         let problem = Problem::error(code::PROGRAM_UNSUPPORTED, None, message)
             .help("`load = \"listed\"` on the object leaves out what is not named");
-        findings.at_key(&at, problem);
+        findings.at(&at, problem);
         return;
     }
     if kind.attach_type == Some(AttachType::TRACE_RAW_TP) && kind.target.is_none() {
@@ -102,7 +102,7 @@ fn loadable(subject: &Subject<'_>, program: &mut ProgramSpec, findings: &mut Fin
         let problem = Problem::error(code::SECTION_INCOMPLETE, None, message).help(format!(
             "the kernel must know it when the program is loaded: `SEC(\"{section}/…\")`"
         ));
-        findings.at_key(&at, problem);
+        findings.at(&at, problem);
     }
 }
 

@@ -1,0 +1,145 @@
+//! Every way a manifest can be wrong has an example in `examples/invalid/`, and every example is
+//! answered with the problems it was written for.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use ebpf_apply::model::code;
+use ebpf_apply::model::problem::{Problem, Severity};
+use ebpf_apply::validate::{OBJECT_MAX, Validation, validate};
+
+/// Codes without an example, each with the reason.
+const WITHOUT_EXAMPLE: &[(&str, &str)] = &[
+    (code::MANIFEST_TOO_LARGE, "the example would have a megabyte"),
+    (code::OBJECT_TOO_LARGE, "the example would need an object of 64 megabytes"),
+];
+
+fn manifests(directory: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(support::root().join(directory)).expect("the directory is there");
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| Path::new(directory).join(entry.expect("an entry").file_name()))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Validates with the package's root as working directory, building the objects first.
+fn checked(manifest: &Path) -> (String, Validation) {
+    let text = fs::read_to_string(support::root().join(manifest)).expect("a manifest is text");
+    for (at, _) in text.match_indices("bpf/out/") {
+        let name = text[at..].trim_start_matches("bpf/out/").split(".bpf.o").next();
+        support::object(name.expect("an object has a name"));
+    }
+    let validation = validate(manifest, &text, &|path| fs::read(support::root().join(path)));
+    (text, validation)
+}
+
+/// Line and column, both from 1, the column in bytes.
+fn position(text: &str, offset: usize) -> String {
+    let before = &text[..offset];
+    let line = before.matches('\n').count() + 1;
+    let column = offset - before.rfind('\n').map_or(0, |at| at + 1) + 1;
+    format!("{line}:{column}")
+}
+
+fn rendered(text: &str, problems: &[Problem]) -> String {
+    let mut out = String::new();
+    for problem in problems {
+        let place = problem.span.clone().map_or_else(
+            || "file".to_owned(),
+            |span| format!("{} `{}`", position(text, span.start), text[span].replace('\n', "⏎")),
+        );
+        let severity = if problem.severity == Severity::Error { "error" } else { "warning" };
+        writeln!(out, "{severity}[{}] {place}", problem.code).expect("a string takes it");
+        writeln!(out, "  {}", problem.message).expect("a string takes it");
+        let related = problem.related.iter().map(|related| {
+            format!("{} at {}", related.message, position(text, related.span.start))
+        });
+        let label = (!problem.label.is_empty()).then(|| problem.label.clone());
+        for line in label.into_iter().chain(related) {
+            writeln!(out, "  | {line}").expect("a string takes it");
+        }
+        if let Some(help) = &problem.help {
+            writeln!(out, "  = {help}").expect("a string takes it");
+        }
+    }
+    out
+}
+
+/// Digests of built objects depend on the compiler.
+fn without_digests(text: &str, manifest: &str) -> String {
+    let words = text.split(' ').map(|word| {
+        let digest = word.trim_end_matches([',', '\n']);
+        let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_digest && !manifest.contains(digest) {
+            word.replace(digest, "<digest>")
+        } else {
+            word.to_owned()
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn every_example_is_answered() {
+    for manifest in manifests("examples/invalid") {
+        let (text, validation) = checked(&manifest);
+        let name = manifest.file_stem().and_then(|name| name.to_str()).expect("a name");
+        let problems = &validation.problems;
+        assert!(problems.iter().any(|problem| problem.code == name), "{name}: {problems:#?}");
+        assert!(text.starts_with("# "), "{name} says on top what is wrong");
+        let valid = problems.iter().all(|problem| problem.severity == Severity::Warning);
+        assert_eq!(validation.desired.is_some(), valid, "{name}");
+        insta::assert_snapshot!(name, without_digests(&rendered(&text, problems), &text));
+    }
+}
+
+#[test]
+fn every_code_has_an_example() {
+    let examples: BTreeSet<String> = manifests("examples/invalid")
+        .iter()
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    let codes: BTreeSet<&str> = code::ALL.iter().map(|(code, _)| *code).collect();
+    let excepted: BTreeSet<&str> = WITHOUT_EXAMPLE.iter().map(|(code, _)| *code).collect();
+    for code in &codes {
+        assert_ne!(examples.contains(*code), excepted.contains(code), "{code}");
+    }
+    for example in &examples {
+        assert!(codes.contains(example.as_str()), "{example} is no code");
+    }
+}
+
+#[test]
+fn what_has_no_example_is_found_too() {
+    let manifest = "version = 1\nname = \"large\"\n[objects.demo]\npath = \"demo.bpf.o\"\n";
+    let large = |_: &Path| -> io::Result<Vec<u8>> { Ok(vec![0; OBJECT_MAX + 1]) };
+    let found = validate(Path::new("large.toml"), manifest, &large);
+    let codes: Vec<_> = found.problems.iter().map(|problem| problem.code).collect();
+    assert_eq!(codes, [code::OBJECT_TOO_LARGE]);
+    assert!(found.objects.iter().all(|object| object.image.is_none()));
+
+    let found = validate(Path::new("large.toml"), &"#".repeat((1 << 20) + 1), &large);
+    let codes: Vec<_> = found.problems.iter().map(|problem| problem.code).collect();
+    assert_eq!(codes, [code::MANIFEST_TOO_LARGE]);
+}
+
+#[test]
+fn the_good_examples_are_good() {
+    for manifest in manifests("examples/manifests") {
+        let (text, validation) = checked(&manifest);
+        // An object of another package, which need not be installed.
+        if validation.problems.iter().any(|problem| problem.code == code::OBJECT_UNREADABLE)
+            && text.contains("path = \"/usr/lib/")
+        {
+            continue;
+        }
+        let problems = rendered(&text, &validation.problems);
+        assert_eq!(problems, "", "{}", manifest.display());
+        assert!(validation.desired.is_some());
+    }
+}
