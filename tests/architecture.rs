@@ -1,7 +1,5 @@
 //! Holds the arrows of ARCHITECTURE.md: which room may know which.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,7 +35,7 @@ fn sources() -> BTreeMap<String, Vec<PathBuf>> {
     let mut rooms = BTreeMap::new();
     for (room, _) in ROOMS {
         let mut files = Vec::new();
-        collect(&support::root().join("src").join(room), &mut files);
+        collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(room), &mut files);
         assert!(!files.is_empty(), "room `{room}` has no files");
         rooms.insert((*room).to_owned(), files);
     }

@@ -1,6 +1,6 @@
 //! What every command shares: where output goes and how, and where records are.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,11 +10,12 @@ use tracing::level_filters::LevelFilter;
 use crate::apply::{ApplyError, Host, StateDirectory};
 use crate::kernel::Kernel;
 use crate::model::name::Name;
-use crate::validate::{Desired, OBJECT_MAX, Validation, validate};
+use crate::validate::Desired;
 use crate::view::{self, Style, problems::Report};
 
 use super::ExitStatus;
 use super::args::{Colour, Format, GlobalArgs};
+use super::checked::Checked;
 
 /// What every command shares.
 pub(super) struct Context {
@@ -23,22 +24,6 @@ pub(super) struct Context {
     lock_timeout: Duration,
     out: Style,
     err: Style,
-}
-
-/// A manifest read and validated.
-pub(super) struct Checked {
-    /// Its path, as the user gave it.
-    pub(super) file: String,
-    /// Its text.
-    pub(super) source: String,
-    /// What the validator says.
-    pub(super) validation: Validation,
-}
-
-impl Checked {
-    pub(super) fn report(&self) -> Report<'_> {
-        Report { file: &self.file, source: &self.source, problems: &self.validation.problems }
-    }
 }
 
 impl Context {
@@ -119,13 +104,6 @@ impl Context {
         error.into()
     }
 
-    /// Reads and validates a manifest and the objects it names.
-    pub(super) fn check(&self, manifest: &Path) -> io::Result<Checked> {
-        let source = std::fs::read_to_string(manifest)?;
-        let validation = validate(manifest, &source, &read_object);
-        Ok(Checked { file: manifest.display().to_string(), source, validation })
-    }
-
     /// The name of a manifest's deployment. Its objects need not exist any more.
     pub(super) fn name(&self, manifest: &Path) -> Result<Name, ExitStatus> {
         let source = match std::fs::read_to_string(manifest) {
@@ -145,7 +123,7 @@ impl Context {
     /// The desired state of a manifest. Problems are shown; where they are errors, the status to
     /// exit with is returned instead.
     pub(super) fn desired(&self, manifest: &Path) -> Result<(Checked, Desired), Rejected> {
-        let mut checked = match self.check(manifest) {
+        let mut checked = match Checked::read(manifest) {
             Ok(checked) => checked,
             Err(error) => return Err(Rejected::Unreadable(self.unreadable(manifest, &error))),
         };
@@ -157,14 +135,6 @@ impl Context {
             None => Err(Rejected::Invalid(Box::new(checked))),
         }
     }
-}
-
-/// Reads an object, and no more of it than tells that it is too large.
-fn read_object(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let limit = OBJECT_MAX as u64 + 1;
-    std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// A manifest that cannot be used; why was shown.

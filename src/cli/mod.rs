@@ -5,6 +5,7 @@
 
 mod apply;
 mod args;
+mod checked;
 mod context;
 mod destroy;
 mod exit;

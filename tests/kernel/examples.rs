@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::pins;
+use crate::host;
 use crate::program::Program;
 use crate::sandbox::{Sandbox, mount_at};
 use crate::support::{object, root};
@@ -18,8 +18,8 @@ fn round(example: &str) {
         object(name);
     }
     Sandbox::run(|sandbox| {
-        pins::wire(sandbox);
-        let before = pins::tree();
+        host::wire(sandbox);
+        let before = host::tree();
         let program = Program::new();
         let manifest = root().join("examples/manifests").join(example).display().to_string();
 
@@ -35,8 +35,8 @@ fn round(example: &str) {
         }
 
         program.run(&["destroy", &manifest, "--purge"]).status(0);
-        assert_eq!(pins::tree(), before);
-        assert!(pins::attached("veth0").is_empty(), "{:?}", pins::attached("veth0"));
+        assert_eq!(host::tree(), before);
+        assert!(host::attached("veth0").is_empty(), "{:?}", host::attached("veth0"));
         assert!(!program.state().join("inventory.json").exists());
     });
 }
@@ -55,7 +55,7 @@ fn cgroup() {
         program.run(&["plan", &manifest, "--detailed-exitcode"]).status(0);
         program.run(&["destroy", &manifest, "--purge"]).status(0);
         fs::remove_dir(cgroup).expect("nothing holds the cgroup");
-        assert_eq!(pins::tree(), Vec::<std::path::PathBuf>::new());
+        assert_eq!(host::tree(), Vec::<std::path::PathBuf>::new());
     });
 }
 

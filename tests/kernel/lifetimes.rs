@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::pins::{self, attached, hash_map, map_id, send_udp, tree};
+use crate::host::{self, attached, hash_map, map_id, send_udp, tree};
 use crate::program::Program;
 use crate::sandbox::Sandbox;
 use crate::support::{object, root};
@@ -23,7 +23,7 @@ fn udp_packets() -> u64 {
 fn each_policy_while_held_after_the_end_and_in_the_next_run() {
     for signal in [Signal::TERM, Signal::INT] {
         Sandbox::run(|sandbox| {
-            pins::wire(sandbox);
+            host::wire(sandbox);
             let program = Program::new();
             let manifest = three_policies();
 
@@ -59,7 +59,7 @@ fn each_policy_while_held_after_the_end_and_in_the_next_run() {
 #[test]
 fn a_killed_holder_leaves_traffic_as_it_was() {
     Sandbox::run(|sandbox| {
-        pins::wire(sandbox);
+        host::wire(sandbox);
         let program = Program::new();
         let manifest = three_policies();
         let (status, _) = program.hold(&manifest).end(Signal::KILL);
@@ -80,7 +80,7 @@ fn a_killed_holder_leaves_traffic_as_it_was() {
 #[test]
 fn one_process_holds_a_deployment() {
     Sandbox::run(|sandbox| {
-        pins::wire(sandbox);
+        host::wire(sandbox);
         let program = Program::new();
         let manifest = three_policies();
         let held = program.hold(&manifest);
@@ -102,7 +102,7 @@ fn one_process_holds_a_deployment() {
 #[test]
 fn a_foreground_apply_takes_a_detached_deployment_over() {
     Sandbox::run(|sandbox| {
-        pins::wire(sandbox);
+        host::wire(sandbox);
         let program = Program::new();
         let manifest = three_policies();
         program.run(&["apply", &manifest, "--detach"]).status(0);
@@ -118,7 +118,7 @@ fn a_foreground_apply_takes_a_detached_deployment_over() {
 #[test]
 fn nothing_of_a_lost_record_is_lost() {
     Sandbox::run(|sandbox| {
-        pins::wire(sandbox);
+        host::wire(sandbox);
         let program = Program::new();
         let manifest = three_policies();
         program.run(&["apply", &manifest, "--detach"]).status(0);

@@ -6,9 +6,9 @@ mod sandbox;
 mod support;
 
 mod examples;
+mod host;
 mod lifetimes;
 mod output;
-mod pins;
 mod program;
 mod refusals;
 mod updates;

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::pins;
+use crate::host;
 use crate::program::Program;
 use crate::sandbox::Sandbox;
 use crate::support::{object, root};
@@ -10,7 +10,7 @@ use crate::support::{object, root};
 #[test]
 fn every_result_is_one_json_document() {
     Sandbox::run(|sandbox| {
-        pins::wire(sandbox);
+        host::wire(sandbox);
         object("three_policies");
         let program = Program::new();
         let manifest = root().join("examples/manifests/three-policies.toml").display().to_string();
@@ -58,7 +58,7 @@ fn every_result_is_one_json_document() {
 #[test]
 fn a_closed_pipe_is_no_failure() {
     Sandbox::run(|sandbox| {
-        pins::wire(sandbox);
+        host::wire(sandbox);
         object("three_policies");
         let program = Program::new();
         let manifest = root().join("examples/manifests/three-policies.toml").display().to_string();

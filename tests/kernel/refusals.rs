@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::pins::{attached, map_id, tree};
+use crate::host::{attached, map_id, tree};
 use crate::program::Program;
 use crate::sandbox::{Sandbox, ip, mount_at};
 use crate::support::object;

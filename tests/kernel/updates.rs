@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::pins::{self, attached, map_id, send_udp, tree};
+use crate::host::{self, attached, map_id, send_udp, tree};
 use crate::program::Program;
 use crate::sandbox::Sandbox;
 use crate::support::object;
@@ -32,7 +32,7 @@ attach = [{ hook = \"xdp\", interface = \"veth0\" }]
 #[test]
 fn another_value_of_a_global_swaps_the_program_under_the_link() {
     Sandbox::run(|sandbox| {
-        pins::wire(sandbox);
+        host::wire(sandbox);
         let program = Program::new();
         fs::copy(object("firewall"), program.directory().join("fw.bpf.o")).expect("a copy");
         let manifest = program.manifest("edge.toml", FIREWALL);
@@ -60,7 +60,7 @@ fn another_value_of_a_global_swaps_the_program_under_the_link() {
 #[test]
 fn a_reload_that_the_verifier_rejects_changes_nothing() {
     Sandbox::run(|sandbox| {
-        pins::wire(sandbox);
+        host::wire(sandbox);
         let program = Program::new();
         let copy = program.directory().join("fw.bpf.o");
         fs::copy(object("firewall"), &copy).expect("a copy");
@@ -83,7 +83,7 @@ fn a_reload_that_the_verifier_rejects_changes_nothing() {
 #[test]
 fn what_left_the_manifest_is_pruned_and_a_moved_pin_keeps_its_map() {
     Sandbox::run(|sandbox| {
-        pins::wire(sandbox);
+        host::wire(sandbox);
         let program = Program::new();
         fs::copy(object("firewall"), program.directory().join("fw.bpf.o")).expect("a copy");
         let manifest = program.manifest("edge.toml", FIREWALL);
@@ -107,7 +107,7 @@ fn what_left_the_manifest_is_pruned_and_a_moved_pin_keeps_its_map() {
 #[test]
 fn a_tc_filter_is_replaced_in_place() {
     Sandbox::run(|sandbox| {
-        pins::wire(sandbox);
+        host::wire(sandbox);
         let program = Program::new();
         let copy = program.directory().join("tc.bpf.o");
         fs::copy(object("tc_counter"), &copy).expect("a copy");
@@ -144,7 +144,7 @@ attach = [{ hook = \"tc\", interface = \"veth0\", direction = \"ingress\", prior
 #[test]
 fn an_interface_that_was_made_anew_gets_its_program_back() {
     Sandbox::run(|sandbox| {
-        pins::wire(sandbox);
+        host::wire(sandbox);
         let program = Program::new();
         fs::copy(object("firewall"), program.directory().join("fw.bpf.o")).expect("a copy");
         let manifest = program.manifest("edge.toml", FIREWALL);
@@ -153,7 +153,7 @@ fn an_interface_that_was_made_anew_gets_its_program_back() {
         let status = program.run(&["status", "--format", "json"]).status(0);
         assert!(status.out.contains("\"missing\""), "{}", status.out);
         program.run(&["apply", &manifest, "--detach"]).status(1).complains("veth0");
-        pins::wire(sandbox);
+        host::wire(sandbox);
         program.run(&["apply", &manifest, "--detach"]).status(0);
         assert_eq!(attached("veth0").len(), 1);
         program.run(&["plan", &manifest, "--detailed-exitcode"]).status(0);
