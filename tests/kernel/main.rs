@@ -1,0 +1,10 @@
+//! Tests on the running kernel, each in namespaces of its own. They need root, and fail without it.
+
+#[path = "../support/contract/mod.rs"]
+mod contract;
+#[path = "../support/sandbox.rs"]
+mod sandbox;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod real_contract;

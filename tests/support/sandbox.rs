@@ -1,0 +1,108 @@
+//! A place of its own for each test on the running kernel: mounts, network and cgroups that nobody
+//! else sees and that go when the test ends.
+
+use std::cell::OnceCell;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::thread::UnshareFlags;
+
+/// What a test runs in: a mount namespace with its own bpffs on `/sys/fs/bpf`, an empty `/run`,
+/// tracefs and `/tmp`, and a network namespace with nothing but `lo`, which is up.
+pub(crate) struct Sandbox {
+    cgroup: OnceCell<PathBuf>,
+}
+
+impl Sandbox {
+    /// Runs a test in a sandbox.
+    ///
+    /// Namespaces belong to threads, so the test gets one of its own; what it spawns inherits them.
+    ///
+    /// # Panics
+    /// If the test does, or without the privilege to make namespaces: these tests are never skipped
+    /// for that.
+    pub(crate) fn run(test: impl FnOnce(&Self) + Send) {
+        thread::scope(|scope| {
+            let outcome = scope
+                .spawn(|| {
+                    let sandbox = Self::enter();
+                    test(&sandbox);
+                })
+                .join();
+            if let Err(panic) = outcome {
+                std::panic::resume_unwind(panic);
+            }
+        });
+    }
+
+    fn enter() -> Self {
+        unshare(UnshareFlags::NEWNS | UnshareFlags::NEWNET).expect(
+            "the kernel suite needs root (CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON); run \
+             the other tests with `cargo test --lib`",
+        );
+        let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+        mount_change("/", private).expect("make mounts private");
+        mount_at("bpf", "/sys/fs/bpf");
+        mount_at("tmpfs", "/run");
+        mount_at("tracefs", "/sys/kernel/tracing");
+        ip(&["link", "set", "lo", "up"]);
+        Self { cgroup: OnceCell::new() }
+    }
+
+    /// A cgroup of the sandbox's own, made when it is first asked for.
+    pub(crate) fn cgroup(&self) -> &Path {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        self.cgroup.get_or_init(|| {
+            let mounted = Path::new("/run/cgroup");
+            fs::create_dir(mounted).expect("make a mount point");
+            mount_at("cgroup2", mounted);
+            // The hierarchy is the host's, so the name must be nobody else's.
+            let n = COUNT.fetch_add(1, Ordering::Relaxed);
+            let cgroup = mounted.join(format!("ebpf-apply-test-{}-{n}", std::process::id()));
+            fs::create_dir(&cgroup).expect("make a cgroup");
+            cgroup
+        })
+    }
+
+    /// Adds a pair of interfaces joined by a wire, both up, without addresses.
+    pub(crate) fn wire(&self, one: &str, other: &str) {
+        ip(&["link", "add", one, "type", "veth", "peer", "name", other]);
+        for interface in [one, other] {
+            ip(&["link", "set", interface, "up"]);
+        }
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if let Some(cgroup) = self.cgroup.get() {
+            // Removed by the test itself where that is what it is about.
+            let _absent = fs::remove_dir(cgroup);
+        }
+    }
+}
+
+/// Runs ip(8), which must succeed.
+pub(crate) fn ip(arguments: &[&str]) {
+    let done = Command::new("ip").args(arguments).output().expect("iproute2 is installed");
+    let log = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "ip {}: {log}", arguments.join(" "));
+}
+
+/// Mounts a new file system of a kind.
+pub(crate) fn mount_at(kind: &str, place: impl AsRef<Path>) {
+    let place = place.as_ref();
+    mount(kind, place, kind, MountFlags::empty(), None)
+        .unwrap_or_else(|errno| panic!("mount {kind} on {}: {errno}", place.display()));
+}
+
+#[expect(unsafe_code, reason = "unshare(2) is only unsafe for file descriptor tables")]
+fn unshare(flags: UnshareFlags) -> rustix::io::Result<()> {
+    assert!(!flags.contains(UnshareFlags::FILES));
+    // SAFETY: file descriptors stay shared, so none this thread owns can be meant by another.
+    unsafe { rustix::thread::unshare_unsafe(flags) }
+}
