@@ -4,6 +4,8 @@
 //! to do in which order, and what to undo, is decided above.
 
 mod error;
+#[cfg(any(test, feature = "test-support"))]
+pub mod fake;
 pub mod linux;
 
 use std::collections::BTreeMap;

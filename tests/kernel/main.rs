@@ -1,5 +1,7 @@
 //! Tests on the running kernel, each in namespaces of its own. They need root, and fail without it.
 
+#[path = "../support/contract/mod.rs"]
+mod contract;
 #[path = "../support/sandbox.rs"]
 mod sandbox;
 #[path = "../support/mod.rs"]
@@ -10,5 +12,6 @@ mod host;
 mod lifetimes;
 mod output;
 mod program;
+mod real_contract;
 mod refusals;
 mod updates;

@@ -1,0 +1,90 @@
+//! Faults on demand, and the log of changing calls.
+
+use std::collections::BTreeMap;
+
+use rustix::io::Errno;
+
+use super::super::{KernelError, Result};
+
+/// A call that changes the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Which method of [`Kernel`](super::super::Kernel).
+    pub kind: CallKind,
+    /// What it was about.
+    pub detail: String,
+}
+
+/// The methods of [`Kernel`](super::super::Kernel) that change the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "each is named after its method")]
+pub enum CallKind {
+    MakeRoot,
+    RemoveRootDirectory,
+    MakeDirectory,
+    RemoveDirectory,
+    LoadBtf,
+    CreateMap,
+    LoadPrograms,
+    Attach,
+    UpdateLink,
+    AttachFilter,
+    ReplaceFilter,
+    RemoveFilter,
+    Pin,
+    Unpin,
+    Rename,
+    Exchange,
+}
+
+/// The faults that are due, and what was called.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    calls: Vec<Call>,
+    /// By the number of the call.
+    at: BTreeMap<usize, Errno>,
+    from: Option<(usize, Errno)>,
+    of_kind: BTreeMap<CallKind, Errno>,
+    /// Programs the verifier refuses, with its words.
+    pub(super) rejected: BTreeMap<String, String>,
+}
+
+impl Faults {
+    pub(super) fn at(&mut self, n: usize, errno: Errno) {
+        self.at.insert(self.calls.len() + n, errno);
+    }
+
+    pub(super) fn from(&mut self, n: usize, errno: Errno) {
+        self.from = Some((self.calls.len() + n, errno));
+    }
+
+    pub(super) fn of_kind(&mut self, kind: CallKind, errno: Errno) {
+        self.of_kind.insert(kind, errno);
+    }
+
+    pub(super) fn heal(&mut self) {
+        *self = Self { calls: std::mem::take(&mut self.calls), ..Self::default() };
+    }
+
+    pub(super) fn calls(&self) -> &[Call] {
+        &self.calls
+    }
+
+    /// Notes a call; fails if a fault is due.
+    pub(super) fn call(&mut self, call: Call) -> Result<()> {
+        let number = self.calls.len();
+        let from = self.from.filter(|(first, _)| *first <= number).map(|(_, errno)| errno);
+        let due = self
+            .at
+            .get(&number)
+            .copied()
+            .or(from)
+            .or_else(|| self.of_kind.get(&call.kind).copied());
+        let operation = format!("{:?} ({})", call.kind, call.detail);
+        self.calls.push(call);
+        match due {
+            Some(errno) => Err(KernelError::errno(operation, errno)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! A kernel in memory, for tests of what stands above: no privilege, no host, and faults on demand.
+//!
+//! It knows an invariant of the real kernel only if the contract suite (`tests/support/contract`)
+//! proves it on both. What it does not know it refuses, rather than guess. Each clone of a [`Fake`]
+//! is another process on the same host.
+
+mod bpffs;
+mod fault;
+mod hooks;
+mod objects;
+mod snapshot;
+mod state;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::io::Errno;
+
+pub use fault::{Call, CallKind};
+pub use snapshot::Snapshot;
+pub use state::{Kind, ObjectId};
+
+use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Result};
+use crate::model::attach::Attachment;
+use crate::model::live::{
+    FilterKey, HostFacts, HostIdentity, LiveFilter, LiveObject, RootState, TargetState,
+};
+use crate::model::map::MapSpec;
+use crate::model::pin::{PinPath, PinRoot};
+use crate::model::program::ProgramSpec;
+use crate::object::Image;
+use state::State;
+
+/// A process on a host that exists in memory. Clones share the host.
+#[derive(Clone, Debug, Default)]
+pub struct Fake {
+    state: Arc<Mutex<State>>,
+}
+
+/// Keeps one object of a [`Fake`] host alive.
+#[derive(Debug)]
+pub struct Handle {
+    state: Arc<Mutex<State>>,
+    object: ObjectId,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        lock(&self.state).release(self.object);
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Fake {
+    /// A host with bpffs on `/sys/fs/bpf`, and nothing on it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes the `n`-th changing call from now fail (0 is the next) and have no effect.
+    pub fn fail_call(&self, n: usize, errno: Errno) {
+        self.lock().faults.at(n, errno);
+    }
+
+    /// Makes every changing call from the `n`-th on fail, as if the process were killed there.
+    pub fn fail_from(&self, n: usize, errno: Errno) {
+        self.lock().faults.from(n, errno);
+    }
+
+    /// Makes every call of that kind fail.
+    pub fn fail_kind(&self, kind: CallKind, errno: Errno) {
+        self.lock().faults.of_kind(kind, errno);
+    }
+
+    /// Makes the verifier refuse a program, with these words.
+    pub fn reject_program(&self, program: &str, log: &str) {
+        self.lock().faults.rejected.insert(program.to_owned(), log.to_owned());
+    }
+
+    /// Takes all faults back.
+    pub fn heal(&self) {
+        self.lock().faults.heal();
+    }
+
+    /// The changing calls so far, failed ones included.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.lock().faults.calls().to_vec()
+    }
+
+    /// Everything that can be seen from outside, to compare before and after.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.lock().snapshot()
+    }
+
+    /// Adds a network interface, with an index that was never used before.
+    pub fn add_interface(&self, name: &str) {
+        self.lock().hooks.add_interface(name);
+    }
+
+    /// Removes an interface: its links are severed, its filters are gone.
+    pub fn remove_interface(&self, name: &str) {
+        let mut state = self.lock();
+        if let Some(index) = state.hooks.remove_interface(name) {
+            state.sever_interface(index);
+        }
+    }
+
+    /// Adds a cgroup.
+    pub fn add_cgroup(&self, path: &Path) {
+        self.lock().hooks.add_cgroup(path);
+    }
+
+    /// Removes a cgroup: its links are severed.
+    pub fn remove_cgroup(&self, path: &Path) {
+        let mut state = self.lock();
+        if let Some(id) = state.hooks.remove_cgroup(path) {
+            state.sever_cgroup(id);
+        }
+    }
+
+    /// Adds a static tracepoint.
+    pub fn add_tracepoint(&self, category: &str, name: &str) {
+        self.lock().hooks.tracepoints.insert((category.to_owned(), name.to_owned()));
+    }
+
+    /// Writes an entry of a map; `ENOENT` if there is no such map.
+    pub fn write_entry(&self, map: u32, key: &[u8], value: &[u8]) -> Result<()> {
+        self.lock().write_entry(map, key, value)
+    }
+
+    /// The entries of a map; none if there is no such map.
+    #[must_use]
+    pub fn entries(&self, map: u32) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        self.lock().entries(map)
+    }
+
+    /// The host goes down and comes up again: nothing of BPF survives. Handles from before are dead.
+    pub fn reboot(&self) {
+        self.lock().reboot();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Begins a changing call: notes it, and fails if a fault is due.
+    fn act(&self, kind: CallKind, detail: impl Into<String>) -> Result<MutexGuard<'_, State>> {
+        let mut state = self.lock();
+        state.faults.call(Call { kind, detail: detail.into() })?;
+        Ok(state)
+    }
+
+    /// A handle to an object that was just made with one reference.
+    fn handle(&self, object: ObjectId) -> Handle {
+        Handle { state: Arc::clone(&self.state), object }
+    }
+}
+
+impl Kernel for Fake {
+    type Handle = Handle;
+
+    fn id(&self, handle: &Handle) -> u32 {
+        handle.object.id
+    }
+
+    fn facts(&self) -> Result<HostFacts> {
+        Ok(state::FACTS)
+    }
+
+    fn identity(&self, root: &PinRoot) -> Result<HostIdentity> {
+        let state = self.lock();
+        let bpffs = match state.tree.root_state(root.as_path()) {
+            RootState::Present { device } => Some(device),
+            RootState::Absent | RootState::NotBpffs { .. } => None,
+        };
+        Ok(HostIdentity { boot_id: state.boot_id(), bpffs })
+    }
+
+    fn root_state(&self, root: &PinRoot) -> Result<RootState> {
+        Ok(self.lock().tree.root_state(root.as_path()))
+    }
+
+    fn open(&self, root: &PinRoot, path: &PinPath) -> Result<Option<Found<Handle>>> {
+        let mut state = self.lock();
+        let Some(node) = state.tree.find(&root.join(path)) else { return Ok(None) };
+        let bpffs::Node::Pin(object) = node else {
+            return Ok(Some(Found { object: LiveObject::Directory, handle: None }));
+        };
+        let described = state.describe(object);
+        state.hold(object);
+        drop(state);
+        Ok(Some(Found { object: described, handle: Some(self.handle(object)) }))
+    }
+
+    fn list(&self, root: &PinRoot, directory: &PinPath) -> Result<Vec<PinPath>> {
+        let names = self.lock().tree.pins_in(&root.join(directory))?;
+        Ok(names.iter().filter_map(|name| directory.child(name)).collect())
+    }
+
+    fn target(&self, attachment: &Attachment) -> Result<TargetState> {
+        Ok(self.lock().hooks.target(attachment))
+    }
+
+    fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>> {
+        Ok(self.lock().hooks.filter(key))
+    }
+
+    fn make_root(&self, root: &PinRoot) -> Result<Vec<PathBuf>> {
+        self.act(CallKind::MakeRoot, root.to_string())?.tree.make_root(root.as_path())
+    }
+
+    fn remove_root_directory(&self, directory: &Path) -> Result<Removal> {
+        let call = CallKind::RemoveRootDirectory;
+        self.act(call, directory.display().to_string())?.tree.remove_directory(directory)
+    }
+
+    fn make_directory(&self, root: &PinRoot, path: &PinPath) -> Result<bool> {
+        self.act(CallKind::MakeDirectory, path.as_str())?.tree.make_directory(&root.join(path))
+    }
+
+    fn remove_directory(&self, root: &PinRoot, path: &PinPath) -> Result<Removal> {
+        self.act(CallKind::RemoveDirectory, path.as_str())?.tree.remove_directory(&root.join(path))
+    }
+
+    fn load_btf(&self, image: &Image) -> Result<Option<Handle>> {
+        let mut state = self.act(CallKind::LoadBtf, image.path.display().to_string())?;
+        if !image.spec.has_btf {
+            return Ok(None);
+        }
+        let btf = state.add_btf();
+        drop(state);
+        Ok(Some(self.handle(btf)))
+    }
+
+    fn create_map(&self, spec: &MapSpec, btf: Option<&Handle>) -> Result<Handle> {
+        let mut state = self.act(CallKind::CreateMap, spec.name.as_str())?;
+        let map = state.add_map(spec, btf.map(|btf| btf.object))?;
+        drop(state);
+        Ok(self.handle(map))
+    }
+
+    fn load_programs(
+        &self,
+        image: &Image,
+        request: &LoadRequest<'_, Handle>,
+    ) -> Result<BTreeMap<String, Handle>> {
+        let names: Vec<&str> = request.programs.iter().map(|spec| spec.name.as_str()).collect();
+        let mut state = self.act(CallKind::LoadPrograms, names.join(" "))?;
+        let mut maps: BTreeSet<ObjectId> = BTreeSet::new();
+        for map in request.maps.values() {
+            state.expect(map.object, Kind::Map, "load programs")?;
+            maps.insert(map.object);
+        }
+        // Refused before anything is made, so that none is left over.
+        for spec in &request.programs {
+            state.verify(image, spec)?;
+        }
+        let loaded: Vec<(String, ObjectId)> = request
+            .programs
+            .iter()
+            .map(|spec| (spec.name.clone(), state.add_program(image, spec, &maps)))
+            .collect();
+        drop(state);
+        Ok(loaded.into_iter().map(|(name, program)| (name, self.handle(program))).collect())
+    }
+
+    fn attach(
+        &self,
+        program: &Handle,
+        spec: &ProgramSpec,
+        attachment: &Attachment,
+    ) -> Result<Handle> {
+        let mut state = self.act(CallKind::Attach, attachment.to_string())?;
+        let link = state.attach(program.object, spec, attachment)?;
+        drop(state);
+        Ok(self.handle(link))
+    }
+
+    fn update_link(&self, link: &Handle, new: &Handle, old: Option<&Handle>) -> Result<()> {
+        self.act(CallKind::UpdateLink, link.object.to_string())?.update_link(
+            link.object,
+            new.object,
+            old.map(|old| old.object),
+        )
+    }
+
+    fn attach_filter(
+        &self,
+        program: &Handle,
+        _spec: &ProgramSpec,
+        attachment: &Attachment,
+    ) -> Result<AttachedFilter> {
+        self.act(CallKind::AttachFilter, attachment.to_string())?
+            .attach_filter(program.object, attachment)
+    }
+
+    fn replace_filter(&self, program: &Handle, key: &FilterKey) -> Result<()> {
+        self.act(CallKind::ReplaceFilter, key.interface.as_str())?
+            .replace_filter(program.object, key)
+    }
+
+    fn remove_filter(&self, key: &FilterKey, with_clsact: bool) -> Result<()> {
+        self.act(CallKind::RemoveFilter, key.interface.as_str())?.remove_filter(key, with_clsact);
+        Ok(())
+    }
+
+    fn pin(&self, handle: &Handle, root: &PinRoot, path: &PinPath) -> Result<()> {
+        let mut state = self.act(CallKind::Pin, path.as_str())?;
+        if handle.object.kind == Kind::Btf {
+            return Err(KernelError::errno("pin", Errno::INVAL).at(root.join(path)));
+        }
+        state.tree.pin(&root.join(path), handle.object)?;
+        state.hold(handle.object);
+        Ok(())
+    }
+
+    fn unpin(&self, root: &PinRoot, path: &PinPath) -> Result<()> {
+        let mut state = self.act(CallKind::Unpin, path.as_str())?;
+        let object = state.tree.unpin(&root.join(path))?;
+        state.release(object);
+        Ok(())
+    }
+
+    fn rename(&self, root: &PinRoot, from: &PinPath, to: &PinPath) -> Result<()> {
+        self.act(CallKind::Rename, format!("{from} {to}"))?
+            .tree
+            .rename(&root.join(from), &root.join(to))
+    }
+
+    fn exchange(&self, root: &PinRoot, one: &PinPath, other: &PinPath) -> Result<()> {
+        self.act(CallKind::Exchange, format!("{one} {other}"))?
+            .tree
+            .exchange(&root.join(one), &root.join(other))
+    }
+}

@@ -1,0 +1,218 @@
+//! Maps, programs and links: what they are made from, and what is said of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rustix::io::Errno;
+
+use super::super::{KernelError, Result};
+use super::state::{FACTS, Kind, ObjectId, State};
+use crate::model::ctype::CType;
+use crate::model::digest::Digest;
+use crate::model::kinds::{AttachType, LinkType, ProgramType};
+use crate::model::live::{LinkTarget, LiveLink, LiveMap, LiveObject, LiveProgram};
+use crate::model::map::{DataSection, MapOrigin, MapShape, MapSpec};
+use crate::model::program::ProgramSpec;
+use crate::object::Image;
+
+/// Bytes of a name the kernel keeps (`BPF_OBJ_NAME_LEN` - 1).
+const NAME: usize = 15;
+
+/// An object of the kernel.
+#[derive(Clone, Debug)]
+pub(super) enum Object {
+    Map(Map),
+    Program(Program),
+    Link(Link),
+    Btf,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Map {
+    pub(super) name: String,
+    pub(super) shape: MapShape,
+    pub(super) entries: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(super) frozen: bool,
+    types: [Option<CType>; 2],
+    btf: Option<ObjectId>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Program {
+    pub(super) name: String,
+    pub(super) of_type: ProgramType,
+    pub(super) attach_type: Option<AttachType>,
+    tag: [u8; 8],
+    maps: BTreeSet<ObjectId>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub(super) of_type: LinkType,
+    pub(super) program: ObjectId,
+    pub(super) target: LinkTarget,
+}
+
+impl Object {
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Map(_) => Kind::Map,
+            Self::Program(_) => Kind::Program,
+            Self::Link(_) => Kind::Link,
+            Self::Btf => Kind::Btf,
+        }
+    }
+
+    /// What lives at least as long as this.
+    pub(super) fn uses(&self) -> Vec<ObjectId> {
+        match self {
+            Self::Map(map) => map.btf.into_iter().collect(),
+            Self::Program(program) => program.maps.iter().copied().collect(),
+            Self::Link(link) => vec![link.program],
+            Self::Btf => Vec::new(),
+        }
+    }
+}
+
+impl State {
+    pub(super) fn add_btf(&mut self) -> ObjectId {
+        self.add(Object::Btf)
+    }
+
+    pub(super) fn add_map(&mut self, spec: &MapSpec, btf: Option<ObjectId>) -> Result<ObjectId> {
+        let operation = format!("create map `{}`", spec.name);
+        if !spec.slots.is_empty() || matches!(spec.origin, MapOrigin::StructOps { .. }) {
+            return Err(KernelError::reason(operation, "this map is not supported yet"));
+        }
+        if let Some(btf) = btf {
+            self.expect(btf, Kind::Btf, &operation)?;
+        }
+        let mut entries = BTreeMap::new();
+        let mut frozen = false;
+        if let MapOrigin::Section { kind, contents } = &spec.origin {
+            let size = usize::try_from(spec.shape.value_size).unwrap_or(usize::MAX);
+            if contents.len() > size {
+                return Err(KernelError::reason(operation, "its section is larger than its value"));
+            }
+            let mut value = contents.clone();
+            value.resize(size, 0);
+            entries.insert(vec![0; 4], value);
+            frozen = *kind == DataSection::Rodata;
+        }
+        let typed = btf.is_some();
+        Ok(self.add(Object::Map(Map {
+            name: cut(&spec.name),
+            shape: spec.shape.normalised(&FACTS),
+            entries,
+            frozen,
+            types: [&spec.key, &spec.value].map(|ctype| ctype.clone().filter(|_| typed)),
+            btf,
+        })))
+    }
+
+    /// What the verifier says of a program.
+    pub(super) fn verify(&self, image: &Image, spec: &ProgramSpec) -> Result<()> {
+        let operation =
+            format!("load program `{}` of object `{}`", spec.name, image.path.display());
+        if spec.kind.is_none() {
+            let reason = format!("section `{}` does not say what it is", spec.section);
+            return Err(KernelError::reason(operation, reason));
+        }
+        match self.faults.rejected.get(&spec.name) {
+            Some(log) => Err(KernelError::errno(operation, Errno::ACCESS).log(log)),
+            None => Ok(()),
+        }
+    }
+
+    /// Loads a program that was verified. It is taken to use every map of its object.
+    pub(super) fn add_program(
+        &mut self,
+        image: &Image,
+        spec: &ProgramSpec,
+        maps: &BTreeSet<ObjectId>,
+    ) -> ObjectId {
+        let kind = spec.kind.as_ref();
+        let text = Digest::of(format!("{} {}", image.digest, spec.name).as_bytes()).to_string();
+        let mut tag = [0; 8];
+        for (place, byte) in tag.iter_mut().zip(text.bytes()) {
+            *place = byte;
+        }
+        self.add(Object::Program(Program {
+            name: cut(&spec.name),
+            of_type: kind.map_or(ProgramType::UNSPEC, |kind| kind.program_type),
+            attach_type: kind.and_then(|kind| kind.attach_type),
+            tag,
+            maps: maps.clone(),
+        }))
+    }
+
+    pub(super) fn program(&self, id: ObjectId, operation: &str) -> Result<&Program> {
+        match self.objects.get(&id).map(|counted| &counted.object) {
+            Some(Object::Program(program)) => Ok(program),
+            _ => Err(KernelError::errno(operation, Errno::INVAL)),
+        }
+    }
+
+    pub(super) fn links(&self) -> impl Iterator<Item = (ObjectId, &Link)> {
+        self.objects.iter().filter_map(|(id, counted)| match &counted.object {
+            Object::Link(link) => Some((*id, link)),
+            _ => None,
+        })
+    }
+
+    pub(super) fn links_mut(&mut self) -> impl Iterator<Item = &mut Link> {
+        self.objects.values_mut().filter_map(|counted| match &mut counted.object {
+            Object::Link(link) => Some(link),
+            _ => None,
+        })
+    }
+
+    pub(super) fn write_entry(&mut self, map: u32, key: &[u8], value: &[u8]) -> Result<()> {
+        let id = ObjectId { kind: Kind::Map, id: map };
+        match self.objects.get_mut(&id).map(|counted| &mut counted.object) {
+            Some(Object::Map(map)) => {
+                map.entries.insert(key.to_vec(), value.to_vec());
+                Ok(())
+            }
+            _ => Err(KernelError::errno(format!("write an entry of {id}"), Errno::NOENT)),
+        }
+    }
+
+    pub(super) fn entries(&self, map: u32) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let id = ObjectId { kind: Kind::Map, id: map };
+        match self.objects.get(&id).map(|counted| &counted.object) {
+            Some(Object::Map(map)) => map.entries.clone(),
+            _ => BTreeMap::new(),
+        }
+    }
+
+    /// What the kernel says of an object.
+    pub(super) fn describe(&self, id: ObjectId) -> LiveObject {
+        match self.objects.get(&id).map(|counted| &counted.object) {
+            Some(Object::Map(map)) => {
+                let [key, value] = map.types.clone();
+                let name = map.name.clone();
+                LiveObject::Map(LiveMap { id: id.id, name, shape: map.shape, key, value })
+            }
+            Some(Object::Program(program)) => LiveObject::Program(LiveProgram {
+                id: id.id,
+                name: program.name.clone(),
+                program_type: program.of_type,
+                tag: program.tag,
+                map_ids: program.maps.iter().map(|map| map.id).collect(),
+            }),
+            Some(Object::Link(link)) => LiveObject::Link(LiveLink {
+                id: id.id,
+                link_type: link.of_type,
+                program_id: link.program.id,
+                target: link.target.clone(),
+            }),
+            Some(Object::Btf) | None => {
+                LiveObject::Unreadable { reason: format!("{id} cannot be described") }
+            }
+        }
+    }
+}
+
+fn cut(name: &str) -> String {
+    name.chars().take(NAME).collect()
+}

@@ -1,0 +1,186 @@
+//! What every `Kernel` must do: one suite, run on the fake always and on the real kernel in the
+//! kernel suite. The fake may know only what is proven here.
+
+mod bpffs;
+mod filters;
+mod links;
+mod objects;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use ebpf_apply::kernel::{Kernel, LoadRequest};
+use ebpf_apply::model::attach::{Attachment, Direction, XdpMode};
+use ebpf_apply::model::live::{LiveLink, LiveMap, LiveObject, LiveProgram};
+use ebpf_apply::model::name::Name;
+use ebpf_apply::model::pin::{PinPath, PinRoot, SubPath};
+use ebpf_apply::model::program::ProgramSpec;
+use ebpf_apply::object::Image;
+
+use crate::support;
+
+/// A host to be tested: bpffs on `/sys/fs/bpf`, an interface `net0`, and a cgroup.
+pub(crate) struct Host<'a, K> {
+    pub(crate) kernel: &'a K,
+    pub(crate) cgroup: PathBuf,
+    /// Removes `net0` from the host, and adds it again.
+    pub(crate) renew_interface: &'a dyn Fn(),
+}
+
+/// Calls a macro with the names of all cases.
+macro_rules! for_each_case {
+    ($run:ident) => {
+        $run! {
+            roots_are_made_and_removed,
+            a_root_elsewhere_is_no_bpffs,
+            pins_are_found_and_listed,
+            a_pin_is_never_replaced,
+            what_is_not_there_is_not_unpinned,
+            pins_are_renamed_and_exchanged,
+            directories_are_made_and_removed_one_by_one,
+            objects_live_with_their_last_reference,
+            data_sections_are_maps_of_one_value,
+            shapes_are_normalised,
+            programs_use_their_maps,
+            loading_is_all_or_nothing,
+            an_interface_takes_one_xdp_program,
+            links_are_updated_if_they_run_the_old_program,
+            a_link_dies_with_its_last_reference,
+            tcx_takes_several_programs,
+            cgroups_take_several_programs,
+            a_program_for_one_hook_is_not_put_at_another,
+            links_of_tracepoints_are_not_updated,
+            a_severed_link_says_so,
+            missing_targets_are_told,
+            filters_are_attached_replaced_and_removed,
+            the_kernel_chooses_free_places_for_filters,
+            the_qdisc_goes_with_its_last_filter,
+        }
+    };
+}
+pub(crate) use for_each_case;
+
+pub(crate) use bpffs::*;
+pub(crate) use filters::*;
+pub(crate) use links::*;
+pub(crate) use objects::*;
+
+/// Everything one object becomes.
+struct Loaded<H> {
+    image: Image,
+    maps: BTreeMap<String, H>,
+    programs: BTreeMap<String, H>,
+}
+
+impl<H> Loaded<H> {
+    fn spec(&self, program: &str) -> &ProgramSpec {
+        self.image.spec.program(program).expect("the object has this program")
+    }
+
+    fn program(&self, program: &str) -> &H {
+        self.programs.get(program).expect("the program was loaded")
+    }
+}
+
+impl<K: Kernel> Host<'_, K> {
+    /// The pin root, made.
+    fn root(&self) -> PinRoot {
+        let root = root();
+        self.kernel.make_root(&root).expect("make the pin root");
+        root
+    }
+
+    /// Creates every map of an object and loads all its programs that load by default.
+    fn load(&self, name: &str) -> Loaded<K::Handle> {
+        let image = image(name);
+        let btf = self.kernel.load_btf(&image).expect("load BTF");
+        let mut maps = BTreeMap::new();
+        for spec in &image.spec.maps {
+            let map = self.kernel.create_map(spec, btf.as_ref()).expect("create a map");
+            maps.insert(spec.name.clone(), map);
+        }
+        let request = LoadRequest {
+            programs: image.spec.programs.iter().filter(|program| program.autoload).collect(),
+            maps: maps.iter().map(|(name, map)| (name.as_str(), map)).collect(),
+            btf: btf.as_ref(),
+        };
+        let programs = self.kernel.load_programs(&image, &request).expect("load programs");
+        Loaded { image, maps, programs }
+    }
+
+    fn attach(&self, loaded: &Loaded<K::Handle>, program: &str, at: &Attachment) -> K::Handle {
+        self.kernel
+            .attach(loaded.program(program), loaded.spec(program), at)
+            .unwrap_or_else(|error| panic!("{error} ({:?})", error.advice))
+    }
+
+    /// What lies at a path; panics if nothing does.
+    fn look(&self, root: &PinRoot, path: &PinPath) -> LiveObject {
+        self.kernel.open(root, path).expect("open a pin").expect("something is there").object
+    }
+
+    fn map(&self, root: &PinRoot, path: &PinPath) -> LiveMap {
+        match self.look(root, path) {
+            LiveObject::Map(map) => map,
+            other => panic!("{path} is {}", other.kind()),
+        }
+    }
+
+    fn program(&self, root: &PinRoot, path: &PinPath) -> LiveProgram {
+        match self.look(root, path) {
+            LiveObject::Program(program) => program,
+            other => panic!("{path} is {}", other.kind()),
+        }
+    }
+
+    /// What the kernel says of a link, by way of a pin.
+    fn link(&self, link: &K::Handle) -> LiveLink {
+        let root = self.root();
+        let path = pin("link-to-be-described");
+        self.kernel.pin(link, &root, &path).expect("pin a link");
+        let found = self.look(&root, &path);
+        self.kernel.unpin(&root, &path).expect("unpin a link");
+        match found {
+            LiveObject::Link(link) => link,
+            other => panic!("a link is {}", other.kind()),
+        }
+    }
+}
+
+/// An object of `bpf/`, inspected.
+pub(crate) fn image(name: &str) -> Image {
+    let path = support::object(name);
+    let bytes = std::fs::read(&path).expect("read an object");
+    Image::new(path, bytes).expect("inspect an object")
+}
+
+fn root() -> PinRoot {
+    PinRoot::new(Path::new("/sys/fs/bpf/tests/contract")).expect("a legal root")
+}
+
+/// A pin directly below the root.
+fn pin(name: &str) -> PinPath {
+    PinPath::public(&SubPath::default(), name)
+}
+
+/// A pin in a directory below the root.
+fn pin_in(directory: &str, name: &str) -> PinPath {
+    PinPath::public(&SubPath::new(directory).expect("a legal sub-path"), name)
+}
+
+fn private(deployment: &str) -> PinPath {
+    let [links, ..] = PinPath::private_directories(&Name::new(deployment).expect("a legal name"));
+    links
+}
+
+fn xdp() -> Attachment {
+    Attachment::Xdp { interface: "net0".to_owned(), mode: XdpMode::Generic }
+}
+
+fn tcx(direction: Direction) -> Attachment {
+    Attachment::Tcx { interface: "net0".to_owned(), direction, position: None }
+}
+
+fn tc(direction: Direction, priority: Option<u16>, handle: Option<u32>) -> Attachment {
+    Attachment::Tc { interface: "net0".to_owned(), direction, priority, handle }
+}

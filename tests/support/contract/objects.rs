@@ -1,0 +1,110 @@
+//! Maps and programs.
+
+use ebpf_apply::kernel::{Kernel, LoadRequest};
+use ebpf_apply::model::ctype::CTypeKind;
+use ebpf_apply::model::kinds::{MapType, ProgramType};
+use ebpf_apply::model::map::MapOrigin;
+
+use super::{Host, image, pin};
+
+pub(crate) fn objects_live_with_their_last_reference<K: Kernel>(host: &Host<'_, K>) {
+    let kernel = host.kernel;
+    let root = host.root();
+    let loaded = host.load("bench_small");
+    let map = kernel.id(&loaded.maps["packets"]);
+    kernel.pin(loaded.program("count_packets"), &root, &pin("p")).expect("pin");
+    drop(loaded);
+    // The pin keeps the program, and the program the map.
+    assert_eq!(host.program(&root, &pin("p")).map_ids, [map]);
+    kernel.unpin(&root, &pin("p")).expect("unpin");
+    assert!(kernel.open(&root, &pin("p")).expect("open").is_none());
+}
+
+pub(crate) fn data_sections_are_maps_of_one_value<K: Kernel>(host: &Host<'_, K>) {
+    let kernel = host.kernel;
+    let root = host.root();
+    let loaded = host.load("globals");
+    let sections = loaded.image.spec.maps.iter().filter(|map| !map.is_declared());
+    let mut seen = 0;
+    for (n, spec) in sections.enumerate() {
+        let path = pin(&format!("section{n}"));
+        kernel.pin(&loaded.maps[&spec.name], &root, &path).expect("pin");
+        let live = host.map(&root, &path);
+        assert_eq!(live.shape, spec.shape, "{}", spec.name);
+        assert_eq!((live.shape.map_type, live.shape.max_entries), (MapType::ARRAY, 1));
+        seen += 1;
+    }
+    assert!(seen >= 5, "the object has .rodata, .data, .bss and two of its own");
+
+    let rodata = loaded.image.spec.map(".rodata").expect("the object has one");
+    let mut short = rodata.clone();
+    if let MapOrigin::Section { contents, .. } = &mut short.origin {
+        contents.push(1);
+    }
+    assert!(kernel.create_map(&short, None).is_err(), "the contents do not fit");
+}
+
+pub(crate) fn shapes_are_normalised<K: Kernel>(host: &Host<'_, K>) {
+    let kernel = host.kernel;
+    let root = host.root();
+    let facts = kernel.facts().expect("the host's facts");
+    assert!(facts.possible_cpus >= 1 && facts.page_size >= 4096);
+    let image = image("exec_trace");
+    let mut spec = image.spec.map("execs").expect("a ring buffer").clone();
+    spec.shape.max_entries = facts.page_size + 1;
+    let map = kernel.create_map(&spec, None).expect("create a ring buffer");
+    kernel.pin(&map, &root, &pin("ring")).expect("pin");
+    assert_eq!(host.map(&root, &pin("ring")).shape.max_entries, 2 * facts.page_size);
+
+    let mut spec = image.spec.map("exec_counts").expect("an array").clone();
+    spec.shape.map_type = MapType::PERF_EVENT_ARRAY;
+    spec.shape.value_size = 4;
+    spec.shape.max_entries = 0;
+    let map = kernel.create_map(&spec, None).expect("create a perf event array");
+    kernel.pin(&map, &root, &pin("perf")).expect("pin");
+    assert_eq!(host.map(&root, &pin("perf")).shape.max_entries, facts.possible_cpus);
+}
+
+pub(crate) fn programs_use_their_maps<K: Kernel>(host: &Host<'_, K>) {
+    let kernel = host.kernel;
+    let root = host.root();
+    let loaded = host.load("firewall");
+    kernel.pin(loaded.program("xdp_firewall"), &root, &pin("p")).expect("pin");
+    let live = host.program(&root, &pin("p"));
+    assert_eq!(live.program_type, ProgramType::XDP);
+    assert_eq!(live.name, "xdp_firewall");
+    assert_ne!(live.tag, [0; 8]);
+    let mut ids: Vec<u32> = loaded.maps.values().map(|map| kernel.id(map)).collect();
+    let mut used = live.map_ids;
+    ids.sort_unstable();
+    used.sort_unstable();
+    assert_eq!(used, ids);
+
+    kernel.pin(&loaded.maps["flows"], &root, &pin("flows")).expect("pin");
+    let flows = host.map(&root, &pin("flows"));
+    assert_eq!(flows.name, "flows");
+    assert_eq!(Some(flows.shape), loaded.image.spec.map("flows").map(|map| map.shape));
+    let key = flows.key.expect("the map has BTF");
+    assert_eq!((key.name.as_str(), key.size), ("struct flow_key", 16));
+    let Some(CTypeKind::Struct { members, .. }) = flows.value.map(|value| value.kind) else {
+        panic!("the value is a struct")
+    };
+    assert_eq!(members[0].name, "packets");
+}
+
+pub(crate) fn loading_is_all_or_nothing<K: Kernel>(host: &Host<'_, K>) {
+    let kernel = host.kernel;
+    let image = image("dialect");
+    let mut unknown = image.spec.program("on_xdp").expect("it has one").clone();
+    unknown.section = "nonesuch".to_owned();
+    unknown.kind = None;
+    let known = image.spec.program("on_tc").expect("it has one");
+    let request = LoadRequest {
+        programs: vec![known, &unknown],
+        maps: std::collections::BTreeMap::new(),
+        btf: None,
+    };
+    let error = kernel.load_programs(&image, &request).err().expect("one has no type");
+    assert!(error.to_string().contains("`on_xdp`"), "{error}");
+    assert!(error.to_string().contains("`nonesuch`"), "{error}");
+}
