@@ -96,7 +96,7 @@ pub(crate) fn loading_is_all_or_nothing<K: Kernel>(host: &Host<'_, K>) {
     let kernel = host.kernel;
     let image = image("dialect");
     let mut unknown = image.spec.program("on_xdp").expect("it has one").clone();
-    unknown.section = "nonesuch".to_owned();
+    "nonesuch".clone_into(&mut unknown.section);
     unknown.kind = None;
     let known = image.spec.program("on_tc").expect("it has one");
     let request = LoadRequest {

@@ -1,0 +1,267 @@
+//! All or nothing: whichever call to the kernel fails, the host is as it was before.
+//!
+//! Real manifests and objects, the kernel in memory. That it behaves like the real one, the contract
+//! suite proves.
+
+mod support;
+
+use std::path::Path;
+use std::time::Duration;
+
+use ebpf_apply::apply::{Applied, ApplyError, Host, StateDirectory};
+use ebpf_apply::kernel::fake::{Fake, Snapshot};
+use ebpf_apply::model::name::Name;
+use ebpf_apply::validate::{Desired, validate};
+use rustix::io::Errno;
+use tempfile::TempDir;
+
+/// A host in memory with its directory of records.
+struct Machine {
+    kernel: Fake,
+    state: StateDirectory,
+    directory: TempDir,
+}
+
+/// A manifest with everything a plan can do: shared, moved, persisting and private maps, links that
+/// swap in place and links that cannot, and a netlink filter.
+const FIRST: &str = r#"
+version = 1
+name = "edge"
+pin-root = "/sys/fs/bpf/edge"
+
+[objects.firewall]
+path = "firewall.bpf.o"
+subpath = "fw"
+
+[objects.firewall.maps.blocked]
+pin = "persist-on-exit"
+subpath = "shared"
+
+[objects.firewall.programs.xdp_firewall]
+pin = "by-name"
+attach = [{ hook = "xdp", interface = "eth0" }, { hook = "xdp", interface = "eth1" }]
+
+[objects.honeypot]
+path = "honeypot.bpf.o"
+subpath = "honeypot"
+
+[objects.honeypot.maps.blocked]
+pin = "persist-on-exit"
+subpath = "shared"
+
+[objects.honeypot.programs.watch_bait]
+attach = [{ hook = "tcx", interface = "eth0", direction = "ingress" }]
+
+[objects.counter]
+path = "tc_counter.bpf.o"
+
+[objects.counter.programs.tc_count]
+attach = [{ hook = "tc", interface = "eth1", direction = "egress" }]
+"#;
+
+/// The same deployment later: a global changed, pins moved, an attachment went and one came.
+fn second() -> String {
+    FIRST
+        .replace(
+            "[objects.firewall.programs",
+            "[objects.firewall.globals]\nlog_level = 2\n\n[objects.firewall.programs",
+        )
+        .replace("subpath = \"fw\"", "subpath = \"wall\"")
+        .replace(", { hook = \"xdp\", interface = \"eth1\" }", "")
+        .replace(
+            "direction = \"ingress\" }",
+            "direction = \"ingress\" }, { hook = \"tcx\", interface = \"eth1\", direction = \
+             \"ingress\" }",
+        )
+        .replace(
+            "[objects.counter.programs.tc_count]",
+            "[objects.counter.maps.traffic]\npin = \"none\"\n\n[objects.counter.programs.tc_count]",
+        )
+}
+
+fn desired(text: &str) -> Desired {
+    for name in ["firewall", "honeypot", "tc_counter"] {
+        support::object(name);
+    }
+    let objects = support::root().join("bpf/out");
+    let checked = validate(&objects.join("edge.toml"), text, &|path: &Path| std::fs::read(path));
+    checked.desired.unwrap_or_else(|| panic!("{:#?}", checked.problems))
+}
+
+fn edge() -> Name {
+    Name::new("edge").expect("a legal name")
+}
+
+impl Machine {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let state = StateDirectory::new(directory.path().join("state"));
+        let kernel = Fake::new();
+        kernel.add_interface("eth0");
+        kernel.add_interface("eth1");
+        Self { kernel, state, directory }
+    }
+
+    fn host(&self) -> Host<'_, Fake> {
+        // Another test that starts a process holds our lock from its fork to its exec.
+        let lock_timeout = Duration::from_secs(10);
+        Host { kernel: &self.kernel, state: &self.state, lock_timeout }
+    }
+
+    fn apply(&self, text: &str) -> Result<Applied, ApplyError> {
+        self.host().apply(&desired(text), &mut |_| {})
+    }
+
+    fn end(&self, purge: bool) -> Result<Applied, ApplyError> {
+        self.host().end(&edge(), purge, &mut |_| {})
+    }
+
+    /// What can be seen: the host, and the record of the deployment.
+    fn visible(&self) -> (Snapshot, Option<String>) {
+        let record = self.directory.path().join("state/edge/inventory.json");
+        (self.kernel.snapshot(), std::fs::read_to_string(record).ok())
+    }
+
+    #[track_caller]
+    fn assert_settled(&self, text: &str) {
+        let plan = self.host().plan(&desired(text)).expect("observable");
+        assert!(plan.is_unchanged(), "{:#?}", plan.changes);
+    }
+}
+
+/// Runs `act` on machines prepared by `prepare`, failing a later call to the kernel each time, until
+/// no call is left to fail. Every call that an undisturbed run makes is failed once.
+fn fail_at_every_call(
+    prepare: impl Fn(&Machine),
+    act: impl Fn(&Machine) -> Result<Applied, ApplyError>,
+) {
+    let machine = Machine::new();
+    prepare(&machine);
+    let before = machine.kernel.calls().len();
+    act(&machine).expect("an undisturbed run succeeds");
+    let calls = machine.kernel.calls().len() - before;
+    assert!(calls > 10, "{calls} calls are not worth a test");
+    for n in 0..calls {
+        let machine = Machine::new();
+        prepare(&machine);
+        let before = machine.visible();
+        machine.kernel.fail_call(n, Errno::NOMEM);
+        let outcome = act(&machine);
+        machine.kernel.heal();
+        match outcome {
+            Ok(_) => panic!("call {n} of {calls} failed unnoticed"),
+            Err(ApplyError::Failed(failure)) => {
+                let error = failure.error.to_string();
+                assert!(error.contains("memory"), "call {n}: {error}");
+                assert_eq!(machine.visible(), before, "call {n}, step: {}", failure.step);
+                act(&machine).unwrap_or_else(|error| panic!("again after call {n}: {error}"));
+            }
+            Err(other) => panic!("call {n}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_first_apply_that_fails_anywhere_leaves_nothing() {
+    fail_at_every_call(|_| {}, |machine| machine.apply(FIRST));
+}
+
+#[test]
+fn an_update_that_fails_anywhere_leaves_the_old_generation() {
+    fail_at_every_call(
+        |machine| drop(machine.apply(FIRST).expect("applies")),
+        |machine| machine.apply(&second()),
+    );
+}
+
+#[test]
+fn an_end_that_fails_anywhere_ends_nothing() {
+    for purge in [false, true] {
+        fail_at_every_call(
+            |machine| drop(machine.apply(FIRST).expect("applies")),
+            |machine| machine.end(purge),
+        );
+    }
+}
+
+#[test]
+fn what_an_update_does_is_settled_and_ends_clean() {
+    let machine = Machine::new();
+    let untouched = machine.kernel.snapshot();
+    machine.apply(FIRST).expect("applies");
+    machine.assert_settled(FIRST);
+    machine.apply(&second()).expect("applies");
+    machine.assert_settled(&second());
+    machine.apply(FIRST).expect("applies");
+    machine.assert_settled(FIRST);
+    machine.end(true).expect("ends");
+    assert_eq!(machine.kernel.snapshot(), untouched);
+    assert!(matches!(machine.end(true), Err(ApplyError::Unknown(_))));
+}
+
+#[test]
+fn what_cannot_be_undone_is_named() {
+    let machine = Machine::new();
+    let steps = {
+        let other = Machine::new();
+        other.apply(FIRST).expect("applies");
+        other.kernel.calls().len()
+    };
+    // From the last call on nothing works any more, the way back included.
+    machine.kernel.fail_from(steps - 1, Errno::IO);
+    let error = machine.apply(FIRST).expect_err("fails");
+    let ApplyError::Stuck { error, stuck } = error else { panic!("{error:?}") };
+    assert!(matches!(*error, ApplyError::Failed(_)));
+    let named: Vec<String> = stuck.iter().map(ToString::to_string).collect();
+    assert!(named.iter().any(|error| error.contains("~links/edge")), "{named:#?}");
+}
+
+#[test]
+fn a_program_that_the_verifier_refuses_is_found_before_anything_is_visible() {
+    let machine = Machine::new();
+    machine.apply(FIRST).expect("applies");
+    let before = machine.visible();
+    machine.kernel.reject_program("watch_bait", "R1 invalid mem access 'scalar'");
+    let changed = FIRST.replace(
+        "[objects.honeypot.programs",
+        "[objects.honeypot.globals]\nbait_port = 2323\n\n[objects.honeypot.programs",
+    );
+    let error = machine.apply(&changed).expect_err("refused");
+    assert_eq!(error.verifier_log(), Some("R1 invalid mem access 'scalar'"));
+    assert_eq!(machine.visible(), before);
+}
+
+#[test]
+fn after_a_reboot_nothing_on_record_is_ours() {
+    let machine = Machine::new();
+    machine.apply(FIRST).expect("applies");
+    machine.kernel.reboot();
+    machine.kernel.add_interface("eth0");
+    machine.kernel.add_interface("eth1");
+    let again = machine.apply(FIRST).expect("applies");
+    assert_eq!(again.generation, 2, "generations go on");
+    machine.assert_settled(FIRST);
+}
+
+#[test]
+fn entries_survive_updates_and_ends() {
+    let machine = Machine::new();
+    machine.apply(FIRST).expect("applies");
+    let blocked = |machine: &Machine| {
+        let record = machine.directory.path().join("state/edge/inventory.json");
+        let record = std::fs::read_to_string(record).expect("a record");
+        let record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
+        let id = record["resources"]["map.firewall.blocked"]["id"].as_u64().expect("an id");
+        u32::try_from(id).expect("a kernel id")
+    };
+    let id = blocked(&machine);
+    machine.kernel.write_entry(id, &[10, 0, 0, 1], &[1; 8]).expect("an entry");
+    let entries = machine.kernel.entries(id);
+    assert_eq!(entries.len(), 1);
+    machine.apply(&second()).expect("applies");
+    assert_eq!(blocked(&machine), id);
+    machine.end(false).expect("ends");
+    machine.apply(FIRST).expect("applies");
+    assert_eq!(blocked(&machine), id);
+    assert_eq!(machine.kernel.entries(id), entries);
+}
