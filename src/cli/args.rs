@@ -13,7 +13,7 @@ use crate::apply::StateDirectory;
 #[derive(Debug, Parser)]
 #[command(name = "ebpf-apply", version, subcommand_negates_reqs = true)]
 #[command(subcommand_precedence_over_arg = true, disable_help_subcommand = true)]
-#[command(after_help = EXIT_HELP)]
+#[command(override_usage = USAGE, after_help = EXIT_HELP)]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Option<Command>,
@@ -24,6 +24,8 @@ pub(super) struct Cli {
     #[command(flatten)]
     pub(super) global: GlobalArgs,
 }
+
+const USAGE: &str = "ebpf-apply [OPTIONS] <MANIFEST>\n       ebpf-apply [OPTIONS] <COMMAND>";
 
 const EXIT_HELP: &str = "\
 Exit status:

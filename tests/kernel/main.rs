@@ -12,6 +12,7 @@ mod host;
 mod lifetimes;
 mod output;
 mod program;
+mod readme;
 mod real_contract;
 mod refusals;
 mod updates;
