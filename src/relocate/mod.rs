@@ -39,6 +39,3 @@ pub use kconfig::{KconfigKind, KconfigVariable};
 pub use link::{LinkedProgram, Unresolved};
 pub use linker::{Binding, Linker};
 pub use poison::{POISON, poisoned_instruction};
-
-#[cfg(test)]
-mod tests;
