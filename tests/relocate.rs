@@ -10,8 +10,8 @@ use aya_obj::btf::Btf as OtherBtf;
 use ebpf_apply::btf::{Btf, FuncInfo, Kind, LineInfo, Linkage, Shape};
 use ebpf_apply::object::inspect;
 use ebpf_apply::relocate::{
-    Environment, Insn, LinkedProgram, Linker, POISON, RelocateError, find_attach_btf_id,
-    poisoned_instruction,
+    Environment, Insn, KconfigKind, LinkedProgram, Linker, POISON, RelocateError,
+    find_attach_btf_id, poisoned_instruction,
 };
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
@@ -223,6 +223,55 @@ fn another_relocator_agrees_about_core() {
 }
 
 #[test]
+fn externs_are_found_in_the_kernel_or_left_out() {
+    let kernel = fs::read(KERNEL_BTF).expect("the kernel has BTF");
+    let types = Btf::parse(&kernel).expect("the kernel's BTF is sound");
+    let bytes = read("relocate_externs");
+    let linker = Linker::open(&bytes).expect("the object can be linked");
+    assert!(linker.needs_kernel_btf());
+    let wanted: Vec<_> = linker.kernel_symbols().collect();
+    assert_eq!(wanted, ["schedule", "symbol_that_is_nowhere"]);
+    let (mut maps, address) = (descriptors(&bytes), 0xffff_ffff_8123_4567_u64);
+    maps.insert(".kconfig".to_owned(), 99);
+    let kernel_symbols = BTreeMap::from([("schedule".to_owned(), address)]);
+    let environment =
+        Environment { maps: &maps, kernel_btf: Some(&types), kernel_symbols: &kernel_symbols };
+    let binding = linker.bind(environment);
+
+    let functions = binding.link("functions").expect("what is missing is weak");
+    let id = types.find("bpf_task_from_pid", Kind::Func).expect("kernels have it since 6.2").id();
+    let calls = |insn: &&Insn| insn.code() == 0x85 && insn.src() == 2;
+    let called: Vec<_> =
+        functions.instructions.iter().filter(calls).map(|insn| insn.imm()).collect();
+    assert_eq!(called.iter().filter(|called| **called == id.cast_signed()).count(), 2);
+    let missing: Vec<_> = functions.unresolved.iter().map(|extern_| &*extern_.access).collect();
+    assert_eq!(missing, ["bpf_function_that_is_nowhere", "bpf_another_that_is_nowhere"]);
+    for poisoned in &functions.unresolved {
+        let insn = functions.instructions[poisoned.instruction];
+        let line = format!("{}: (85) call unknown#{}", poisoned.instruction, insn.imm());
+        assert_eq!(poisoned_instruction(&line), Some(poisoned.instruction));
+    }
+
+    let variables = binding.link("variables").expect("what is missing is weak");
+    let queue = types.find("runqueues", Kind::Var).expect("every kernel has it").id();
+    let loads = wide_loads(&variables);
+    assert!(loads.contains(&(3, u64::from(queue))));
+    assert!(loads.contains(&(0, address)));
+
+    let configuration = binding.link("configuration").expect("the map is there");
+    let version = linker.kconfig().find(|variable| variable.name == "LINUX_KERNEL_VERSION");
+    let version = version.expect("the object reads it");
+    assert_eq!(version.kind, KconfigKind::Int { signed: true });
+    assert!(wide_loads(&configuration).contains(&(2, (u64::from(version.offset) << 32) + 99)));
+}
+
+/// Source register and number of each `ldimm64`.
+fn wide_loads(program: &LinkedProgram) -> Vec<(u8, u64)> {
+    let pairs = program.instructions.windows(2).filter(|pair| pair[0].code() == 0x18);
+    pairs.map(|pair| (pair[0].src(), pair[1].0 & !0xffff_ffff | pair[0].0 >> 32)).collect()
+}
+
+#[test]
 fn what_is_missing_is_named() {
     let bytes = read("relocate_core");
     let (none, symbols) = (BTreeMap::new(), BTreeMap::new());
@@ -301,11 +350,6 @@ fn the_kernel_sees_the_programs_that_libbpf_loads() {
         }
         assert!(compared > 0, "{name}: {log}");
     }
-}
-
-#[test]
-fn a_poisoned_call_is_recognised_in_a_log() {
-    assert_eq!(poisoned_instruction("7: (85) call unknown#195896080\n"), Some(7));
 }
 
 proptest! {
