@@ -10,8 +10,8 @@ use aya_obj::btf::Btf as OtherBtf;
 use ebpf_apply::btf::{Btf, FuncInfo, Kind, LineInfo, Linkage, Shape};
 use ebpf_apply::object::inspect;
 use ebpf_apply::relocate::{
-    Environment, Insn, KconfigKind, LinkedProgram, Linker, POISON, RelocateError,
-    find_attach_btf_id, poisoned_instruction,
+    BtfFeature, Environment, Insn, KconfigKind, LinkedProgram, Linker, POISON, RelocateError,
+    find_attach_btf_id, poisoned_instruction, sanitize_btf,
 };
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
@@ -386,7 +386,9 @@ fn try_everything(bytes: &[u8], kernel: &[u8]) {
     let types = section.and_then(|section| object::ObjectSection::data(&section).ok());
     let types = types.and_then(|types| Btf::parse(types).ok());
     let Ok(linker) = Linker::open(bytes) else { return };
-    let _ = linker.btf();
+    if let Ok(Some(btf)) = linker.btf() {
+        let _ = sanitize_btf(&btf, &BtfFeature::ALL.into());
+    }
     let spec = inspect(bytes).ok();
     let maps = spec.into_iter().flat_map(|spec| spec.maps).map(|map| (map.name, 3)).collect();
     let kernel_symbols = linker.kernel_symbols().map(|name| (name.to_owned(), 1)).collect();

@@ -186,6 +186,12 @@ impl<'a> Type<'a> {
         self.strings.text(self.name_off).unwrap_or_default()
     }
 
+    /// Where its name is in the table of names.
+    #[must_use]
+    pub fn name_offset(self) -> u32 {
+        self.name_off
+    }
+
     /// Its name's bytes; empty if it has none.
     #[must_use]
     pub fn name_bytes(self) -> &'a [u8] {
