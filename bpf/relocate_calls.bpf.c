@@ -12,7 +12,7 @@ const volatile __u32 limit = 10;
 const volatile __u64 table[4] SEC(".rodata.tables") = {1, 2, 3, 4};
 static const char text[] SEC(".rodata.texts") = "looked at %u\n";
 __u64 seen;
-__u64 sums[4] SEC(".bss.sums");
+__u64 sums[4] SEC(".data.sums") = {1, 2, 3, 4};
 __u32 state = 7;
 static volatile __u32 hidden_state SEC(".data.hidden") = 5;
 __u32 exported SEC(".data.hidden") __attribute__((visibility("hidden"))) = 6;
@@ -98,7 +98,7 @@ int walks(struct xdp_md *packet)
 	return sum ? XDP_PASS : XDP_DROP;
 }
 
-SEC("?xdp")
+SEC("xdp")
 int on_demand(struct xdp_md *packet)
 {
 	__u32 index = 1;

@@ -1,6 +1,7 @@
 //! Types by name.
 
 use super::kind::Kind;
+use super::parts::SecVar;
 use super::reader::Btf;
 use super::types::{Shape, Type};
 
@@ -40,10 +41,7 @@ impl<'a> Btf<'a> {
     }
 
     /// The variables of a data section: each with its `VAR` type.
-    pub fn variables(
-        &self,
-        section: Type<'a>,
-    ) -> impl Iterator<Item = (super::types::SecVar, Type<'a>)> + '_ {
+    pub fn variables(&self, section: Type<'a>) -> impl Iterator<Item = (SecVar, Type<'a>)> + '_ {
         let list = match section.shape() {
             Shape::Datasec(list) => Some(list),
             _ => None,

@@ -16,6 +16,7 @@ mod header;
 mod kind;
 mod list;
 mod lookup;
+mod parts;
 mod reader;
 mod resolve;
 mod types;
@@ -25,10 +26,11 @@ pub use error::BtfError;
 pub use ext::{BtfExt, CoreRelo, FuncInfo, InfoSection, InfoTable, LineInfo};
 pub use kind::Kind;
 pub use list::{Iter, List, Record};
+pub use parts::{Array, Enumerator, Enumerators, Int, IntEncoding, Linkage, Member, Param, SecVar};
 pub use reader::Btf;
-pub use types::{
-    Array, Enumerator, Enumerators, Int, IntEncoding, Linkage, Member, Param, SecVar, Shape, Type,
-};
+pub use types::{Shape, Type};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod writer;

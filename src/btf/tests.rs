@@ -2,49 +2,8 @@
 
 use proptest::prelude::*;
 
+use super::writer::Writer;
 use super::{Btf, BtfError, BtfExt, Kind, Shape};
-
-/// A writer of BTF for tests: records and names one after the other.
-#[derive(Default)]
-pub(crate) struct Writer {
-    types: Vec<u8>,
-    strings: Vec<u8>,
-}
-
-impl Writer {
-    pub(crate) fn name(&mut self, name: &str) -> u32 {
-        if self.strings.is_empty() {
-            self.strings.push(0);
-        }
-        if name.is_empty() {
-            return 0;
-        }
-        let offset = u32::try_from(self.strings.len()).unwrap();
-        self.strings.extend_from_slice(name.as_bytes());
-        self.strings.push(0);
-        offset
-    }
-
-    pub(crate) fn add(&mut self, name: &str, kind: Kind, vlen: u32, size: u32, tail: &[u32]) {
-        let name = self.name(name);
-        let info = ((kind as u32) << 24) | vlen;
-        for word in [name, info, size].iter().chain(tail) {
-            self.types.extend_from_slice(&word.to_le_bytes());
-        }
-    }
-
-    pub(crate) fn finish(mut self) -> Vec<u8> {
-        self.name("");
-        let (types, strings) = (self.types.len(), self.strings.len());
-        let mut bytes = vec![0x9f, 0xeb, 1, 0];
-        for word in [24, 0, types, types, strings] {
-            bytes.extend_from_slice(&u32::try_from(word).unwrap().to_le_bytes());
-        }
-        bytes.extend_from_slice(&self.types);
-        bytes.extend_from_slice(&self.strings);
-        bytes
-    }
-}
 
 fn sample() -> Vec<u8> {
     let mut writer = Writer::default();

@@ -12,10 +12,7 @@ use super::environment::Environment;
 use super::insn::{Insn, PSEUDO_BTF_ID, PSEUDO_KFUNC_CALL, PSEUDO_MAP_VALUE, split};
 use super::kconfig::{KconfigKind, KconfigVariable};
 use super::linker::Binding;
-
-/// Added to the index of a weak kernel function that is missing, it makes the number of a helper
-/// that does not exist (libbpf `POISON_CALL_KFUNC_BASE`).
-const POISON_KFUNC_BASE: i32 = 2_002_000_000;
+use super::poison;
 
 /// The externs of an object, in libbpf's order.
 #[derive(Default)]
@@ -250,14 +247,15 @@ fn declaration(btf: Option<&Btf<'_>>, name: &str, weak: bool) -> What {
 }
 
 impl Binding<'_, '_> {
-    /// Fills an extern into an instruction. Fails with its name and why.
+    /// Fills an extern into an instruction, and gives its name if it is called and not there, so
+    /// that the instruction was poisoned. Fails with its name and why.
     pub(super) fn fill_extern(
         &self,
         symbol: usize,
         call: bool,
         first: &mut Insn,
         second: Option<&mut Insn>,
-    ) -> Result<(), (String, String)> {
+    ) -> Result<Option<&str>, (String, String)> {
         let name = self.linker.elf.symbols.get(symbol).map_or("?", |symbol| symbol.name);
         let fail = |reason: &str| (name.to_owned(), reason.to_owned());
         let found = match self.externs.get(&symbol) {
@@ -266,18 +264,18 @@ impl Binding<'_, '_> {
             None => return Err(fail("it is nowhere declared")),
         };
         if call {
-            *first = match found {
+            let (insn, missing) = match found {
                 Extern::Kernel(id) => {
-                    first.with_src(PSEUDO_KFUNC_CALL).with_imm(id.cast_signed()).with_off(0)
+                    let call = first.with_src(PSEUDO_KFUNC_CALL).with_off(0);
+                    (call.with_imm(id.cast_signed()), None)
                 }
-                Extern::Missing(index) => {
-                    Insn::helper_call(POISON_KFUNC_BASE.saturating_add(*index))
-                }
+                Extern::Missing(index) => (poison::missing_function(*index), Some(name)),
                 Extern::Address(_) | Extern::Config(_) => {
                     return Err(fail("it is called, but is no function"));
                 }
             };
-            return Ok(());
+            *first = insn;
+            return Ok(missing);
         }
         let Some(second) = second else { return Err(fail("its instruction is cut short")) };
         let (src, low, high) = match found {
@@ -295,6 +293,6 @@ impl Binding<'_, '_> {
         };
         *first = first.with_src(src).with_imm(low);
         *second = second.with_imm(high);
-        Ok(())
+        Ok(None)
     }
 }

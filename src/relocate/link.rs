@@ -26,16 +26,17 @@ pub struct LinkedProgram {
     pub line_info: Vec<u8>,
     /// Bytes of one of them.
     pub line_info_record_size: u32,
-    /// Accesses the kernel's types do not have; their instructions are poisoned.
+    /// What the kernel does not have; the instructions that need it are poisoned.
     pub unresolved: Vec<Unresolved>,
 }
 
-/// A CO-RE relocation without a match in the kernel.
+/// Something a program may do without: a CO-RE relocation without a match in the kernel's types, or
+/// a weak kernel function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unresolved {
     /// The instruction, counted from the beginning of the linked program.
     pub instruction: usize,
-    /// As C would write it: `struct task_struct.pid`.
+    /// The access or the function as C would write it: `struct task_struct.pid`.
     pub access: String,
 }
 
@@ -246,13 +247,17 @@ impl<'a> Image<'_, '_, 'a> {
                     *first = first.with_src(PSEUDO_MAP_VALUE).with_imm(fd);
                 }
                 Target::Extern { symbol, call } => {
-                    self.binding.fill_extern(symbol, call, first, second).map_err(
+                    let missing = self.binding.fill_extern(symbol, call, first, second).map_err(
                         |(name, reason)| RelocateError::Extern {
                             program: self.name.to_owned(),
                             name,
                             reason,
                         },
                     )?;
+                    if let Some(name) = missing {
+                        let access = name.to_owned();
+                        self.program.unresolved.push(Unresolved { instruction: at, access });
+                    }
                 }
             }
         }

@@ -9,12 +9,12 @@
 //! tag is the one it has when libbpf loads the object. It is pure: it makes no system call, reads no
 //! file, and knows nothing of manifests or pins. It panics on no input.
 //!
-//! Not here yet: BTF of kernel modules, `struct_ops`, globals in arenas, jump tables, and making
-//! BTF fit for kernels that lack some of its kinds (libbpf `bpf_object__sanitize_btf`).
+//! Not here yet: BTF of kernel modules, `struct_ops`, globals in arenas, jump tables.
 
 mod attach;
 mod core;
 mod core_info;
+mod draft;
 mod elf;
 mod environment;
 mod error;
@@ -29,6 +29,7 @@ mod linker;
 mod object_btf;
 mod poison;
 mod reference;
+mod sanitize;
 
 pub use attach::find_attach_btf_id;
 pub use core::CoreError;
@@ -39,6 +40,4 @@ pub use kconfig::{KconfigKind, KconfigVariable};
 pub use link::{LinkedProgram, Unresolved};
 pub use linker::{Binding, Linker};
 pub use poison::{POISON, poisoned_instruction};
-
-#[cfg(test)]
-mod tests;
+pub use sanitize::{BtfFeature, sanitize_btf};

@@ -4,8 +4,9 @@
 //! kernel takes no extern declarations, and verifies global functions more strictly than hidden ones
 //! deserve. The work is done on a copy of the records; ids of types stay what they were.
 
-use crate::btf::{Btf, Kind, Linkage, SecVar, Shape, Type};
+use crate::btf::{Kind, Linkage, SecVar, Shape, Type};
 
+use super::draft::{Draft, INFO, PARAM, SEC_VAR, SIZE_OR_TYPE, TAIL};
 use super::elf::Elf;
 use super::error::RelocateError;
 use super::externs::Externs;
@@ -16,13 +17,6 @@ use super::linker::ObjectBtf;
 const STATIC: u32 = 0;
 /// `BTF_VAR_GLOBAL_ALLOCATED`, `BTF_FUNC_GLOBAL`
 const GLOBAL: u32 = 1;
-/// Places within a record.
-const INFO: usize = 4;
-const SIZE_OR_TYPE: usize = 8;
-const TAIL: usize = 12;
-/// Bytes of a variable in a data section, and of a parameter.
-const SEC_VAR: usize = 12;
-const PARAM: usize = 8;
 
 /// The BTF to be loaded.
 pub(super) fn complete(
@@ -46,59 +40,10 @@ pub(super) fn complete(
         };
         draft.put_variables(section, variables);
     }
-    draft.finish()
+    draft.finish().map_err(|source| RelocateError::Btf { section: ".BTF", source })
 }
 
-/// A copy of the records that is being changed.
-struct Draft<'b, 'a> {
-    btf: &'b Btf<'a>,
-    records: Vec<u8>,
-    strings: Vec<u8>,
-    /// Id of the next type to be added.
-    next_id: u32,
-    /// Id and name of the variable that stands for kernel functions, once there is one.
-    dummy: Option<(u32, u32)>,
-}
-
-impl<'b, 'a> Draft<'b, 'a> {
-    fn new(btf: &'b Btf<'a>) -> Self {
-        Self {
-            btf,
-            records: btf.type_bytes().to_vec(),
-            strings: btf.strings().as_bytes().to_vec(),
-            next_id: btf.type_count(),
-            dummy: None,
-        }
-    }
-
-    /// Writes a number `within` the record of a type.
-    fn put(&mut self, id: u32, within: usize, value: u32) {
-        let place = self.btf.record_offset(id).and_then(|start| {
-            let start = start.checked_add(within)?;
-            self.records.get_mut(start..)?.first_chunk_mut()
-        });
-        if let Some(place) = place {
-            *place = value.to_le_bytes();
-        }
-    }
-
-    /// Appends a type and gives its id.
-    fn add(&mut self, name: u32, info: u32, size_or_type: u32, tail: u32) -> u32 {
-        for word in [name, info, size_or_type, tail] {
-            self.records.extend(word.to_le_bytes());
-        }
-        let id = self.next_id;
-        self.next_id += 1;
-        id
-    }
-
-    fn add_string(&mut self, text: &str) -> u32 {
-        let offset = u32::try_from(self.strings.len()).unwrap_or(u32::MAX);
-        self.strings.extend(text.as_bytes());
-        self.strings.push(0);
-        offset
-    }
-
+impl<'a> Draft<'_, 'a> {
     /// Makes a global function static for the verifier.
     fn make_static(&mut self, name: &str) {
         let global = self.btf.types().find(|candidate| {
@@ -154,11 +99,11 @@ impl<'b, 'a> Draft<'b, 'a> {
     /// variables there, and does not look at them.
     fn kernel_symbols(&mut self, section: Type<'a>) -> Vec<SecVar> {
         let mut variables = entries(section);
-        let mut size = 0;
+        let (mut size, mut dummy) = (0, None);
         for variable in &mut variables {
             let Some(declared) = self.btf.get(variable.type_id) else { continue };
             if let Shape::Func { prototype, .. } = declared.shape() {
-                let (dummy, name) = self.dummy_variable();
+                let (dummy, name) = *dummy.get_or_insert_with(|| self.add_dummy());
                 self.name_params(prototype, name);
                 self.put(declared.id(), INFO, (Kind::Func as u32) << 24 | GLOBAL);
                 variable.type_id = dummy;
@@ -212,15 +157,11 @@ impl<'b, 'a> Draft<'b, 'a> {
         }
     }
 
-    /// The variable that stands for every kernel function, and its name.
-    fn dummy_variable(&mut self) -> (u32, u32) {
-        if let Some(dummy) = self.dummy {
-            return dummy;
-        }
+    /// Adds the variable that stands for every kernel function, and gives its id and name.
+    fn add_dummy(&mut self) -> (u32, u32) {
         let int = self.int();
         let name = self.add_string("dummy_ksym");
-        let id = self.add(name, (Kind::Var as u32) << 24, int, GLOBAL);
-        *self.dummy.insert((id, name))
+        (self.add(name, (Kind::Var as u32) << 24, int, GLOBAL), name)
     }
 
     /// An integer of 32 bits.
@@ -235,20 +176,6 @@ impl<'b, 'a> Draft<'b, 'a> {
         let name = self.add_string("int");
         // Signed, 32 bits.
         self.add(name, (Kind::Int as u32) << 24, 4, 1 << 24 | 32)
-    }
-
-    /// The blob: header, types, names.
-    fn finish(self) -> Result<Vec<u8>, RelocateError> {
-        let too_large = |_| RelocateError::Elf("its BTF is larger than 4 GiB".to_owned());
-        let types = u32::try_from(self.records.len()).map_err(too_large)?;
-        let strings = u32::try_from(self.strings.len()).map_err(too_large)?;
-        let mut bytes = vec![0x9f, 0xeb, 1, 0];
-        for word in [24, 0, types, types, strings] {
-            bytes.extend(word.to_le_bytes());
-        }
-        bytes.extend(self.records);
-        bytes.extend(self.strings);
-        Ok(bytes)
     }
 }
 

@@ -1,0 +1,403 @@
+//! Linking the objects of `bpf/`: against an independent linker, against the kernel, and broken.
+
+mod support;
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::process::Command;
+
+use aya_obj::btf::Btf as OtherBtf;
+use ebpf_apply::btf::{Btf, FuncInfo, Kind, LineInfo, Linkage, Shape};
+use ebpf_apply::object::inspect;
+use ebpf_apply::relocate::{
+    BtfFeature, Environment, Insn, KconfigKind, LinkedProgram, Linker, POISON, RelocateError,
+    find_attach_btf_id, poisoned_instruction, sanitize_btf,
+};
+use proptest::prelude::*;
+use sha2::{Digest, Sha256};
+
+const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// The object, built.
+fn read(name: &str) -> Vec<u8> {
+    fs::read(support::object(name)).expect("what was built can be read")
+}
+
+/// A descriptor for each map of the object, from 100 on.
+fn descriptors(bytes: &[u8]) -> BTreeMap<String, i32> {
+    let spec = inspect(bytes).expect("the object can be inspected");
+    spec.maps.into_iter().map(|map| map.name).zip(100..).collect()
+}
+
+/// All programs of an object, linked.
+fn link(bytes: &[u8], kernel: Option<&Btf<'_>>) -> BTreeMap<String, LinkedProgram> {
+    let (maps, kernel_symbols) = (descriptors(bytes), BTreeMap::new());
+    let linker = Linker::open(bytes).expect("the object can be linked");
+    let binding = linker.bind(Environment {
+        maps: &maps,
+        kernel_btf: kernel,
+        kernel_symbols: &kernel_symbols,
+    });
+    linker
+        .programs()
+        .map(|name| (name.to_owned(), binding.link(name).expect("every program links")))
+        .collect()
+}
+
+/// The same by another linker: its instructions.
+fn link_otherwise(bytes: &[u8], kernel: Option<&[u8]>) -> BTreeMap<String, Vec<[u8; 8]>> {
+    let maps = descriptors(bytes);
+    let mut other = aya_obj::Object::parse(bytes).expect("the other linker reads it");
+    if let Some(kernel) = kernel {
+        let types = OtherBtf::parse(kernel, object::Endianness::Little);
+        other.relocate_btf(&types.expect("the kernel's BTF is sound")).expect("CO-RE succeeds");
+    }
+    let text: HashSet<usize> = other.functions.keys().map(|(section, _)| *section).collect();
+    let declared = other.maps.clone();
+    let declared = declared.iter().map(|(name, map)| (name.as_str(), maps[name], map));
+    other.relocate_maps(declared, &text).expect("maps are found");
+    other.relocate_calls(&text).expect("calls are found");
+    let programs = other.programs.iter();
+    programs
+        .map(|(name, program)| {
+            let function = &other.functions[&program.function_key()];
+            let code = function.instructions.iter().map(|insn| {
+                let [off_low, off_high] = insn.off.to_le_bytes();
+                let [a, b, c, d] = insn.imm.to_le_bytes();
+                [insn.code, insn.dst_reg() | insn.src_reg() << 4, off_low, off_high, a, b, c, d]
+            });
+            (name.clone(), code.collect())
+        })
+        .collect()
+}
+
+fn bytes_of(program: &LinkedProgram) -> Vec<[u8; 8]> {
+    program.instructions.iter().map(|insn| insn.to_bytes()).collect()
+}
+
+#[test]
+fn another_linker_makes_the_same_programs() {
+    for name in ["firewall", "globals", "relocate_calls", "three_policies"] {
+        let bytes = read(name);
+        let ours = link(&bytes, None);
+        let mut compared = 0;
+        for (program, theirs) in link_otherwise(&bytes, None) {
+            assert_eq!(bytes_of(&ours[&program]), theirs, "{name}: {program}");
+            compared += 1;
+        }
+        assert!(compared > 0, "{name}");
+    }
+}
+
+/// The names of a program's functions, in the order in which they lie in it.
+fn functions(bytes: &[u8], program: &LinkedProgram) -> Vec<(u32, String)> {
+    let elf = object::File::parse(bytes).expect("an object");
+    let section = object::Object::section_by_name(&elf, ".BTF").expect("it has BTF");
+    let types = object::ObjectSection::data(&section).expect("its BTF is there");
+    let types = Btf::parse(types).expect("its BTF is sound");
+    let size = program.func_info_record_size as usize;
+    let records = program.func_info.chunks_exact(size).map(FuncInfo::decode);
+    records
+        .map(|record| {
+            let function = types.get(record.type_id).expect("func_info names a type");
+            (record.insn_off, function.name().to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn callees_follow_in_the_order_in_which_they_are_first_called() {
+    let bytes = read("relocate_calls");
+    let programs = link(&bytes, None);
+    let names = |program: &str| {
+        let functions = functions(&bytes, &programs[program]);
+        functions.into_iter().map(|(_, name)| name).collect::<Vec<_>>()
+    };
+    assert_eq!(names("calls_late_first"), ["calls_late_first", "concealed", "middle", "leaf"]);
+    let early = ["calls_early_first", "leaf", "weak", "concealed", "middle"];
+    assert_eq!(names("calls_early_first"), early);
+    assert_eq!(names("walks"), ["walks", "on_entry", "leaf", "on_round", "middle"]);
+    assert_eq!(names("on_demand"), ["on_demand", "middle", "leaf"]);
+}
+
+#[test]
+fn debug_information_moves_with_the_code() {
+    let bytes = read("relocate_calls");
+    for (name, program) in link(&bytes, None) {
+        let size = program.line_info_record_size as usize;
+        let lines: Vec<_> = program.line_info.chunks_exact(size).map(LineInfo::decode).collect();
+        assert!(lines.is_sorted_by_key(|line| line.insn_off), "{name}");
+        assert!(lines.iter().all(|line| (line.insn_off as usize) < program.instructions.len()));
+        for (start, function) in functions(&bytes, &program) {
+            assert!(
+                lines.iter().any(|line| line.insn_off == start),
+                "{name}: {function} begins with a line"
+            );
+        }
+    }
+}
+
+/// Reads every declared size and place back.
+#[test]
+fn the_btf_to_load_has_sizes_and_offsets_and_no_hidden_globals() {
+    let bytes = read("relocate_calls");
+    let spec = inspect(&bytes).expect("the object can be inspected");
+    let linker = Linker::open(&bytes).expect("the object can be linked");
+    let btf = linker.btf().expect("its BTF can be completed").expect("it has BTF");
+    let types = Btf::parse(&btf).expect("the BTF is sound");
+    let mut looked_at = 0;
+    for section in types.types().filter(|section| section.kind() == Kind::Datasec) {
+        let size = section.size().expect("a section has a size");
+        assert!(size > 0, "{}", section.name());
+        let variables: Vec<_> = types.variables(section).collect();
+        assert!(variables.is_sorted_by_key(|(place, _)| place.offset));
+        for (place, variable) in variables {
+            assert!(place.offset + place.size <= size, "{}", variable.name());
+            if let Some(global) = spec.global(variable.name()) {
+                assert_eq!((place.offset, place.size), (global.offset, global.size));
+                looked_at += 1;
+            }
+        }
+    }
+    assert!(looked_at >= 6);
+    let linkage = |name, kind| types.find(name, kind).expect("it is there").shape();
+    let hidden = linkage("concealed", Kind::Func);
+    assert!(matches!(hidden, Shape::Func { linkage: Linkage::Static, .. }));
+    let global = linkage("middle", Kind::Func);
+    assert!(matches!(global, Shape::Func { linkage: Linkage::Global, .. }));
+    let hidden = linkage("exported", Kind::Var);
+    assert!(matches!(hidden, Shape::Var { linkage: Linkage::Static, .. }));
+}
+
+#[test]
+fn core_finds_what_the_kernel_has_and_poisons_what_it_has_not() {
+    let kernel = fs::read(KERNEL_BTF).expect("the kernel has BTF");
+    let types = Btf::parse(&kernel).expect("the kernel's BTF is sound");
+    let programs = link(&read("relocate_core"), Some(&types));
+    let layouts = &programs["layouts"];
+    let missing: Vec<_> = layouts.unresolved.iter().map(|access| access.access.as_str()).collect();
+    assert!(missing.contains(&"struct task_struct___other.colour_of_the_hat"), "{missing:?}");
+    assert!(missing.contains(&"enum pid_type___mine::PIDTYPE_NOWHERE"), "{missing:?}");
+    for access in &layouts.unresolved {
+        let insn = layouts.instructions[access.instruction];
+        assert_eq!((insn.code(), insn.imm()), (0x85, POISON), "{}", access.access);
+    }
+    // `task_struct.pid` as an offset that is added to or loaded from.
+    let task = types.find("task_struct", Kind::Struct).expect("every kernel has it");
+    let pid = task.members().iter().find(|member| member.name == "pid").expect("it has a pid");
+    let offset = (pid.bit_offset / 8).cast_signed();
+    assert!(layouts.instructions.iter().any(|insn| insn.code() == 0xb7 && insn.imm() == offset));
+    // A member of 32 bits is loaded with 32 bits, whatever the object thinks of it.
+    let device = types.find("net_device", Kind::Struct).expect("every kernel has it");
+    let mtu = find_member(&types, device.id(), "mtu").expect("it has an mtu") / 8;
+    let loads = &programs["loads"].instructions;
+    assert!(
+        loads
+            .iter()
+            .any(|insn| insn.code() == 0x61 && u32::from(insn.off().cast_unsigned()) == mtu)
+    );
+}
+
+/// The offset in bits of a member, looked for in anonymous members too.
+fn find_member(types: &Btf<'_>, container: u32, name: &str) -> Option<u32> {
+    types.resolve(container).ok()?.members().iter().find_map(|member| {
+        if member.name == name {
+            return Some(member.bit_offset);
+        }
+        let inner = member.name.is_empty().then(|| find_member(types, member.type_id, name))??;
+        Some(member.bit_offset + inner)
+    })
+}
+
+#[test]
+fn another_relocator_agrees_about_core() {
+    let kernel = fs::read(KERNEL_BTF).expect("the kernel has BTF");
+    let types = Btf::parse(&kernel).expect("the kernel's BTF is sound");
+    for name in ["core_read", "exec_trace"] {
+        let bytes = read(name);
+        let ours = link(&bytes, Some(&types));
+        for (program, theirs) in link_otherwise(&bytes, Some(&kernel)) {
+            assert_eq!(bytes_of(&ours[&program]), theirs, "{name}: {program}");
+        }
+    }
+}
+
+#[test]
+fn externs_are_found_in_the_kernel_or_left_out() {
+    let kernel = fs::read(KERNEL_BTF).expect("the kernel has BTF");
+    let types = Btf::parse(&kernel).expect("the kernel's BTF is sound");
+    let bytes = read("relocate_externs");
+    let linker = Linker::open(&bytes).expect("the object can be linked");
+    assert!(linker.needs_kernel_btf());
+    let wanted: Vec<_> = linker.kernel_symbols().collect();
+    assert_eq!(wanted, ["schedule", "symbol_that_is_nowhere"]);
+    let (mut maps, address) = (descriptors(&bytes), 0xffff_ffff_8123_4567_u64);
+    maps.insert(".kconfig".to_owned(), 99);
+    let kernel_symbols = BTreeMap::from([("schedule".to_owned(), address)]);
+    let environment =
+        Environment { maps: &maps, kernel_btf: Some(&types), kernel_symbols: &kernel_symbols };
+    let binding = linker.bind(environment);
+
+    let functions = binding.link("functions").expect("what is missing is weak");
+    let id = types.find("bpf_task_from_pid", Kind::Func).expect("kernels have it since 6.2").id();
+    let calls = |insn: &&Insn| insn.code() == 0x85 && insn.src() == 2;
+    let called: Vec<_> =
+        functions.instructions.iter().filter(calls).map(|insn| insn.imm()).collect();
+    assert_eq!(called.iter().filter(|called| **called == id.cast_signed()).count(), 2);
+    let missing: Vec<_> = functions.unresolved.iter().map(|extern_| &*extern_.access).collect();
+    assert_eq!(missing, ["bpf_function_that_is_nowhere", "bpf_another_that_is_nowhere"]);
+    for poisoned in &functions.unresolved {
+        let insn = functions.instructions[poisoned.instruction];
+        let line = format!("{}: (85) call unknown#{}", poisoned.instruction, insn.imm());
+        assert_eq!(poisoned_instruction(&line), Some(poisoned.instruction));
+    }
+
+    let variables = binding.link("variables").expect("what is missing is weak");
+    let queue = types.find("runqueues", Kind::Var).expect("every kernel has it").id();
+    let loads = wide_loads(&variables);
+    assert!(loads.contains(&(3, u64::from(queue))));
+    assert!(loads.contains(&(0, address)));
+
+    let configuration = binding.link("configuration").expect("the map is there");
+    let version = linker.kconfig().find(|variable| variable.name == "LINUX_KERNEL_VERSION");
+    let version = version.expect("the object reads it");
+    assert_eq!(version.kind, KconfigKind::Int { signed: true });
+    assert!(wide_loads(&configuration).contains(&(2, (u64::from(version.offset) << 32) + 99)));
+}
+
+/// Source register and number of each `ldimm64`.
+fn wide_loads(program: &LinkedProgram) -> Vec<(u8, u64)> {
+    let pairs = program.instructions.windows(2).filter(|pair| pair[0].code() == 0x18);
+    pairs.map(|pair| (pair[0].src(), pair[1].0 & !0xffff_ffff | pair[0].0 >> 32)).collect()
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let bytes = read("relocate_core");
+    let (none, symbols) = (BTreeMap::new(), BTreeMap::new());
+    let linker = Linker::open(&bytes).expect("the object can be linked");
+    assert!(linker.needs_kernel_btf());
+    let environment = Environment { maps: &none, kernel_btf: None, kernel_symbols: &symbols };
+    let binding = linker.bind(environment);
+    let error = binding.link("layouts").expect_err("there is no kernel").to_string();
+    assert!(error.contains("program `layouts`"), "{error}");
+    assert!(error.contains("struct task_struct.pid"), "{error}");
+    assert!(error.contains("the kernel's BTF is needed"), "{error}");
+    let unknown = binding.link("nonesuch");
+    assert_eq!(unknown, Err(RelocateError::NoSuchProgram("nonesuch".into())));
+
+    let bytes = read("relocate_calls");
+    let linker = Linker::open(&bytes).expect("the object can be linked");
+    assert!(!linker.needs_kernel_btf());
+    let missing = linker.bind(environment).link("on_demand");
+    let map = "first".to_owned();
+    assert_eq!(missing, Err(RelocateError::MapMissing { program: "on_demand".into(), map }));
+}
+
+#[test]
+fn attach_targets_are_found_by_prefix() {
+    let kernel = fs::read(KERNEL_BTF).expect("the kernel has BTF");
+    let types = Btf::parse(&kernel).expect("the kernel's BTF is sound");
+    let id = find_attach_btf_id(&types, "btf_trace_", "sched_switch", Kind::Typedef);
+    let found = types.get(id.expect("every kernel has it")).expect("the id is one of its own");
+    assert_eq!(found.name(), "btf_trace_sched_switch");
+    let error = find_attach_btf_id(&types, "bpf_lsm_", "no_such_hook", Kind::Func);
+    let error = error.expect_err("no kernel has it").to_string();
+    assert_eq!(error, "the kernel's BTF has no func `bpf_lsm_no_such_hook`");
+}
+
+/// A program's tag as the kernel computes it since 6.18 (`bpf_prog_calc_tag`): maps do not count.
+fn tag(program: &LinkedProgram) -> String {
+    let mut digest = Sha256::new();
+    let mut wide = false;
+    for insn in &program.instructions {
+        let map = insn.code() == 0x18 && matches!(insn.src(), 1 | 2);
+        let second = wide && insn.to_bytes()[..4] == [0; 4];
+        let counted = if map || second { Insn(insn.0 & 0xffff_ffff) } else { *insn };
+        digest.update(counted.to_bytes());
+        wide = map;
+    }
+    let digest = digest.finalize();
+    let first = digest.first_chunk().copied().map_or(0, u64::from_be_bytes);
+    format!("{first:016x}")
+}
+
+#[test]
+#[ignore = "needs root, bpftool and kernel 6.18"]
+fn the_kernel_sees_the_programs_that_libbpf_loads() {
+    let kernel = fs::read(KERNEL_BTF).expect("the kernel has BTF");
+    let types = Btf::parse(&kernel).expect("the kernel's BTF is sound");
+    let script = r#"mount -t bpf bpf /sys/fs/bpf &&
+        bpftool prog loadall "$1" /sys/fs/bpf/all >&2 &&
+        for pin in /sys/fs/bpf/all/*; do bpftool --json prog show pinned "$pin"; echo; done"#;
+    for name in ["relocate_calls", "subprogs", "firewall", "globals"] {
+        let output = Command::new("unshare")
+            .args(["--mount", "sh", "-c", script, "sh"])
+            .arg(support::object(name))
+            .output()
+            .expect("unshare is installed");
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {log}");
+        let programs = link(&read(name), Some(&types));
+        let mut compared = 0;
+        for line in String::from_utf8_lossy(&output.stdout).lines().filter(|line| line.len() > 2) {
+            let shown: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            let shown_name = shown["name"].as_str().expect("a name");
+            let mut same = programs.iter().filter(|(name, _)| name.starts_with(shown_name));
+            let (full_name, ours) = same.next().expect("the program is ours");
+            assert_eq!(shown["tag"], tag(ours), "{name}: {full_name}");
+            compared += 1;
+        }
+        assert!(compared > 0, "{name}: {log}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_object_makes_it_panic(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+        which in 0..4_usize,
+    ) {
+        let name = ["relocate_calls", "relocate_core", "inspect_kernel", "subprogs"][which];
+        let mut bytes = read_once(name);
+        for (index, byte) in changes {
+            let at = index.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let own = read_once("relocate_core");
+        try_everything(&bytes, &own);
+        try_everything(&own, &bytes);
+    }
+}
+
+/// An object, read from disk once.
+fn read_once(name: &'static str) -> Vec<u8> {
+    use std::sync::Mutex;
+    static READ: Mutex<BTreeMap<&str, Vec<u8>>> = Mutex::new(BTreeMap::new());
+    READ.lock().expect("no test panics here").entry(name).or_insert_with(|| read(name)).clone()
+}
+
+/// Links all programs of one object against the types of another.
+fn try_everything(bytes: &[u8], kernel: &[u8]) {
+    let kernel = object::File::parse(kernel).ok();
+    let section = kernel.as_ref().and_then(|elf| object::Object::section_by_name(elf, ".BTF"));
+    let types = section.and_then(|section| object::ObjectSection::data(&section).ok());
+    let types = types.and_then(|types| Btf::parse(types).ok());
+    let Ok(linker) = Linker::open(bytes) else { return };
+    if let Ok(Some(btf)) = linker.btf() {
+        let _ = sanitize_btf(&btf, &BtfFeature::ALL.into());
+    }
+    let spec = inspect(bytes).ok();
+    let maps = spec.into_iter().flat_map(|spec| spec.maps).map(|map| (map.name, 3)).collect();
+    let kernel_symbols = linker.kernel_symbols().map(|name| (name.to_owned(), 1)).collect();
+    let binding = linker.bind(Environment {
+        maps: &maps,
+        kernel_btf: types.as_ref(),
+        kernel_symbols: &kernel_symbols,
+    });
+    for program in linker.programs() {
+        let _ = binding.link(program);
+    }
+}
