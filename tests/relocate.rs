@@ -14,7 +14,6 @@ use ebpf_apply::relocate::{
     find_attach_btf_id, poisoned_instruction, sanitize_btf,
 };
 use proptest::prelude::*;
-use sha2::{Digest, Sha256};
 
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 
@@ -304,52 +303,6 @@ fn attach_targets_are_found_by_prefix() {
     let error = find_attach_btf_id(&types, "bpf_lsm_", "no_such_hook", Kind::Func);
     let error = error.expect_err("no kernel has it").to_string();
     assert_eq!(error, "the kernel's BTF has no func `bpf_lsm_no_such_hook`");
-}
-
-/// A program's tag as the kernel computes it since 6.18 (`bpf_prog_calc_tag`): maps do not count.
-fn tag(program: &LinkedProgram) -> String {
-    let mut digest = Sha256::new();
-    let mut wide = false;
-    for insn in &program.instructions {
-        let map = insn.code() == 0x18 && matches!(insn.src(), 1 | 2);
-        let second = wide && insn.to_bytes()[..4] == [0; 4];
-        let counted = if map || second { Insn(insn.0 & 0xffff_ffff) } else { *insn };
-        digest.update(counted.to_bytes());
-        wide = map;
-    }
-    let digest = digest.finalize();
-    let first = digest.first_chunk().copied().map_or(0, u64::from_be_bytes);
-    format!("{first:016x}")
-}
-
-#[test]
-#[ignore = "needs root, bpftool and kernel 6.18"]
-fn the_kernel_sees_the_programs_that_libbpf_loads() {
-    let kernel = fs::read(KERNEL_BTF).expect("the kernel has BTF");
-    let types = Btf::parse(&kernel).expect("the kernel's BTF is sound");
-    let script = r#"mount -t bpf bpf /sys/fs/bpf &&
-        bpftool prog loadall "$1" /sys/fs/bpf/all >&2 &&
-        for pin in /sys/fs/bpf/all/*; do bpftool --json prog show pinned "$pin"; echo; done"#;
-    for name in ["relocate_calls", "subprogs", "firewall", "globals"] {
-        let output = Command::new("unshare")
-            .args(["--mount", "sh", "-c", script, "sh"])
-            .arg(support::object(name))
-            .output()
-            .expect("unshare is installed");
-        let log = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{name}: {log}");
-        let programs = link(&read(name), Some(&types));
-        let mut compared = 0;
-        for line in String::from_utf8_lossy(&output.stdout).lines().filter(|line| line.len() > 2) {
-            let shown: serde_json::Value = serde_json::from_str(line).expect("JSON");
-            let shown_name = shown["name"].as_str().expect("a name");
-            let mut same = programs.iter().filter(|(name, _)| name.starts_with(shown_name));
-            let (full_name, ours) = same.next().expect("the program is ours");
-            assert_eq!(shown["tag"], tag(ours), "{name}: {full_name}");
-            compared += 1;
-        }
-        assert!(compared > 0, "{name}: {log}");
-    }
 }
 
 proptest! {

@@ -15,4 +15,5 @@ mod program;
 mod readme;
 mod real_contract;
 mod refusals;
+mod same_as_libbpf;
 mod updates;
