@@ -39,3 +39,29 @@ impl Termination for ExitStatus {
         ExitCode::from(self as u8)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apply::LockError;
+    use crate::kernel::KernelError;
+    use crate::model::name::Name;
+
+    #[test]
+    fn every_failure_has_its_status() {
+        let name = Name::new("edge").expect("a legal name");
+        let failed = || ApplyError::Observe(KernelError::reason("look", "of a test"));
+        let held = LockError::Held { name: name.clone(), pid: Some(1) };
+        let stuck = ApplyError::Stuck { error: Box::new(failed()), stuck: Vec::new() };
+        let table = [
+            (failed(), 1),
+            (ApplyError::Unverified(String::new()), 1),
+            (ApplyError::Unknown(name), 1),
+            (stuck, 4),
+            (ApplyError::Lock(held), 5),
+        ];
+        for (error, status) in table {
+            assert_eq!(ExitStatus::from(&error) as u8, status, "{error}");
+        }
+    }
+}

@@ -198,13 +198,13 @@ impl Decision<'_> {
             on_mismatch => {
                 let advice = match on_mismatch {
                     _ if self.map.external => "its owner must change it",
-                    OnMismatch::Fail => {
-                        "set `on-mismatch = \"replace\"` to start empty, or move one of them with a \
-                         `subpath`"
-                    }
-                    OnMismatch::Replace => {
+                    _ if !owned => {
                         "it is not on record as this deployment's, so it is not replaced: remove it \
                          by hand, or choose another `subpath`"
+                    }
+                    OnMismatch::Fail | OnMismatch::Replace => {
+                        "set `on-mismatch = \"replace\"` to start empty, or move the new map with a \
+                         `subpath`"
                     }
                     OnMismatch::Migrate => {
                         "this version cannot migrate entries yet: use `on-mismatch = \"replace\"` to \
