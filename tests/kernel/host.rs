@@ -82,7 +82,7 @@ pub(crate) fn attached(interface: &str) -> BTreeMap<String, Vec<u64>> {
 /// Interfaces `veth0` and `veth1` joined by a wire, such that what [`send_udp`] sends comes in at
 /// `veth0`.
 pub(crate) fn wire(sandbox: &Sandbox) {
-    wire("veth0", "veth1");
+    sandbox.wire("veth0", "veth1");
     ip(&["address", "add", "192.0.2.2/24", "dev", "veth1"]);
     let out = Command::new("ip").args(["-json", "link", "show", "veth0"]).output();
     let out = out.expect("iproute2 is installed").stdout;

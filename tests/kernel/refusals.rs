@@ -53,7 +53,7 @@ fn a_pinned_policy_without_the_attribute_is_the_seed_case() {
 #[test]
 fn an_object_that_the_verifier_rejects_takes_the_others_with_it() {
     Sandbox::run(|sandbox| {
-        wire("veth0", "veth1");
+        sandbox.wire("veth0", "veth1");
         let rejected = object("rejected");
         let program = Program::new();
         let text = manifest(
@@ -119,7 +119,7 @@ fn a_pin_of_another_shape_is_refused_and_left_alone() {
 #[test]
 fn a_failure_while_attaching_leaves_what_was_there() {
     Sandbox::run(|sandbox| {
-        wire("veth0", "veth1");
+        sandbox.wire("veth0", "veth1");
         // Somebody else's program is on the interface, so ours cannot be attached.
         let other = Program::new();
         let text = manifest(

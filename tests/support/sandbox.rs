@@ -69,6 +69,15 @@ impl Sandbox {
             cgroup
         })
     }
+
+    /// Adds a pair of interfaces joined by a wire, both up, without addresses.
+    #[expect(clippy::unused_self, reason = "only who is in a sandbox may make interfaces")]
+    pub(crate) fn wire(&self, one: &str, other: &str) {
+        ip(&["link", "add", one, "type", "veth", "peer", "name", other]);
+        for interface in [one, other] {
+            ip(&["link", "set", interface, "up"]);
+        }
+    }
 }
 
 impl Drop for Sandbox {
@@ -77,14 +86,6 @@ impl Drop for Sandbox {
             // Removed by the test itself where that is what it is about.
             let _absent = fs::remove_dir(cgroup);
         }
-    }
-}
-
-/// Adds a pair of interfaces joined by a wire, both up, without addresses.
-pub(crate) fn wire(one: &str, other: &str) {
-    ip(&["link", "add", one, "type", "veth", "peer", "name", other]);
-    for interface in [one, other] {
-        ip(&["link", "set", interface, "up"]);
     }
 }
 

@@ -8,9 +8,9 @@ use ebpf_apply::kernel::Kernel;
 use ebpf_apply::kernel::linux::{Handle, Linux};
 use ebpf_apply::model::attach::{Attachment, Direction, Position, XdpMode};
 
-use crate::contract::{Loaded, load};
 use super::running::{element, eventually, has, insert, output, sum};
-use crate::sandbox::{Sandbox, ip, wire};
+use crate::contract::{Loaded, load};
+use crate::sandbox::{Sandbox, ip};
 
 fn attach(loaded: &Loaded<Handle>, program: &str, at: &Attachment) -> Handle {
     Linux::new()
@@ -19,8 +19,8 @@ fn attach(loaded: &Loaded<Handle>, program: &str, at: &Attachment) -> Handle {
 }
 
 /// Two interfaces, and an address that is reached from `net1` over the wire.
-fn network() {
-    wire("net0", "net1");
+fn network(sandbox: &Sandbox) {
+    sandbox.wire("net0", "net1");
     ip(&["addr", "add", "10.9.0.1/24", "dev", "net1"]);
     ip(&["neigh", "add", "10.9.0.2", "lladdr", "02:00:00:00:00:02", "dev", "net1"]);
 }
@@ -33,8 +33,8 @@ fn send() {
 
 #[test]
 fn xdp() {
-    Sandbox::run(|_| {
-        network();
+    Sandbox::run(|sandbox| {
+        network(sandbox);
         let loaded = load(&Linux::new(), "bench_small");
         let packets = || sum(&loaded.maps["packets"]);
         for (mode, shown) in
@@ -57,8 +57,8 @@ fn tcx() {
     if !has("tcx", 6, 6) {
         return;
     }
-    Sandbox::run(|_| {
-        network();
+    Sandbox::run(|sandbox| {
+        network(sandbox);
         let loaded = load(&Linux::new(), "tc_counter");
         let packets = |hook| element::<[u64; 2]>(&loaded.maps["traffic"], hook)[0];
         let at = |interface: &str, direction| Attachment::Tcx {
@@ -83,8 +83,8 @@ fn tcx_positions() {
     if !has("tcx", 6, 6) {
         return;
     }
-    Sandbox::run(|_| {
-        network();
+    Sandbox::run(|sandbox| {
+        network(sandbox);
         let loaded = load(&Linux::new(), "tc_counter");
         let packets = |hook| element::<[u64; 2]>(&loaded.maps["traffic"], hook)[0];
         let at = |position| Attachment::Tcx {
@@ -106,8 +106,8 @@ fn tcx_positions() {
 
 #[test]
 fn tc() {
-    Sandbox::run(|_| {
-        network();
+    Sandbox::run(|sandbox| {
+        network(sandbox);
         let kernel = Linux::new();
         let loaded = load(&kernel, "tc_counter");
         let packets = |hook| element::<[u64; 2]>(&loaded.maps["traffic"], hook)[0];
@@ -138,8 +138,8 @@ fn tc() {
 
 #[test]
 fn a_filter_leaves_anothers_qdisc_alone() {
-    Sandbox::run(|_| {
-        network();
+    Sandbox::run(|sandbox| {
+        network(sandbox);
         let kernel = Linux::new();
         let loaded = load(&kernel, "tc_counter");
         ip(&["link", "set", "net1", "up"]);

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use crate::contract::{image, load, pin};
-use crate::sandbox::{Sandbox, wire};
+use crate::sandbox::Sandbox;
 
 /// Leaves this thread, which ends with its test, only these.
 fn keep(capabilities: CapabilitySet) {
@@ -26,7 +26,7 @@ fn keep(capabilities: CapabilitySet) {
 #[test]
 fn bpf_net_admin_and_perfmon_suffice() {
     Sandbox::run(|sandbox| {
-        wire("net0", "net1");
+        sandbox.wire("net0", "net1");
         let cgroup = sandbox.cgroup().to_owned();
         keep(CapabilitySet::BPF | CapabilitySet::NET_ADMIN | CapabilitySet::PERFMON);
         let kernel = Linux::new();

@@ -6,8 +6,8 @@ use ebpf_apply::kernel::Kernel;
 use ebpf_apply::kernel::linux::Linux;
 use ebpf_apply::model::attach::{Attachment, XdpMode};
 
-use crate::contract::load;
 use super::running::{element, eventually};
+use crate::contract::load;
 use crate::sandbox::Sandbox;
 
 #[test]

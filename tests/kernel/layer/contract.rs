@@ -2,9 +2,9 @@
 
 use ebpf_apply::kernel::linux::Linux;
 
-use crate::contract::{self, Host};
 use super::running::has;
-use crate::sandbox::{Sandbox, ip, wire};
+use crate::contract::{self, Host};
+use crate::sandbox::{Sandbox, ip};
 
 /// Cases that no older kernel can pass.
 const NEEDS: &[(&str, u8, u8)] = &[
@@ -22,10 +22,10 @@ fn on_linux(name: &str, case: fn(&Host<'_, Linux>)) {
         return;
     }
     Sandbox::run(|sandbox| {
-        wire("net0", "net1");
+        sandbox.wire("net0", "net1");
         let renew_interface = || {
             ip(&["link", "del", "net0"]);
-            wire("net0", "net1");
+            sandbox.wire("net0", "net1");
         };
         let cgroup = sandbox.cgroup().to_owned();
         case(&Host { kernel: &Linux::new(), cgroup, renew_interface: &renew_interface });

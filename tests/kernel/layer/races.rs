@@ -11,8 +11,8 @@ use ebpf_apply::model::pin::PinRoot;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use crate::contract::{load, pin_in};
 use super::running::has;
+use crate::contract::{load, pin_in};
 use crate::sandbox::Sandbox;
 
 const ROOT: &str = "/sys/fs/bpf/r";

@@ -9,7 +9,7 @@ use ebpf_apply::model::kinds::MapType;
 use rustix::io::Errno;
 
 use crate::contract::{create_maps, image, load};
-use crate::sandbox::{Sandbox, wire};
+use crate::sandbox::Sandbox;
 
 /// How loading one program of an object fails.
 fn refusal(object: &str, program: &str) -> KernelError {
@@ -59,8 +59,8 @@ fn a_map_the_kernel_does_not_know_is_named() {
 
 #[test]
 fn the_occupant_of_an_interface_is_named() {
-    Sandbox::run(|_| {
-        wire("net0", "net1");
+    Sandbox::run(|sandbox| {
+        sandbox.wire("net0", "net1");
         let kernel = Linux::new();
         let (one, other) = (load(&kernel, "shape_a"), load(&kernel, "shape_b"));
         let at = Attachment::Xdp { interface: "net0".to_owned(), mode: XdpMode::Auto };

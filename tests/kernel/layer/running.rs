@@ -9,6 +9,7 @@ use aya::util::KernelVersion;
 use ebpf_apply::kernel::linux::Handle;
 
 /// Whether the running kernel is at least `major.minor`; says so if it is not.
+#[expect(clippy::print_stdout, reason = "a skipped test must say what it lacks")]
 pub(crate) fn has(what: &str, major: u8, minor: u8) -> bool {
     let current = KernelVersion::current().expect("the kernel has a version");
     let new_enough = current >= KernelVersion::new(major, minor, 0);
