@@ -13,14 +13,24 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 use crate::contract::{image, load, pin};
 use crate::sandbox::Sandbox;
 
-/// Leaves this thread, which ends with its test, only these.
-fn keep(capabilities: CapabilitySet) {
-    let sets = CapabilitySets {
-        effective: capabilities,
-        permitted: capabilities,
-        inheritable: CapabilitySet::empty(),
-    };
-    rustix::thread::set_capabilities(None, sets).expect("drop capabilities");
+/// This thread with only some capabilities in effect, until this is dropped.
+struct Few {
+    before: CapabilitySets,
+}
+
+impl Few {
+    fn only(capabilities: CapabilitySet) -> Self {
+        let before = rustix::thread::capabilities(None).expect("read capabilities");
+        let few = CapabilitySets { effective: capabilities, ..before };
+        rustix::thread::set_capabilities(None, few).expect("give capabilities up");
+        Self { before }
+    }
+}
+
+impl Drop for Few {
+    fn drop(&mut self) {
+        rustix::thread::set_capabilities(None, self.before).expect("take capabilities back");
+    }
 }
 
 #[test]
@@ -28,7 +38,8 @@ fn bpf_net_admin_and_perfmon_suffice() {
     Sandbox::run(|sandbox| {
         sandbox.wire("net0", "net1");
         let cgroup = sandbox.cgroup().to_owned();
-        keep(CapabilitySet::BPF | CapabilitySet::NET_ADMIN | CapabilitySet::PERFMON);
+        let three = CapabilitySet::BPF | CapabilitySet::NET_ADMIN | CapabilitySet::PERFMON;
+        let _few = Few::only(three);
         let kernel = Linux::new();
         let root = PinRoot::new("/sys/fs/bpf/few".as_ref()).expect("a legal root");
         kernel.make_root(&root).expect("make the root");
@@ -60,7 +71,7 @@ fn denied(kept: CapabilitySet, program: &str) -> String {
     let mut said = String::new();
     Sandbox::run(|_| {
         let image = image("dialect");
-        keep(kept);
+        let _few = Few::only(kept);
         let request = LoadRequest {
             programs: vec![image.spec.program(program).expect("the object has this program")],
             maps: BTreeMap::new(),
