@@ -1,6 +1,7 @@
 //! What a process with few capabilities can do, and what it is told otherwise.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 
 use ebpf_apply::kernel::linux::Linux;
 use ebpf_apply::kernel::{Kernel, LoadRequest};
@@ -63,6 +64,24 @@ fn bpf_net_admin_and_perfmon_suffice() {
         let trace = load(&kernel, "exec_trace");
         let at = Attachment::RawTracepoint { name: "sched_process_exec".to_owned() };
         kernel.attach(trace.program("raw_exec"), trace.spec("raw_exec"), &at).expect("attach");
+    });
+}
+
+#[test]
+fn a_pin_whose_mode_denies_it_is_there_and_unreadable() {
+    Sandbox::run(|_| {
+        let kernel = Linux::new();
+        let root = PinRoot::new("/sys/fs/bpf/few".as_ref()).expect("a legal root");
+        kernel.make_root(&root).expect("make the root");
+        let loaded = load(&kernel, "bench_small");
+        kernel.pin(&loaded.maps["packets"], &root, &pin("m")).expect("pin");
+        let closed = std::fs::Permissions::from_mode(0);
+        std::fs::set_permissions("/sys/fs/bpf/few/m", closed).expect("change the mode");
+        let _few = Few::only(CapabilitySet::BPF);
+        let found = kernel.open(&root, &pin("m")).expect("look").expect("it is there");
+        let LiveObject::Unreadable { reason } = found.object else { panic!("{:?}", found.object) };
+        assert!(reason.contains("Permission denied"), "{reason}");
+        assert!(found.handle.is_none());
     });
 }
 

@@ -5,6 +5,7 @@ mod capabilities;
 mod contents;
 mod contract;
 mod dialect;
+mod maps;
 mod pins;
 mod races;
 mod refusals;
