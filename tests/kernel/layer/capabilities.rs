@@ -75,7 +75,7 @@ fn a_pin_whose_mode_denies_it_is_there_and_unreadable() {
         kernel.make_root(&root).expect("make the root");
         let loaded = load(&kernel, "bench_small");
         kernel.pin(&loaded.maps["packets"], &root, &pin("m")).expect("pin");
-        let closed = std::fs::Permissions::from_mode(0);
+        let closed = std::fs::Permissions::from_mode(0o000);
         std::fs::set_permissions("/sys/fs/bpf/few/m", closed).expect("change the mode");
         let _few = Few::only(CapabilitySet::BPF);
         let found = kernel.open(&root, &pin("m")).expect("look").expect("it is there");
