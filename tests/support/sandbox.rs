@@ -11,8 +11,8 @@ use std::thread;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::UnshareFlags;
 
-/// What a test runs in: a mount namespace with its own bpffs on `/sys/fs/bpf`, an empty `/run`,
-/// tracefs and `/tmp`, and a network namespace with nothing but `lo`, which is up.
+/// What a test runs in: a mount namespace with its own bpffs on `/sys/fs/bpf`, an empty `/run`
+/// and tracefs, and a network namespace with nothing but `lo`, which is up.
 pub(crate) struct Sandbox {
     cgroup: OnceCell<PathBuf>,
 }
