@@ -29,10 +29,13 @@ int free_helpers(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
-/* bpf_ktime_get_ns is for GPL programs only. */
+/* bpf_probe_read_kernel is for GPL programs only. (bpf_ktime_get_ns was, before Linux 5.8.) */
 SEC("?xdp")
 int gpl_helper(struct xdp_md *ctx)
 {
-	remember(bpf_ktime_get_ns());
+	__u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), ctx);
+	remember(value);
 	return XDP_PASS;
 }

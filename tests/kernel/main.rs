@@ -1,4 +1,5 @@
-//! Tests on the running kernel, each in namespaces of its own. They need root, and fail without it.
+//! Tests on the running kernel, each in namespaces of its own. They need root, and fail without it;
+//! they skip, by name, only what the running kernel is too old for.
 
 #[path = "../support/contract/mod.rs"]
 mod contract;
@@ -9,11 +10,11 @@ mod support;
 
 mod examples;
 mod host;
+mod layer;
 mod lifetimes;
 mod output;
 mod program;
 mod readme;
-mod real_contract;
 mod refusals;
 mod same_as_libbpf;
 mod updates;

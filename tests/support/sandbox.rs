@@ -11,8 +11,8 @@ use std::thread;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::UnshareFlags;
 
-/// What a test runs in: a mount namespace with its own bpffs on `/sys/fs/bpf`, an empty `/run`,
-/// tracefs and `/tmp`, and a network namespace with nothing but `lo`, which is up.
+/// What a test runs in: a mount namespace with its own bpffs on `/sys/fs/bpf`, an empty `/run`
+/// and tracefs, and a network namespace with nothing but `lo`, which is up.
 pub(crate) struct Sandbox {
     cgroup: OnceCell<PathBuf>,
 }
@@ -21,6 +21,7 @@ impl Sandbox {
     /// Runs a test in a sandbox.
     ///
     /// Namespaces belong to threads, so the test gets one of its own; what it spawns inherits them.
+    /// So does the table of open files, which is empty: `test` must not bring an open file along.
     ///
     /// # Panics
     /// If the test does, or without the privilege to make namespaces: these tests are never skipped
@@ -40,6 +41,7 @@ impl Sandbox {
     }
 
     fn enter() -> Self {
+        own_descriptors();
         unshare(UnshareFlags::NEWNS | UnshareFlags::NEWNET).expect(
             "the kernel suite needs root (CAP_SYS_ADMIN, CAP_NET_ADMIN, CAP_BPF, CAP_PERFMON); run \
              the other tests with `cargo test --lib`",
@@ -69,6 +71,7 @@ impl Sandbox {
     }
 
     /// Adds a pair of interfaces joined by a wire, both up, without addresses.
+    #[expect(clippy::unused_self, reason = "only who is in a sandbox may make interfaces")]
     pub(crate) fn wire(&self, one: &str, other: &str) {
         ip(&["link", "add", one, "type", "veth", "peer", "name", other]);
         for interface in [one, other] {
@@ -100,9 +103,22 @@ pub(crate) fn mount_at(kind: &str, place: impl AsRef<Path>) {
         .unwrap_or_else(|errno| panic!("mount {kind} on {}: {errno}", place.display()));
 }
 
+/// Gives this thread a table of open files with only the standard three.
+///
+/// In a common table, a process that another test is starting holds copies of everything until it
+/// executes its program, and a link would outlive its last handle for that moment.
+#[expect(unsafe_code, reason = "close_range(2) can close what others own")]
+fn own_descriptors() {
+    const FIRST: libc::c_uint = 3;
+    const UNSHARE: libc::c_uint = 1 << 1;
+    // SAFETY: the thread has just begun and owns no descriptor; others keep theirs in their table.
+    let _unknown_before_5_9 =
+        unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, UNSHARE) };
+}
+
 #[expect(unsafe_code, reason = "unshare(2) is only unsafe for file descriptor tables")]
 fn unshare(flags: UnshareFlags) -> rustix::io::Result<()> {
     assert!(!flags.contains(UnshareFlags::FILES));
-    // SAFETY: file descriptors stay shared, so none this thread owns can be meant by another.
+    // SAFETY: the table of file descriptors stays as it is.
     unsafe { rustix::thread::unshare_unsafe(flags) }
 }

@@ -126,7 +126,7 @@ impl State {
     ) -> Result<ObjectId> {
         let operation = format!("attach program `{}` to {attachment}", spec.name);
         self.program(program, &operation)?;
-        let missing = |errno| KernelError::errno(operation.as_str(), errno);
+        let refused = |errno| KernelError::errno(operation.as_str(), errno);
         let (of_type, target) = match attachment {
             Attachment::Xdp { interface, .. } => {
                 let index = self.hooks.interface(interface, &operation)?;
@@ -135,7 +135,7 @@ impl State {
                     link.of_type == LinkType::XDP && link.target == target
                 };
                 if self.links().any(busy) {
-                    return Err(missing(Errno::BUSY));
+                    return Err(refused(Errno::BUSY));
                 }
                 (LinkType::XDP, target)
             }
@@ -145,14 +145,18 @@ impl State {
                     Direction::Egress => AttachType::TCX_EGRESS,
                 });
                 let index = self.hooks.interface(interface, &operation)?;
-                (LinkType::TCX, LinkTarget::Interface { index, attach_type })
+                let target = LinkTarget::Interface { index, attach_type };
+                if self.runs_by_tcx(program, &target) {
+                    return Err(refused(Errno::EXIST));
+                }
+                (LinkType::TCX, target)
             }
             Attachment::Cgroup { path } => {
                 let attach_type = spec.kind.as_ref().and_then(|kind| kind.attach_type);
                 let attach_type = attach_type.ok_or_else(|| {
                     KernelError::reason(operation.as_str(), "the section does not say which hook")
                 })?;
-                let id = self.hooks.cgroups.get(path).ok_or_else(|| missing(Errno::NOENT))?;
+                let id = self.hooks.cgroups.get(path).ok_or_else(|| refused(Errno::NOENT))?;
                 (LinkType::CGROUP, LinkTarget::Cgroup { id: *id, attach_type })
             }
             Attachment::Tracepoint { category, name } => {
@@ -201,6 +205,10 @@ impl State {
             return refused(Errno::PERM);
         }
         let replaced = found.program;
+        if replaced != new && found.of_type == LinkType::TCX && self.runs_by_tcx(new, &found.target)
+        {
+            return refused(Errno::EXIST);
+        }
         self.hold(new);
         if let Some(counted) = self.objects.get_mut(&link)
             && let Object::Link(link) = &mut counted.object
@@ -209,6 +217,11 @@ impl State {
         }
         self.release(replaced);
         Ok(())
+    }
+
+    /// tcx takes each program once (`bpf_mprog_attach`).
+    fn runs_by_tcx(&self, program: ObjectId, target: &LinkTarget) -> bool {
+        self.links().any(|(_, link)| link.program == program && link.target == *target)
     }
 
     pub(super) fn attach_filter(

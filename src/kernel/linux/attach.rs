@@ -103,6 +103,7 @@ pub(super) fn update(link: &Handle, new: &Handle, old: Option<&Handle>) -> Resul
             Errno::PERM if old.is_some() => error.advice(
                 "the link runs another program than it was thought to: somebody else changed it",
             ),
+            Errno::EXIST => error.advice("the program is at this hook already by another link"),
             Errno::NOLINK => error.advice("its interface or cgroup has gone; attach anew"),
             Errno::INVAL | Errno::OPNOTSUPP => error.advice(format!(
                 "links of type {} cannot be updated, or not with a program of this type",
@@ -185,6 +186,9 @@ impl Call<'_> {
             (Errno::NODEV, _) => "the interface has gone meanwhile".to_owned(),
             (Errno::NOENT, Attachment::RawTracepoint { name }) => {
                 format!("the kernel has no tracepoint `{name}`")
+            }
+            (Errno::EXIST, Attachment::Tcx { .. }) => {
+                "the same program is at this hook already, and tcx takes each once".to_owned()
             }
             (Errno::INVAL, Attachment::Tcx { .. }) => {
                 "tcx links need Linux 6.6; use hook `tc` before that".to_owned()

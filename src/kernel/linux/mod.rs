@@ -5,6 +5,7 @@
 
 mod attach;
 mod bpffs;
+mod btf;
 mod capability;
 mod handle;
 mod host;
@@ -138,7 +139,7 @@ impl Kernel for Linux {
     }
 
     fn load_btf(&self, image: &Image) -> Result<Option<Handle>> {
-        programs::load_btf(image)
+        btf::load(image)
     }
 
     fn create_map(&self, spec: &MapSpec, btf: Option<&Handle>) -> Result<Handle> {

@@ -7,38 +7,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{iter, thread};
 
-use rustix::io::Errno;
-
 use super::super::{KernelError, LoadRequest, Result};
 use super::handle::Handle;
-use super::sys::{self, ObjectKind, ProgramAttributes, ProgramBtf, flags};
-use super::{Linux, capability, refusal, verifier};
+use super::sys::{ObjectKind, ProgramAttributes, ProgramBtf, flags};
+use super::{Linux, refusal, verifier};
 use crate::btf::{Btf, Kind};
 use crate::model::kinds::{AttachType, ProgramType};
 use crate::model::program::{ProgramKind, ProgramSpec};
 use crate::object::Image;
 use crate::relocate::{Binding, Environment, Linker, find_attach_btf_id};
-
-/// Loads the object's BTF; `None` if it has none or, as with libbpf, if the kernel refuses it: no
-/// program and no ordinary map depends on it.
-pub(super) fn load_btf(image: &Image) -> Result<Option<Handle>> {
-    let operation = || format!("load the BTF of object `{}`", image.path.display());
-    let linker = open(image)?;
-    let bytes =
-        linker.btf().map_err(|error| KernelError::reason(operation(), error.to_string()))?;
-    let Some(bytes) = bytes else { return Ok(None) };
-    match sys::load_btf(&bytes) {
-        Ok(fd) => Handle::of_kind(fd, ObjectKind::Btf)
-            .map(Some)
-            .map_err(|errno| KernelError::errno(operation(), errno)),
-        Err(errno @ Errno::PERM) => Err(KernelError::errno(operation(), errno)
-            .advice(capability::advice(capability::for_program(ProgramType::UNSPEC)))),
-        Err(errno) => {
-            tracing::info!(object = %image.path.display(), %errno, "the kernel refuses its BTF");
-            Ok(None)
-        }
-    }
-}
 
 /// Loads the programs of `request`: all of them, or none.
 pub(super) fn load(
@@ -74,7 +51,8 @@ pub(super) fn load(
     loader.load_all(&request.programs)
 }
 
-fn open(image: &Image) -> Result<Linker<'_>> {
+/// Reads an object for linking.
+pub(super) fn open(image: &Image) -> Result<Linker<'_>> {
     Linker::open(&image.bytes).map_err(|error| {
         KernelError::reason(format!("read object `{}`", image.path.display()), error.to_string())
     })

@@ -78,6 +78,13 @@ pub(crate) fn tcx_takes_several_programs<K: Kernel>(host: &Host<'_, K>) {
         let attach_type = Some(AttachType::TCX_INGRESS);
         assert_eq!(live.target, LinkTarget::Interface { index: index(host), attach_type });
     }
+    let (program, spec) = (loaded.program("tc_count"), loaded.spec("tc_count"));
+    let again = host.kernel.attach(program, spec, &tcx(Direction::Ingress)).err();
+    assert_eq!(again.and_then(|error| error.raw()), Some(Errno::EXIST), "it is there already");
+    host.attach(&loaded, "tc_count", &tcx(Direction::Egress));
+    let update =
+        host.kernel.update_link(&links[0], program, None).expect_err("it is there already");
+    assert_eq!(update.raw(), Some(Errno::EXIST));
 }
 
 pub(crate) fn cgroups_take_several_programs<K: Kernel>(host: &Host<'_, K>) {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use ebpf_apply::kernel::{Kernel, LoadRequest};
 use ebpf_apply::model::attach::{Attachment, Direction, XdpMode};
 use ebpf_apply::model::live::{LiveLink, LiveMap, LiveObject, LiveProgram};
+use ebpf_apply::model::map::MapSpec;
 use ebpf_apply::model::name::Name;
 use ebpf_apply::model::pin::{PinPath, PinRoot, SubPath};
 use ebpf_apply::model::program::ProgramSpec;
@@ -66,18 +67,47 @@ pub(crate) use links::*;
 pub(crate) use objects::*;
 
 /// Everything one object becomes.
-struct Loaded<H> {
-    image: Image,
-    maps: BTreeMap<String, H>,
-    programs: BTreeMap<String, H>,
+pub(crate) struct Loaded<H> {
+    pub(crate) image: Image,
+    pub(crate) maps: BTreeMap<String, H>,
+    pub(crate) programs: BTreeMap<String, H>,
+}
+
+/// Creates every map of an object and loads all its programs that load by default.
+pub(crate) fn load<K: Kernel>(kernel: &K, name: &str) -> Loaded<K::Handle> {
+    let image = image(name);
+    let btf = kernel.load_btf(&image).expect("load BTF");
+    let maps = create_maps(kernel, &image, btf.as_ref());
+    let request = LoadRequest {
+        programs: image.spec.programs.iter().filter(|program| program.autoload).collect(),
+        maps: maps.iter().map(|(name, map)| (name.as_str(), map)).collect(),
+        btf: btf.as_ref(),
+    };
+    let programs = kernel
+        .load_programs(&image, &request)
+        .unwrap_or_else(|error| panic!("{error}\n{:?}\n{:?}", error.advice, error.log));
+    Loaded { image, maps, programs }
+}
+
+/// Every map of an object, by its full name.
+pub(crate) fn create_maps<K: Kernel>(
+    kernel: &K,
+    image: &Image,
+    btf: Option<&K::Handle>,
+) -> BTreeMap<String, K::Handle> {
+    let create = |spec: &MapSpec| {
+        let map = kernel.create_map(spec, btf);
+        map.unwrap_or_else(|error| panic!("{error} ({:?})", error.advice))
+    };
+    image.spec.maps.iter().map(|spec| (spec.name.clone(), create(spec))).collect()
 }
 
 impl<H> Loaded<H> {
-    fn spec(&self, program: &str) -> &ProgramSpec {
+    pub(crate) fn spec(&self, program: &str) -> &ProgramSpec {
         self.image.spec.program(program).expect("the object has this program")
     }
 
-    fn program(&self, program: &str) -> &H {
+    pub(crate) fn program(&self, program: &str) -> &H {
         self.programs.get(program).expect("the program was loaded")
     }
 }
@@ -90,22 +120,8 @@ impl<K: Kernel> Host<'_, K> {
         root
     }
 
-    /// Creates every map of an object and loads all its programs that load by default.
     fn load(&self, name: &str) -> Loaded<K::Handle> {
-        let image = image(name);
-        let btf = self.kernel.load_btf(&image).expect("load BTF");
-        let mut maps = BTreeMap::new();
-        for spec in &image.spec.maps {
-            let map = self.kernel.create_map(spec, btf.as_ref()).expect("create a map");
-            maps.insert(spec.name.clone(), map);
-        }
-        let request = LoadRequest {
-            programs: image.spec.programs.iter().filter(|program| program.autoload).collect(),
-            maps: maps.iter().map(|(name, map)| (name.as_str(), map)).collect(),
-            btf: btf.as_ref(),
-        };
-        let programs = self.kernel.load_programs(&image, &request).expect("load programs");
-        Loaded { image, maps, programs }
+        load(self.kernel, name)
     }
 
     fn attach(&self, loaded: &Loaded<K::Handle>, program: &str, at: &Attachment) -> K::Handle {
@@ -159,12 +175,12 @@ fn root() -> PinRoot {
 }
 
 /// A pin directly below the root.
-fn pin(name: &str) -> PinPath {
+pub(crate) fn pin(name: &str) -> PinPath {
     PinPath::public(&SubPath::default(), name)
 }
 
 /// A pin in a directory below the root.
-fn pin_in(directory: &str, name: &str) -> PinPath {
+pub(crate) fn pin_in(directory: &str, name: &str) -> PinPath {
     PinPath::public(&SubPath::new(directory).expect("a legal sub-path"), name)
 }
 

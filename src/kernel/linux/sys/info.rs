@@ -63,7 +63,7 @@ pub(in crate::kernel::linux) enum LinkName {
 ///
 /// New links are `bpf_link` (`bpf_link_prime`), reopened ones `bpf-link` (`bpf_link_new_fd`).
 pub(in crate::kernel::linux) fn kind(fd: BorrowedFd<'_>) -> Answer<Option<ObjectKind>> {
-    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let path = format!("/proc/thread-self/fd/{}", fd.as_raw_fd());
     let target = rustix::fs::readlink(path, Vec::new())?;
     let name = target.to_bytes();
     Ok(match name.strip_prefix(b"anon_inode:").unwrap_or_default() {

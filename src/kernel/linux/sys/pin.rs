@@ -10,7 +10,7 @@ use super::{Answer, address, bpf, number, own};
 
 /// Pins `object` as `name` in `directory`, which may be open with `O_PATH`.
 ///
-/// The kernel takes a path; `/proc/self/fd/N/name` names the directory by its descriptor, so nobody
+/// The kernel takes a path; `/proc/thread-self/fd/N/name` names the directory by its descriptor, so nobody
 /// can put another in its place. (`BPF_F_PATH_FD` would do without `/proc`, from 6.5 on.)
 pub(in crate::kernel::linux) fn pin(
     object: BorrowedFd<'_>,
@@ -32,7 +32,7 @@ pub(in crate::kernel::linux) fn pin(
 
 /// Opens the object whose pin is open, with `O_PATH`, as `inode`.
 ///
-/// `BPF_OBJ_GET` follows links, but `/proc/self/fd/N` leads to the very inode that was opened.
+/// `BPF_OBJ_GET` follows links, but `/proc/thread-self/fd/N` leads to the very inode that was opened.
 pub(in crate::kernel::linux) fn object_at(inode: BorrowedFd<'_>) -> Answer<OwnedFd> {
     let path = proc_path(inode, None)?;
     let mut attr = Object { pathname: address(path.as_bytes_with_nul()), ..Object::default() };
@@ -43,7 +43,7 @@ pub(in crate::kernel::linux) fn object_at(inode: BorrowedFd<'_>) -> Answer<Owned
 }
 
 fn proc_path(fd: BorrowedFd<'_>, name: Option<&str>) -> Answer<CString> {
-    let mut path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let mut path = format!("/proc/thread-self/fd/{}", fd.as_raw_fd());
     if let Some(name) = name {
         path.push('/');
         path.push_str(name);

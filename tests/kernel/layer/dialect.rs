@@ -1,0 +1,73 @@
+//! Every section of the dialect loads.
+
+use std::collections::BTreeMap;
+
+use ebpf_apply::kernel::linux::Linux;
+use ebpf_apply::kernel::{Kernel, LoadRequest};
+use ebpf_apply::model::program::ProgramSpec;
+
+use crate::contract::{create_maps, image, load};
+use crate::sandbox::Sandbox;
+
+#[test]
+fn every_section_loads() {
+    Sandbox::run(|_| {
+        let kernel = Linux::new();
+        let image = image("dialect");
+        let btf = kernel.load_btf(&image).expect("load BTF");
+        let mut refused = Vec::new();
+        for program in &image.spec.programs {
+            let request =
+                LoadRequest { programs: vec![program], maps: BTreeMap::new(), btf: btf.as_ref() };
+            if let Err(error) = kernel.load_programs(&image, &request) {
+                refused.push(format!("{}: {error} {:?}", program.section, error.log));
+            }
+        }
+        assert!(image.spec.programs.len() > 40, "the object has the whole dialect");
+        assert!(refused.is_empty(), "{}", refused.join("\n"));
+    });
+}
+
+#[test]
+fn many_programs_load_at_once() {
+    Sandbox::run(|_| {
+        let loaded = load(&Linux::new(), "dialect");
+        let wanted: Vec<&str> = loaded
+            .image
+            .spec
+            .programs
+            .iter()
+            .filter(|program| program.autoload)
+            .map(|program| program.name.as_str())
+            .collect();
+        assert_eq!(loaded.programs.len(), wanted.len());
+        for name in wanted {
+            assert!(loaded.programs.contains_key(name), "{name}");
+        }
+    });
+}
+
+#[test]
+fn subprograms_are_linked_in() {
+    Sandbox::run(|_| {
+        let loaded = load(&Linux::new(), "subprogs");
+        assert!(!loaded.programs.is_empty());
+    });
+}
+
+#[test]
+fn a_refusal_is_of_the_first_program_however_many_load() {
+    Sandbox::run(|_| {
+        let kernel = Linux::new();
+        let image = image("rejected");
+        let maps = create_maps(&kernel, &image, None);
+        let bad: &ProgramSpec = image.spec.program("read_blindly").expect("it has one");
+        let good: &ProgramSpec = image.spec.program("sound").expect("it has one");
+        for programs in [vec![good, bad], vec![bad, good], vec![good, good, bad, bad]] {
+            let maps = maps.iter().map(|(name, map)| (name.as_str(), map)).collect();
+            let request = LoadRequest { programs, maps, btf: None };
+            let error = kernel.load_programs(&image, &request).expect_err("one is refused");
+            assert!(error.to_string().contains("`read_blindly`"), "{error}");
+        }
+    });
+}

@@ -1,0 +1,12 @@
+//! The kernel layer by itself: the contract suite, and what only the real kernel can show.
+
+mod attach;
+mod capabilities;
+mod contents;
+mod contract;
+mod dialect;
+mod maps;
+mod pins;
+mod races;
+mod refusals;
+mod running;
