@@ -4,7 +4,6 @@ mod support;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::process::Command;
 
 use aya_obj::btf::Btf as OtherBtf;
 use ebpf_apply::btf::{Btf, FuncInfo, Kind, LineInfo, Linkage, Shape};

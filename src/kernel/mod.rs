@@ -14,9 +14,8 @@ use std::path::{Path, PathBuf};
 pub use error::KernelError;
 
 use crate::model::attach::Attachment;
-use crate::model::live::{
-    FilterKey, HostFacts, HostIdentity, LiveFilter, LiveObject, RootState, TargetState,
-};
+use crate::model::host::{HostFacts, HostIdentity};
+use crate::model::live::{FilterKey, LiveFilter, LiveObject, RootState, TargetState};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::attach::{Attachment, Direction};
 use super::ctype::CType;
+use super::host::HostFacts;
 use super::kinds::{AttachType, LinkType, ProgramType};
 use super::map::MapShape;
 use super::pin::PinPath;
@@ -26,24 +27,6 @@ pub struct LiveState {
     pub filters: BTreeMap<FilterKey, LiveFilter>,
     /// Facts that normalise map shapes.
     pub host: HostFacts,
-}
-
-/// Facts about a host that decide what the kernel makes of a map definition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HostFacts {
-    /// Possible CPUs (`/sys/devices/system/cpu/possible`).
-    pub possible_cpus: u32,
-    /// Bytes of a page.
-    pub page_size: u32,
-}
-
-/// Which boot of which machine, and which bpffs: what an inventory's kernel ids are good for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
-pub struct HostIdentity {
-    /// `/proc/sys/kernel/random/boot_id`.
-    pub boot_id: String,
-    /// `st_dev` of the pin root; `None` while it does not exist.
-    pub bpffs: Option<u64>,
 }
 
 /// State of a pin root.

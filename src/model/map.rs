@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::ctype::CType;
+use super::host::HostFacts;
 use super::kinds::MapType;
-use super::live::HostFacts;
 
 /// One map of an object: a definition in `.maps`, or a data section that becomes an array map.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use crate::model::ctype::CType;
 use crate::model::digest::Digest;
+use crate::model::host::HostFacts;
 use crate::model::kinds::MapType;
 use crate::model::layout::layout_difference;
-use crate::model::live::{HostFacts, LiveMap};
+use crate::model::live::LiveMap;
 use crate::model::map::{MapShape, MapSpec};
 
 /// Set by the kernel on every devmap (`kernel/bpf/devmap.c`), never by its creator.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use crate::model::attach::{Attachment, XdpMode};
 use crate::model::digest::Digest;
+use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::inventory::{Inventory, Resource};
 use crate::model::kinds::{AttachType, LinkType, MapType, ProgramType};
 use crate::model::live::{
-    HostFacts, HostIdentity, LinkTarget, LiveLink, LiveMap, LiveObject, LiveProgram, LiveState,
-    RootState, TargetState,
+    LinkTarget, LiveLink, LiveMap, LiveObject, LiveProgram, LiveState, RootState, TargetState,
 };
 use crate::model::map::{MapOrigin, MapShape, MapSpec};
 use crate::model::name::Name;

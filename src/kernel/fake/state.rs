@@ -10,7 +10,7 @@ use super::bpffs::Tree;
 use super::fault::Faults;
 use super::hooks::Hooks;
 use super::objects::Object;
-use crate::model::live::HostFacts;
+use crate::model::host::HostFacts;
 
 /// What the fake says of its hardware.
 pub(super) const FACTS: HostFacts = HostFacts { possible_cpus: 4, page_size: 4096 };

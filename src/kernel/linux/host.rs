@@ -1,7 +1,7 @@
 //! Facts about the host as a whole.
 
 use super::super::{KernelError, Result};
-use crate::model::live::HostFacts;
+use crate::model::host::HostFacts;
 
 /// Reads what decides how map shapes are normalised.
 pub(super) fn facts() -> Result<HostFacts> {

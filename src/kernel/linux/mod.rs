@@ -31,9 +31,8 @@ pub use handle::Handle;
 use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Result};
 use crate::btf::Btf;
 use crate::model::attach::Attachment;
-use crate::model::live::{
-    FilterKey, HostFacts, HostIdentity, LiveFilter, LiveObject, RootState, TargetState,
-};
+use crate::model::host::{HostFacts, HostIdentity};
+use crate::model::live::{FilterKey, LiveFilter, LiveObject, RootState, TargetState};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;

@@ -23,7 +23,12 @@ pub(super) fn explain(
     license: Option<&str>,
     unresolved: &[Unresolved],
 ) -> KernelError {
-    let mut error = KernelError::errno(operation, refusal.errno);
+    // With words of the verifier, EACCES or EINVAL would only mislead.
+    let mut error = if refusal.log.is_empty() {
+        KernelError::errno(operation, refusal.errno)
+    } else {
+        KernelError::reason(operation, "the verifier rejects it")
+    };
     error.log = refusal.last_lines(LINES);
     error.advice = advice(refusal, kind, license, unresolved);
     error
