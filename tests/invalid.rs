@@ -14,6 +14,7 @@ use ebpf_apply::validate::{OBJECT_MAX, Validation, validate};
 
 /// Codes without an example, each with the reason.
 const WITHOUT_EXAMPLE: &[(&str, &str)] = &[
+    (code::MANIFEST_UNREADABLE, "what cannot be read is no example; tests/cmd shows it"),
     (code::MANIFEST_TOO_LARGE, "the example would have a megabyte"),
     (code::OBJECT_TOO_LARGE, "the example would need an object of 64 megabytes"),
 ];

@@ -9,7 +9,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use ebpf_apply::apply::{Applied, ApplyError, Host, StateDirectory};
+use ebpf_apply::kernel::Kernel;
 use ebpf_apply::kernel::fake::{Fake, Snapshot};
+use ebpf_apply::model::attach::Direction;
 use ebpf_apply::model::name::Name;
 use ebpf_apply::validate::{Desired, validate};
 use rustix::io::Errno;
@@ -113,7 +115,7 @@ impl Machine {
     }
 
     fn end(&self, purge: bool) -> Result<Applied, ApplyError> {
-        self.host().end(&edge(), purge, &mut |_| {})
+        self.host().end(&edge(), None, purge, &mut |_| {})
     }
 
     /// What can be seen: the host, and the record of the deployment.
@@ -264,4 +266,102 @@ fn entries_survive_updates_and_ends() {
     machine.apply(FIRST).expect("applies");
     assert_eq!(blocked(&machine), id);
     assert_eq!(machine.kernel.entries(id), entries);
+}
+
+#[test]
+fn a_record_that_cannot_be_written_undoes_everything() {
+    let machine = Machine::new();
+    let in_the_way = machine.directory.path().join("state/edge/inventory.json.new/file");
+    std::fs::create_dir_all(&in_the_way).expect("a directory");
+    let before = machine.kernel.snapshot();
+    let error = machine.apply(FIRST).expect_err("no record, no deployment");
+    assert!(matches!(error, ApplyError::Unrecorded(_)) && error.rolled_back(), "{error:?}");
+    assert_eq!(machine.kernel.snapshot(), before);
+}
+
+#[test]
+fn a_file_beside_the_record_does_not_keep_a_deployment_from_ending() {
+    let machine = Machine::new();
+    machine.apply(FIRST).expect("applies");
+    std::fs::write(machine.directory.path().join("state/edge/inventory.json.new"), "")
+        .expect("a file");
+    std::fs::write(machine.directory.path().join("state/edge/note"), "").expect("a file");
+    machine.end(true).expect("ends");
+    assert_eq!(machine.visible().1, None);
+}
+
+#[test]
+fn a_deployment_whose_record_is_lost_can_be_ended() {
+    let machine = Machine::new();
+    let untouched = machine.kernel.snapshot();
+    machine.apply(FIRST).expect("applies");
+    std::fs::remove_dir_all(machine.directory.path().join("state")).expect("the records");
+    let root = desired(FIRST).pin_root;
+    let ended = machine.host().end(&edge(), Some(&root), false, &mut |_| {}).expect("ends");
+    let links =
+        ended.plan.changes.iter().filter(|change| change.address.as_str().starts_with("link."));
+    assert_eq!(links.count(), 3, "{:#?}", ended.plan.changes);
+    let left = format!("{:?}", machine.kernel.snapshot());
+    assert!(!left.contains("~links") && !left.contains("~progs"), "{left}");
+    assert_ne!(machine.kernel.snapshot(), untouched, "public pins are not provably ours");
+}
+
+#[test]
+fn a_lost_record_doubles_no_filter() {
+    let machine = Machine::new();
+    machine.apply(FIRST).expect("applies");
+    std::fs::remove_dir_all(machine.directory.path().join("state")).expect("the records");
+    machine.apply(FIRST).expect("applies again");
+    machine.assert_settled(FIRST);
+    let filters = machine.kernel.filters("eth1", Direction::Egress).expect("readable");
+    assert_eq!(filters.len(), 1);
+    machine.end(true).expect("ends");
+    let filters = machine.kernel.filters("eth1", Direction::Egress).expect("readable");
+    assert!(filters.is_empty());
+}
+
+#[test]
+fn a_clsact_qdisc_goes_with_the_last_of_our_filters() {
+    let machine = Machine::new();
+    let untouched = machine.kernel.snapshot();
+    let both = FIRST.replace(
+        "attach = [{ hook = \"tc\", interface = \"eth1\", direction = \"egress\" }]",
+        "attach = [{ hook = \"tc\", interface = \"eth1\", direction = \"egress\" }, { hook = \"tc\", \
+         interface = \"eth1\", direction = \"ingress\" }]",
+    );
+    machine.apply(&both).expect("applies");
+    machine.apply(FIRST).expect("one of two filters goes");
+    machine.end(true).expect("ends");
+    assert_eq!(machine.kernel.snapshot(), untouched);
+}
+
+#[test]
+fn deployments_that_share_a_root_leave_nothing() {
+    let machine = Machine::new();
+    let untouched = machine.kernel.snapshot();
+    let other = FIRST
+        .replace("name = \"edge\"", "name = \"other\"")
+        .replace("subpath = \"shared\"", "subpath = \"theirs\"")
+        .replace("subpath = \"fw\"", "subpath = \"wf\"")
+        .replace("subpath = \"honeypot\"", "subpath = \"pothoney\"")
+        .replace("hook = \"xdp\"", "hook = \"tcx\", direction = \"egress\"")
+        .replace("xdp_firewall]\npin = \"by-name\"\nattach = [", "xdp_firewall]\n#[")
+        .replace("[objects.counter]", "[objects.counter]\nsubpath = \"tc\"");
+    machine.apply(FIRST).expect("applies");
+    machine.host().apply(&desired(&other), &mut |_| {}).expect("applies beside it");
+    machine.end(true).expect("the first ends");
+    let name = Name::new("other").expect("a legal name");
+    machine.host().end(&name, None, true, &mut |_| {}).expect("the second ends");
+    assert_eq!(machine.kernel.snapshot(), untouched);
+    assert_eq!(machine.host().status(None).expect("readable").len(), 0);
+}
+
+#[test]
+fn two_deployments_do_not_meet_in_one_pin() {
+    let machine = Machine::new();
+    machine.apply(FIRST).expect("applies");
+    let other = FIRST.replace("name = \"edge\"", "name = \"other\"");
+    let error = machine.host().apply(&desired(&other), &mut |_| {}).expect_err("refused");
+    let ApplyError::Refused(plan) = error else { panic!("{error:?}") };
+    assert!(plan.refusals().any(|change| change.reason.contains("belongs to deployment `edge`")));
 }

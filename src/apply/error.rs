@@ -22,6 +22,18 @@ pub enum ApplyError {
     /// After the last step the host was not as planned; every step was undone.
     #[error("the host is not as planned after the last step: {0}")]
     Unverified(String),
+    /// Every step was done, and then the new state could not be observed or recorded; every step was
+    /// undone.
+    #[error("the new state could not be verified and recorded: {0}")]
+    Unrecorded(Box<ApplyError>),
+    /// The deployment hangs on interfaces of another network namespace.
+    #[error("deployment `{name}` was applied in another network namespace (net:[{netns}])")]
+    OtherNamespace {
+        /// The deployment.
+        name: Name,
+        /// Inode of that namespace.
+        netns: u64,
+    },
     /// The records could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -58,16 +70,27 @@ impl ApplyError {
         Self::Unverified(left.collect::<Vec<_>>().join("; "))
     }
 
+    /// Whether steps were done and undone.
+    #[must_use]
+    pub fn rolled_back(&self) -> bool {
+        matches!(self, Self::Failed(_) | Self::Unverified(_) | Self::Unrecorded(_))
+    }
+
     /// What to do about it, where there is something to say.
     #[must_use]
     pub fn advice(&self) -> Option<String> {
         match self {
             Self::Failed(failure) => failure.error.advice.clone(),
             Self::Observe(error) => error.advice.clone(),
+            Self::OtherNamespace { .. } => Some(
+                "its interfaces are there: run this inside it, for example with `nsenter --net=…` or \
+                 `ip netns exec`"
+                    .to_owned(),
+            ),
             Self::Unknown(_) => {
                 Some("`ebpf-apply status` lists the deployments on record".to_owned())
             }
-            Self::Stuck { error, .. } => error.advice(),
+            Self::Unrecorded(error) | Self::Stuck { error, .. } => error.advice(),
             _ => None,
         }
     }

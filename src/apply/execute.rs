@@ -1,10 +1,12 @@
 //! The interpreter of steps: one match, an inverse for every effect, every handle held to the end.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::kernel::{Kernel, KernelError, LoadRequest, Removal};
 use crate::model::address::Address;
-use crate::model::inventory::{Anchor, Inventory, Resource};
+use crate::model::attach::Attachment;
+use crate::model::inventory::{Anchor, Inventory, LinkRecord, Resource};
 use crate::model::live::FilterKey;
 use crate::model::map::MapSpec;
 use crate::model::name::Name;
@@ -43,8 +45,11 @@ impl<'a, K: Kernel> Executor<'a, K> {
         }
     }
 
-    /// Runs every step, or stops at the first that fails.
-    pub(super) fn run(&mut self, steps: &[Step]) -> std::result::Result<(), Box<Failure>> {
+    /// Runs steps, or stops at the first that fails.
+    pub(super) fn run<'s>(
+        &mut self,
+        steps: impl Iterator<Item = &'s Step>,
+    ) -> std::result::Result<(), Box<Failure>> {
         for step in steps {
             tracing::debug!("{step}");
             if let Err(error) = self.step(step) {
@@ -72,6 +77,14 @@ impl<'a, K: Kernel> Executor<'a, K> {
         self.after
     }
 
+    /// Once nothing is ours any more, directories that others use are no reason for a record.
+    pub(super) fn forget_directories(&mut self) {
+        if self.after.is_spent() {
+            self.after.directories.clear();
+            self.after.root_directories.clear();
+        }
+    }
+
     fn step(&mut self, step: &Step) -> Result<()> {
         match step {
             Step::MakeRoot => self.make_root(),
@@ -80,7 +93,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::CreateMap { address, object, map } => self.create_map(address, object, map),
             Step::LoadPrograms { object, maps } => self.load_programs(object, maps),
             Step::Pin { slot, pin } => self.pin(slot, pin),
-            Step::Swap { slot, pin, stage } => self.swap(slot, pin, stage),
+            Step::Swap { slot, pin, stage, id } => self.swap(slot, pin, stage, *id),
             Step::Rename { from, to } => self.rename(from, to),
             Step::Attach { address, program, attachment } => {
                 let spec = self.program_spec(program)?;
@@ -91,37 +104,24 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 Ok(())
             }
             Step::UpdateLink { link, program, expected } => {
-                let (new, old) = (self.handle(program)?, self.handle(expected)?);
-                self.kernel.update_link(self.handle(link)?, new, Some(old))?;
-                self.undo.push(Undo::UpdateLink {
-                    link: link.clone(),
-                    program: expected.clone(),
-                    expected: program.clone(),
-                });
-                Ok(())
+                self.update_link(link, program, expected.as_ref())
             }
-            Step::AttachFilter { address, program, attachment } => {
-                let spec = self.program_spec(program)?;
-                let handle = self.handle(&program.slot)?;
-                let filter = self.kernel.attach_filter(handle, spec, attachment)?;
-                let (key, with_clsact) = (filter.key, filter.made_clsact);
-                self.undo.push(Undo::RemoveFilter { key: key.clone(), with_clsact });
-                self.anchor(address, Anchor::Filter { key, made_clsact: with_clsact });
+            Step::AttachFilter { shares_clsact, address, program, attachment } => {
+                let made_clsact = self.attach_filter(address, program, attachment)?;
+                self.note_clsact(address, made_clsact || *shares_clsact);
                 Ok(())
             }
             Step::ReplaceFilter { key, program, previous } => {
                 self.kernel.replace_filter(self.handle(program)?, key)?;
-                self.undo.push(Undo::PutFilter { key: key.clone(), program: previous.clone() });
+                self.push_filter_undo(key, previous.as_ref());
                 Ok(())
             }
             Step::RemoveFilter { key, program, with_clsact } => {
-                self.remove_filter(key, program, *with_clsact)
-            }
-            Step::Unpin(pin) => {
-                self.unpin(pin)?;
-                self.undo.push(Undo::Pin(Slot::Live(pin.clone()), pin.clone()));
+                self.kernel.remove_filter(key, *with_clsact)?;
+                self.push_filter_undo(key, program.as_ref());
                 Ok(())
             }
+            Step::Retire { pin, stage, id } => self.retire(pin, stage, *id),
             Step::DropStaged(stage) => {
                 self.hold(stage)?;
                 self.unpin(stage)?;
@@ -164,25 +164,40 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Undo::PutFilter { key, program } => {
                 self.kernel.replace_filter(self.handle(&program)?, &key)
             }
+            Undo::Impossible(what) => {
+                Err(KernelError::reason(what, "nothing else held its program, so it is gone"))
+            }
             Undo::RemoveFilter { key, with_clsact } => self.kernel.remove_filter(&key, with_clsact),
         }
     }
 
     fn make_root(&mut self) -> Result<()> {
         let made = self.kernel.make_root(&self.root)?;
-        self.after.root_directories.clone_from(&made);
+        let recorded = &mut self.after.root_directories;
+        recorded.extend(
+            made.iter().filter(|path| !recorded.contains(path)).cloned().collect::<Vec<_>>(),
+        );
         self.undo.push(Undo::RemoveRoot(made));
         Ok(())
     }
 
+    /// Removes the root if we made it, and what is above it that we made, or that is the place of all
+    /// default roots; each only if it is empty.
     fn remove_root(&mut self) -> Result<()> {
-        while let Some(directory) = self.after.root_directories.last().cloned() {
+        let mut directories = self.after.root_directories.clone();
+        let default = Path::new(PinRoot::DEFAULT_PARENT);
+        if self.root.as_path().parent() == Some(default) {
+            directories.extend([default.to_owned(), self.root.as_path().to_owned()]);
+        }
+        directories.sort();
+        directories.dedup();
+        while let Some(directory) = directories.pop() {
             match self.kernel.remove_root_directory(&directory)? {
                 Removal::NotEmpty => break,
                 Removal::Removed => self.undo.push(Undo::MakeRoot),
                 Removal::Absent => {}
             }
-            self.after.root_directories.pop();
+            self.after.root_directories.retain(|made| *made != directory);
         }
         Ok(())
     }
@@ -198,7 +213,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
     }
 
     fn remove_directory(&mut self, path: &PinPath) -> Result<()> {
-        if !self.after.directories.contains(path) {
+        if !path.is_private() && !self.after.directories.contains(path) {
             return Ok(());
         }
         match self.kernel.remove_directory(&self.root, path)? {
@@ -272,25 +287,88 @@ impl<'a, K: Kernel> Executor<'a, K> {
         Ok(())
     }
 
-    fn swap(&mut self, slot: &Slot, pin: &PinPath, stage: &PinPath) -> Result<()> {
+    fn swap(&mut self, slot: &Slot, pin: &PinPath, stage: &PinPath, id: u32) -> Result<()> {
         self.kernel.pin(self.handle(slot)?, &self.root, stage)?;
-        if let Err(error) = self.kernel.exchange(&self.root, pin, stage) {
-            self.undo.push(Undo::Unpin(stage.clone()));
-            return Err(error);
-        }
+        self.undo.push(Undo::Unpin(stage.clone()));
+        self.kernel.exchange(&self.root, pin, stage)?;
+        self.undo.pop();
         self.undo.push(Undo::SwapBack { pin: pin.clone(), stage: stage.clone() });
+        self.check_staged(pin, stage, id)
+    }
+
+    fn retire(&mut self, pin: &PinPath, stage: &PinPath, id: u32) -> Result<()> {
+        self.rename(pin, stage)?;
+        self.check_staged(pin, stage, id)
+    }
+
+    /// Whatever came out of its place must be what the plan saw there. If it is not, the failure
+    /// brings it back.
+    fn check_staged(&self, pin: &PinPath, stage: &PinPath, id: u32) -> Result<()> {
+        let found = self.kernel.open(&self.root, stage)?.and_then(|found| found.handle);
+        match found.map(|handle| self.kernel.id(&handle)) {
+            Some(found) if found == id => Ok(()),
+            found => {
+                let found =
+                    found.map_or_else(|| "nothing".to_owned(), |found| format!("id {found}"));
+                let reason =
+                    format!("{found} was pinned there, not id {id} as when the plan was made");
+                Err(self.at(KernelError::reason("replace pin", reason), pin))
+            }
+        }
+    }
+
+    fn update_link(&mut self, link: &Slot, program: &Slot, expected: Option<&Slot>) -> Result<()> {
+        let old = expected.map(|expected| self.handle(expected)).transpose()?;
+        self.kernel.update_link(self.handle(link)?, self.handle(program)?, old)?;
+        self.undo.push(match expected {
+            Some(expected) => Undo::UpdateLink {
+                link: link.clone(),
+                program: expected.clone(),
+                expected: program.clone(),
+            },
+            None => Undo::Impossible(format!("give {link} its old program back")),
+        });
         Ok(())
+    }
+
+    fn attach_filter(
+        &mut self,
+        address: &Address,
+        program: &ProgramRef,
+        attachment: &Attachment,
+    ) -> Result<bool> {
+        let spec = self.program_spec(program)?;
+        let filter = self.kernel.attach_filter(self.handle(&program.slot)?, spec, attachment)?;
+        let (key, made_clsact) = (filter.key, filter.made_clsact);
+        self.undo.push(Undo::RemoveFilter { key: key.clone(), with_clsact: made_clsact });
+        let record = LinkRecord {
+            id: 0,
+            program: Address::program(&program.object, &program.program),
+            attachment: Some(attachment.clone()),
+            anchor: Anchor::Filter { key, made_clsact },
+        };
+        self.after.resources.insert(address.clone(), Resource::Link(record));
+        Ok(made_clsact)
+    }
+
+    fn note_clsact(&mut self, address: &Address, ours: bool) {
+        if let Some(Resource::Link(link)) = self.after.resources.get_mut(address)
+            && let Anchor::Filter { made_clsact, .. } = &mut link.anchor
+        {
+            *made_clsact = ours;
+        }
+    }
+
+    fn push_filter_undo(&mut self, key: &FilterKey, program: Option<&Slot>) {
+        self.undo.push(match program {
+            Some(program) => Undo::PutFilter { key: key.clone(), program: program.clone() },
+            None => Undo::Impossible(format!("put the filter of {} back", key.interface)),
+        });
     }
 
     fn rename(&mut self, from: &PinPath, to: &PinPath) -> Result<()> {
         self.kernel.rename(&self.root, from, to)?;
         self.undo.push(Undo::Rename { from: to.clone(), to: from.clone() });
-        Ok(())
-    }
-
-    fn remove_filter(&mut self, key: &FilterKey, program: &Slot, with_clsact: bool) -> Result<()> {
-        self.kernel.remove_filter(key, with_clsact)?;
-        self.undo.push(Undo::PutFilter { key: key.clone(), program: program.clone() });
         Ok(())
     }
 
@@ -312,12 +390,6 @@ impl<'a, K: Kernel> Executor<'a, K> {
             if let Some(id) = id {
                 resource.set_id(id);
             }
-        }
-    }
-
-    fn anchor(&mut self, address: &Address, anchor: Anchor) {
-        if let Some(Resource::Link(link)) = self.after.resources.get_mut(address) {
-            link.anchor = anchor;
         }
     }
 

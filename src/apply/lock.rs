@@ -61,18 +61,23 @@ pub(super) struct ApplyLock {
     _files: Vec<File>,
 }
 
-/// Takes the apply lock: of the deployment, and of the pin root if it exists.
+/// Takes the apply lock: of the deployment, of the pin root's path, and of its directory if it exists.
+///
+/// The path's lock is for runs that are about to make the root; the directory's is for those whose
+/// records lie elsewhere.
 pub(super) fn apply(
     state: &StateDirectory,
     name: &Name,
     root: &PinRoot,
     timeout: Duration,
 ) -> Result<ApplyLock, LockError> {
-    let deadline = Instant::now() + timeout;
-    let path = state.lock_file(name, "apply")?;
-    let file = open(&path)?;
-    wait(&file, &path, timeout, deadline)?;
-    let mut files = vec![file];
+    let deadline = deadline(timeout);
+    let mut files = Vec::new();
+    for path in [state.lock_file(name, "apply")?, state.root_lock_file(root)?] {
+        let file = open(&path)?;
+        wait(&file, &path, timeout, deadline)?;
+        files.push(file);
+    }
     files.extend(lock_root(root, timeout, deadline)?);
     Ok(ApplyLock { _files: files })
 }
@@ -82,7 +87,7 @@ pub(super) fn apply(
 fn lock_root(
     root: &PinRoot,
     timeout: Duration,
-    deadline: Instant,
+    deadline: Option<Instant>,
 ) -> Result<Option<File>, LockError> {
     let path = root.as_path();
     let failed = |source| LockError::File { path: path.to_owned(), source };
@@ -105,11 +110,21 @@ fn lock_root(
     }
 }
 
-fn wait(file: &File, path: &Path, timeout: Duration, deadline: Instant) -> Result<(), LockError> {
+/// When to give up; `None` for a time beyond the clock's end.
+fn deadline(timeout: Duration) -> Option<Instant> {
+    Instant::now().checked_add(timeout)
+}
+
+fn wait(
+    file: &File,
+    path: &Path,
+    timeout: Duration,
+    deadline: Option<Instant>,
+) -> Result<(), LockError> {
     /// flock(2) has no timeout, so the lock is tried again and again.
     const PAUSE: Duration = Duration::from_millis(20);
     while !try_lock(file, path)? {
-        if Instant::now() >= deadline {
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(LockError::Timeout { path: path.to_owned(), waited: timeout });
         }
         thread::sleep(PAUSE);
@@ -143,10 +158,17 @@ impl Holder {
     /// # Errors
     /// [`LockError::Held`] names the process that holds it already.
     pub fn take(state: &StateDirectory, name: &Name) -> Result<Self, LockError> {
+        /// A `status` looks at the lock by taking it, shared, for a moment; only who keeps it longer
+        /// is a holder.
+        const GLANCE: Duration = Duration::from_millis(100);
         let path = state.lock_file(name, "holder")?;
         let mut file = open(&path)?;
-        if !try_lock(&file, &path)? {
-            return Err(LockError::Held { name: name.clone(), pid: read_pid(&mut file) });
+        match wait(&file, &path, GLANCE, deadline(GLANCE)) {
+            Ok(()) => {}
+            Err(LockError::Timeout { .. }) => {
+                return Err(LockError::Held { name: name.clone(), pid: read_pid(&mut file) });
+            }
+            Err(other) => return Err(other),
         }
         let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         written.map_err(|source| LockError::File { path, source })?;

@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use crate::kernel::Kernel;
 use crate::model::inventory::Inventory;
+use crate::model::live::Others;
 use crate::model::name::Name;
 use crate::model::pin::PinRoot;
-use crate::plan::{self, Plan, ResourceStatus};
+use crate::plan::{self, Plan, ResourceStatus, Step};
 use crate::validate::Desired;
 
 pub use error::{ApplyError, Failure};
@@ -63,8 +64,7 @@ impl<K: Kernel> Host<'_, K> {
     /// If the records or the kernel cannot be read.
     pub fn plan(&self, desired: &Desired) -> Result<Plan, ApplyError> {
         let inventory = self.inventory(&desired.name, &desired.pin_root)?;
-        let live = observe::desired(self.kernel, desired, &inventory)?;
-        Ok(plan::plan(desired, &live, &inventory))
+        self.plan_from(desired, &inventory)
     }
 
     /// Brings the host to `desired`; `show` sees the plan before anything is done.
@@ -78,41 +78,54 @@ impl<K: Kernel> Host<'_, K> {
     ) -> Result<Applied, ApplyError> {
         let _lock = lock::apply(self.state, &desired.name, &desired.pin_root, self.lock_timeout)?;
         let inventory = self.inventory(&desired.name, &desired.pin_root)?;
-        let live = observe::desired(self.kernel, desired, &inventory)?;
-        let plan = plan::plan(desired, &live, &inventory);
+        let mut plan = self.plan_from(desired, &inventory)?;
         show(&plan);
         if plan.is_refused() {
             return Err(ApplyError::Refused(Box::new(plan)));
         }
         if plan.is_unchanged() && inventory.generation > 0 {
-            let generation = inventory.generation;
-            return Ok(Applied { plan, generation });
+            return Ok(Applied { plan, generation: inventory.generation });
         }
-        let verify = |after: &Inventory| {
-            let live = observe::desired(self.kernel, desired, after)?;
-            let again = plan::plan(desired, &live, after);
-            if again.is_unchanged() { Ok(()) } else { Err(ApplyError::unverified(&again)) }
-        };
-        self.run(plan, Some(desired), verify)
+        plan.after.generation += 1;
+        self.run(plan, Some(desired), |after| {
+            let again = self.plan_from(desired, after)?;
+            if again.is_settled() { Ok(()) } else { Err(ApplyError::unverified(&again)) }
+        })
     }
 
     /// Ends the deployment of that name by its pin policies; with `purge`, persisting pins go too.
+    /// Where its record is lost, what lies in its own directories below `root` is ended.
     ///
     /// # Errors
     /// After an error other than [`ApplyError::Stuck`] the host is as it was.
     pub fn end(
         &self,
         name: &Name,
+        root: Option<&PinRoot>,
         purge: bool,
         show: &mut dyn FnMut(&Plan),
     ) -> Result<Applied, ApplyError> {
-        let unlocked = self.state.load(name)?.ok_or_else(|| ApplyError::Unknown(name.clone()))?;
-        let _lock = lock::apply(self.state, name, &unlocked.pin_root, self.lock_timeout)?;
-        let inventory = self.inventory(name, &unlocked.pin_root)?;
-        let live = observe::recorded(self.kernel, &inventory)?;
-        let plan = plan::end(&live, &inventory, purge);
+        let recorded = self.state.load(name)?.map(|inventory| inventory.pin_root);
+        let default = PinRoot::default_for(name);
+        let root = recorded.as_ref().or(root).unwrap_or(&default);
+        if recorded.is_none() && observe::is_unheard_of(self.kernel, name, root)? {
+            return Err(ApplyError::Unknown(name.clone()));
+        }
+        let _lock = lock::apply(self.state, name, root, self.lock_timeout)?;
+        let inventory = self.inventory(name, root)?;
+        let end = |inventory: &Inventory| {
+            let live = observe::recorded(self.kernel, inventory)?;
+            Ok::<_, ApplyError>(plan::end(&live, inventory, purge))
+        };
+        let plan = end(&inventory)?;
         show(&plan);
-        self.run(plan, None, |_| Ok(()))
+        if plan.is_refused() {
+            return Err(ApplyError::Refused(Box::new(plan)));
+        }
+        self.run(plan, None, |after| {
+            let again = end(after)?;
+            if again.is_settled() { Ok(()) } else { Err(ApplyError::unverified(&again)) }
+        })
     }
 
     /// Every recorded deployment against the kernel, or the one of that name. Takes no lock.
@@ -125,40 +138,71 @@ impl<K: Kernel> Host<'_, K> {
             None => self.state.names()?,
         };
         let mut all = Vec::new();
-        for name in names {
-            let Some(inventory) = self.state.load(&name)? else {
-                return Err(ApplyError::Unknown(name));
+        for each in names {
+            let Some(recorded) = self.state.load(&each)? else {
+                // A damaged record, which was logged, or one that went a moment ago.
+                if name.is_some() {
+                    return Err(ApplyError::Unknown(each));
+                }
+                continue;
             };
-            let inventory = self.inventory(&name, &inventory.pin_root)?;
+            let inventory = self.inventory(&each, &recorded.pin_root)?;
             let live = observe::recorded(self.kernel, &inventory)?;
             let resources = plan::drift(&inventory, &live);
-            let holder = lock::holder(self.state, &name)?;
+            let holder = lock::holder(self.state, &each)?;
             all.push(DeploymentStatus { inventory, holder, resources });
         }
         Ok(all)
     }
 
+    fn plan_from(&self, desired: &Desired, inventory: &Inventory) -> Result<Plan, ApplyError> {
+        let mut live = observe::desired(self.kernel, desired, inventory)?;
+        live.others = self.others(&desired.name, &desired.pin_root)?;
+        Ok(plan::plan(desired, &live, inventory))
+    }
+
+    /// What the other deployments have on record.
+    fn others(&self, name: &Name, root: &PinRoot) -> Result<Others, ApplyError> {
+        let mut others = Others::default();
+        for other in self.state.names()?.into_iter().filter(|other| other != name) {
+            let Some(inventory) = self.state.load(&other)? else { continue };
+            if !inventory.is_of(&self.kernel.identity(&inventory.pin_root)?) {
+                continue;
+            }
+            others.clsact.extend(inventory.clsact());
+            if inventory.pin_root == *root {
+                let pins = inventory.pins().filter(|(pin, id)| inventory.owns(pin, *id));
+                others.pins.extend(pins.map(|(pin, _)| (pin.clone(), other.clone())));
+                others.directories.extend(inventory.directories.iter().cloned());
+                others.root_directories.extend(inventory.root_directories.iter().cloned());
+            }
+        }
+        Ok(others)
+    }
+
     /// Executes a plan, verifies and records it; walks back if any of that fails.
+    ///
+    /// What the plan replaces waits in the stage until the new state is on record, and is cleared
+    /// away then, so that a run killed in between leaves nothing that the next one cannot tell.
     fn run(
         &self,
         plan: Plan,
         desired: Option<&Desired>,
         verify: impl FnOnce(&Inventory) -> Result<(), ApplyError>,
     ) -> Result<Applied, ApplyError> {
+        let before = self.state.load(&plan.after.name)?;
         let mut executor = Executor::new(self.kernel, desired, plan.after.clone());
-        let done = executor.run(&plan.steps).map_err(ApplyError::Failed).and_then(|()| {
-            executor.after.generation += 1;
-            executor.after.host = self.kernel.identity(&executor.after.pin_root)?;
-            verify(&executor.after)?;
-            Ok(self.state.save_or_remove(&executor.after)?)
-        });
+        let done = self.commit(&plan, &mut executor, verify);
         match done {
             Ok(()) => {
                 let generation = executor.finish().generation;
                 Ok(Applied { plan, generation })
             }
             Err(error) => {
-                let stuck = executor.roll_back();
+                let name = plan.after.name.clone();
+                let restored = self.state.restore(&name, before.as_ref());
+                let mut stuck = executor.roll_back();
+                stuck.extend(restored.err().map(StoreError::into_kernel_error));
                 if stuck.is_empty() {
                     Err(error)
                 } else {
@@ -168,15 +212,49 @@ impl<K: Kernel> Host<'_, K> {
         }
     }
 
-    /// The record of a deployment, or an empty one where there is none that this boot can use.
+    fn commit(
+        &self,
+        plan: &Plan,
+        executor: &mut Executor<'_, K>,
+        verify: impl FnOnce(&Inventory) -> Result<(), ApplyError>,
+    ) -> Result<(), ApplyError> {
+        let (clearing, working): (Vec<&Step>, Vec<&Step>) =
+            plan.steps.iter().partition(|step| step.clears());
+        executor.run(working.into_iter()).map_err(ApplyError::Failed)?;
+        let undone = |error: ApplyError| ApplyError::Unrecorded(Box::new(error));
+        executor.after.host =
+            self.kernel.identity(&executor.after.pin_root).map_err(|error| undone(error.into()))?;
+        verify(&executor.after).map_err(|error| match error {
+            unverified @ ApplyError::Unverified(_) => unverified,
+            other => undone(other),
+        })?;
+        self.state.save(&executor.after).map_err(|error| undone(error.into()))?;
+        if !clearing.is_empty() {
+            executor.run(clearing.into_iter()).map_err(ApplyError::Failed)?;
+        }
+        executor.forget_directories();
+        self.state.save_or_remove(&executor.after).map_err(|error| undone(error.into()))
+    }
+
+    /// The record of a deployment, as far as this boot, bpffs and network namespace can use it; an
+    /// empty one where there is none.
     fn inventory(&self, name: &Name, root: &PinRoot) -> Result<Inventory, ApplyError> {
-        let host = self.kernel.identity(root)?;
-        let empty = Inventory::empty(name.clone(), root.clone(), "".into(), host.clone());
-        let Some(recorded) = self.state.load(name)? else { return Ok(empty) };
+        let Some(recorded) = self.state.load(name)? else {
+            let host = self.kernel.identity(root)?;
+            return Ok(Inventory::empty(name.clone(), root.clone(), "".into(), host));
+        };
+        let host = self.kernel.identity(&recorded.pin_root)?;
+        if recorded.host.boot_id == host.boot_id
+            && recorded.host.netns != host.netns
+            && recorded.has_interfaces()
+        {
+            let netns = recorded.host.netns;
+            return Err(ApplyError::OtherNamespace { name: name.clone(), netns });
+        }
         if recorded.is_of(&host) {
             return Ok(recorded);
         }
-        tracing::info!(%name, "the record is of another boot or bpffs, so nothing in it is ours now");
-        Ok(Inventory { generation: recorded.generation, manifest: recorded.manifest, ..empty })
+        tracing::info!(%name, "the record is of another boot or bpffs");
+        Ok(recorded.survivors(host, root))
     }
 }

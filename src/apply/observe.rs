@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::kernel::{Kernel, Result};
 use crate::model::attach::Attachment;
 use crate::model::inventory::{Anchor, Inventory, Resource};
-use crate::model::live::LiveState;
+use crate::model::live::{LiveState, Others, RootState};
+use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::validate::Desired;
 
@@ -32,15 +33,25 @@ pub(super) fn desired<K: Kernel>(
             }
         }
     }
-    for directory in PinPath::private_directories(&desired.name) {
-        pins.extend(kernel.list(&desired.pin_root, &directory)?);
-    }
     look(kernel, &desired.pin_root, inventory, pins, &attachments)
 }
 
 /// What concerns a deployment as it is on record.
 pub(super) fn recorded<K: Kernel>(kernel: &K, inventory: &Inventory) -> Result<LiveState> {
     look(kernel, &inventory.pin_root, inventory, BTreeSet::new(), &BTreeSet::new())
+}
+
+/// Whether nothing in the directories that only this deployment uses tells of it.
+pub(super) fn is_unheard_of<K: Kernel>(kernel: &K, name: &Name, root: &PinRoot) -> Result<bool> {
+    if matches!(kernel.root_state(root)?, RootState::NotBpffs { .. }) {
+        return Ok(true);
+    }
+    for directory in PinPath::private_directories(name) {
+        if !kernel.list(root, &directory)?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn look<K: Kernel>(
@@ -50,11 +61,18 @@ fn look<K: Kernel>(
     mut paths: BTreeSet<PinPath>,
     attachments: &BTreeSet<&Attachment>,
 ) -> Result<LiveState> {
-    paths.extend(inventory.pins().map(|(pin, _)| pin.clone()));
+    let state = kernel.root_state(root)?;
     let mut pins = BTreeMap::new();
-    for path in paths {
-        if let Some(found) = kernel.open(root, &path)? {
-            pins.insert(path, found.object);
+    // Off bpffs there are no pins, and whoever plans says so.
+    if !matches!(state, RootState::NotBpffs { .. }) {
+        for directory in PinPath::private_directories(&inventory.name) {
+            paths.extend(kernel.list(root, &directory)?);
+        }
+        paths.extend(inventory.pins().map(|(pin, _)| pin.clone()));
+        for path in paths {
+            if let Some(found) = kernel.open(root, &path)? {
+                pins.insert(path, found.object);
+            }
         }
     }
     let mut targets = BTreeMap::new();
@@ -62,6 +80,11 @@ fn look<K: Kernel>(
         targets.insert((*attachment).clone(), kernel.target(attachment)?);
     }
     let mut filters = BTreeMap::new();
+    for attachment in attachments {
+        if let Attachment::Tc { interface, direction, .. } = attachment {
+            filters.extend(kernel.filters(interface, *direction)?);
+        }
+    }
     for resource in inventory.resources.values() {
         if let Resource::Link(link) = resource
             && let Anchor::Filter { key, .. } = &link.anchor
@@ -70,5 +93,6 @@ fn look<K: Kernel>(
             filters.insert(key.clone(), filter);
         }
     }
-    Ok(LiveState { root: kernel.root_state(root)?, pins, targets, filters, host: kernel.facts()? })
+    let host = kernel.facts()?;
+    Ok(LiveState { root: state, pins, targets, filters, others: Others::default(), host })
 }

@@ -5,8 +5,11 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::kernel::KernelError;
+use crate::model::digest::Digest;
 use crate::model::inventory::{INVENTORY_VERSION, Inventory};
 use crate::model::name::Name;
+use crate::model::pin::PinRoot;
 
 /// The directory of all records, `/run/ebpf-apply`: it goes with the boot, as bpffs does.
 #[derive(Clone, Debug)]
@@ -22,6 +25,14 @@ pub struct StoreError {
     pub path: PathBuf,
     /// The answer.
     pub source: io::Error,
+}
+
+impl StoreError {
+    /// The same as an error of a run that could not be undone.
+    pub(super) fn into_kernel_error(self) -> KernelError {
+        let operation = format!("{} the record", self.operation);
+        KernelError::reason(operation, self.source.to_string()).at(self.path)
+    }
 }
 
 impl StateDirectory {
@@ -82,47 +93,68 @@ impl StateDirectory {
     }
 
     /// Writes the record, or removes it once the deployment owns nothing.
-    ///
-    /// # Errors
-    /// If that fails; the old record is then still in place.
-    pub fn save_or_remove(&self, inventory: &Inventory) -> Result<(), StoreError> {
-        let owns_nothing = inventory.resources.is_empty()
-            && inventory.objects.is_empty()
-            && inventory.directories.is_empty()
-            && inventory.root_directories.is_empty();
-        if owns_nothing { self.remove(&inventory.name) } else { self.save(inventory) }
+    pub(super) fn save_or_remove(&self, inventory: &Inventory) -> Result<(), StoreError> {
+        let directories =
+            !inventory.directories.is_empty() || !inventory.root_directories.is_empty();
+        if inventory.is_spent() && !directories {
+            self.remove(&inventory.name)
+        } else {
+            self.save(inventory)
+        }
     }
 
-    fn save(&self, inventory: &Inventory) -> Result<(), StoreError> {
+    /// Makes the record what it was.
+    pub(super) fn restore(
+        &self,
+        name: &Name,
+        before: Option<&Inventory>,
+    ) -> Result<(), StoreError> {
+        match before {
+            Some(inventory) => self.save(inventory),
+            None => self.remove(name),
+        }
+    }
+
+    /// Writes the record. If that fails, the old one is still in place.
+    pub(super) fn save(&self, inventory: &Inventory) -> Result<(), StoreError> {
         let path = self.inventory(&inventory.name);
         let fresh = path.with_extension("json.new");
         let failed = |source| StoreError { operation: "write", path: path.clone(), source };
         make_directory(path.parent().unwrap_or(&self.0))?;
         let text = serde_json::to_vec_pretty(inventory).map_err(|error| failed(error.into()))?;
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh);
-        let mut file = file.map_err(failed)?;
-        file.write_all(&text).map_err(failed)?;
-        file.sync_all().map_err(failed)?;
-        fs::rename(&fresh, &path).map_err(failed)
+        let written = write(&fresh, &text).and_then(|()| fs::rename(&fresh, &path));
+        written.map_err(|source| {
+            // What is left of it would only be in the way; that it cannot be removed is no news.
+            let _ = fs::remove_file(&fresh);
+            let _ = fs::remove_dir(path.parent().unwrap_or(&self.0));
+            failed(source)
+        })
     }
 
     fn remove(&self, name: &Name) -> Result<(), StoreError> {
         let path = self.inventory(name);
         match fs::remove_file(&path) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(source) => return Err(StoreError { operation: "remove", path, source }),
         }
-        let directory = self.0.join(name.as_str());
-        let removed = fs::remove_dir(&directory);
-        removed.map_err(|source| StoreError { operation: "remove", path: directory, source })
+        // With the record gone, the rest means nothing; a directory with someone's file in it stays.
+        let _ = fs::remove_file(path.with_extension("json.new"));
+        let _ = fs::remove_dir(self.0.join(name.as_str()));
+        Ok(())
     }
 
     /// A file beside the records that is never removed, for a lock.
     pub(super) fn lock_file(&self, name: &Name, kind: &str) -> Result<PathBuf, StoreError> {
         make_directory(&self.0)?;
         Ok(self.lock_path(name, kind))
+    }
+
+    /// The same for the path of a pin root.
+    pub(super) fn root_lock_file(&self, root: &PinRoot) -> Result<PathBuf, StoreError> {
+        make_directory(&self.0)?;
+        let digest = Digest::of(root.as_path().as_os_str().as_encoded_bytes()).to_string();
+        Ok(self.0.join(format!("{}.root.lock", &digest[..16])))
     }
 
     /// Where [`lock_file`](Self::lock_file) is, whether or not it exists.
@@ -134,6 +166,13 @@ impl StateDirectory {
     fn inventory(&self, name: &Name) -> PathBuf {
         self.0.join(name.as_str()).join("inventory.json")
     }
+}
+
+/// Writes a new file that only its owner may read. It lies on a tmpfs that goes with the boot, as what
+/// it tells of does, so nothing is gained by waiting for a disk.
+fn write(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(text)
 }
 
 fn make_directory(directory: &Path) -> Result<(), StoreError> {

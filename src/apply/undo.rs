@@ -19,7 +19,7 @@ pub(super) enum Undo {
     MakeDirectory(PinPath),
     /// Remove a pin we made.
     Unpin(PinPath),
-    /// Put back a pin we removed.
+    /// Put a dropped pin back into the stage.
     Pin(Slot, PinPath),
     /// Bring the old object back from the stage and remove the new one's pin.
     SwapBack { pin: PinPath, stage: PinPath },
@@ -31,6 +31,8 @@ pub(super) enum Undo {
     UpdateLink { link: Slot, program: Slot, expected: Slot },
     /// Give a filter its old program back, or put it back where it was.
     PutFilter { key: FilterKey, program: Slot },
+    /// Nothing takes it back; says what.
+    Impossible(String),
     /// Remove a filter we added.
     RemoveFilter { key: FilterKey, with_clsact: bool },
 }

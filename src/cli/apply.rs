@@ -9,40 +9,39 @@ use crate::view::plan::{Outcome, RunResult};
 
 use super::ExitStatus;
 use super::args::ApplyArgs;
-use super::context::{Context, Rejected};
+use super::context::Context;
+use super::failure::{failed, nothing};
 use super::hold::{self, Ending};
 
 pub(super) fn run(args: &ApplyArgs, context: &Context) -> ExitStatus {
-    let (_, desired) = match context.desired(&args.manifest) {
+    let desired = match context.desired(&args.manifest) {
         Ok(desired) => desired,
-        Err(rejected) => return invalid(&rejected, context),
+        Err(status) => return status,
     };
     let name = desired.name.clone();
-    let ending = match Ending::new() {
+    let ending = match Ending::new(context) {
         Ok(ending) => ending,
-        Err(error) => {
-            context.complain(&format!("error: cannot catch signals: {error}\n"));
-            return ExitStatus::Failed;
-        }
+        Err(status) => return status,
     };
     let _holder = match Holder::take(&context.state, &name) {
         Ok(holder) => holder,
-        Err(error) => return hold::failed(Some(&name), &error.into(), context),
+        Err(error) => return failed(Some(&name), &error.into(), context),
     };
     let kernel = Linux::new();
     let host = context.host(&kernel);
     let applied = host.apply(&desired, &mut |plan| show(&name, plan, context));
     let applied = match applied {
         Ok(applied) => applied,
-        Err(error) => return hold::failed(Some(&name), &error, context),
+        Err(error) => return failed(Some(&name), &error, context),
     };
     report(&name, &applied, args.detach, context);
     if args.detach {
         return ExitStatus::Ok;
     }
+    let root = desired.pin_root.clone();
     drop((desired, applied));
     ending.wait();
-    hold::end(&host, &name, false, context)
+    hold::end(&host, (&name, Some(&root)), false, context)
 }
 
 fn show(name: &Name, plan: &Plan, context: &Context) {
@@ -60,7 +59,7 @@ fn report(name: &Name, applied: &Applied, detach: bool, context: &Context) {
     let result = RunResult {
         outcome: if unchanged { Outcome::Unchanged } else { Outcome::Applied },
         generation: Some(applied.generation),
-        ..hold::nothing(Some(name), &applied.plan.changes)
+        ..nothing(Some(name), &applied.plan.changes)
     };
     context.result(
         |_| {
@@ -74,16 +73,4 @@ fn report(name: &Name, applied: &Applied, detach: bool, context: &Context) {
         },
         || view::plan::result_json(&result),
     );
-}
-
-fn invalid(rejected: &Rejected, context: &Context) -> ExitStatus {
-    if let Rejected::Invalid(checked) = rejected {
-        let result = RunResult {
-            outcome: Outcome::Invalid,
-            problems: view::problems::problems_json(&checked.report()),
-            ..hold::nothing(None, &[])
-        };
-        context.result(|_| String::new(), || view::plan::result_json(&result));
-    }
-    rejected.into()
 }

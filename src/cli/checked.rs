@@ -4,37 +4,100 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::validate::{OBJECT_MAX, Validation, validate};
+use crate::manifest::{self, MANIFEST_MAX};
+use crate::model::code;
+use crate::model::name::Name;
+use crate::model::pin::PinRoot;
+use crate::model::problem::Problem;
+use crate::validate::{Desired, OBJECT_MAX, validate};
 use crate::view::problems::Report;
 
 /// A manifest read and validated.
 pub(super) struct Checked {
-    /// Its path, as the user gave it.
-    pub(super) file: String,
-    /// Its text.
-    pub(super) source: String,
-    /// What the validator says.
-    pub(super) validation: Validation,
+    file: String,
+    source: String,
+    problems: Vec<Problem>,
+    /// What it asks for, if no problem is an error.
+    pub(super) desired: Option<Desired>,
+}
+
+/// What a manifest says of its deployment. Its objects need not exist any more.
+pub(super) struct Header {
+    /// The deployment's name.
+    pub(super) name: Name,
+    /// Where its pins are.
+    pub(super) pin_root: PinRoot,
 }
 
 impl Checked {
-    /// Reads and validates a manifest and the objects it names.
-    pub(super) fn read(manifest: &Path) -> io::Result<Self> {
-        let source = std::fs::read_to_string(manifest)?;
-        let validation = validate(manifest, &source, &read_object);
-        Ok(Self { file: manifest.display().to_string(), source, validation })
+    /// Reads and validates a manifest and the objects it names. That it cannot be read is a problem
+    /// like another.
+    pub(super) fn read(manifest: &Path) -> Self {
+        match Self::source(manifest) {
+            Err(unreadable) => *unreadable,
+            Ok(read) => {
+                let validation =
+                    validate(manifest, &read.source, &|path| bounded(path, OBJECT_MAX));
+                Self { problems: validation.problems, desired: validation.desired, ..read }
+            }
+        }
+    }
+
+    /// Reads only what a manifest says of its deployment.
+    pub(super) fn header(manifest: &Path) -> Result<Header, Box<Self>> {
+        let read = Self::source(manifest)?;
+        let parsed = manifest::parse(&read.source);
+        if parsed.problems.is_empty() {
+            let manifest::Manifest { name, pin_root, .. } = parsed.manifest;
+            let pin_root = pin_root.unwrap_or_else(|| PinRoot::default_for(&name));
+            return Ok(Header { name, pin_root });
+        }
+        let problems = parsed.problems;
+        Err(Box::new(Self { problems, ..read }))
     }
 
     /// What is wrong with it, for [`view`](crate::view).
     pub(super) fn report(&self) -> Report<'_> {
-        Report { file: &self.file, source: &self.source, problems: &self.validation.problems }
+        Report { file: &self.file, source: &self.source, problems: &self.problems }
+    }
+
+    fn source(manifest: &Path) -> Result<Self, Box<Self>> {
+        let file = manifest.display().to_string();
+        let text = bounded(manifest, MANIFEST_MAX).and_then(|bytes| {
+            let not_text = |error: std::string::FromUtf8Error| {
+                let at = error.utf8_error().valid_up_to();
+                io::Error::new(io::ErrorKind::InvalidData, format!("it is not UTF-8 at byte {at}"))
+            };
+            String::from_utf8(bytes).map_err(not_text)
+        });
+        let none = |source, problems| Self { file, source, problems, desired: None };
+        match text {
+            Ok(source) => Ok(none(source, Vec::new())),
+            Err(error) => {
+                let message = format!("the manifest cannot be read: {error}");
+                let problem = Problem::error(code::MANIFEST_UNREADABLE, None, message);
+                Err(Box::new(none(String::new(), vec![problem])))
+            }
+        }
     }
 }
 
-/// Reads an object, and no more of it than tells that it is too large.
-fn read_object(path: &Path) -> io::Result<Vec<u8>> {
+/// Reads a regular file, and no more of it than tells that it is too large.
+fn bounded(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    // Asked before it is opened: opening a FIFO would wait for a writer.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
     let mut bytes = Vec::new();
-    let limit = OBJECT_MAX as u64 + 1;
-    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    File::open(path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Reads an object for inspection.
+pub(super) fn object(path: &Path) -> io::Result<Vec<u8>> {
+    let bytes = bounded(path, OBJECT_MAX)?;
+    if bytes.len() > OBJECT_MAX {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 64 MiB"));
+    }
     Ok(bytes)
 }

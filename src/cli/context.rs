@@ -7,15 +7,15 @@ use std::time::Duration;
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
-use crate::apply::{ApplyError, Host, StateDirectory};
+use crate::apply::{Host, StateDirectory};
 use crate::kernel::Kernel;
-use crate::model::name::Name;
 use crate::validate::Desired;
-use crate::view::{self, Style, problems::Report};
+use crate::view::{self, Style};
 
 use super::ExitStatus;
 use super::args::{Colour, Format, GlobalArgs};
 use super::checked::Checked;
+use super::failure;
 
 /// What every command shares.
 pub(super) struct Context {
@@ -84,73 +84,27 @@ impl Context {
     }
 
     /// Writes to standard error.
-    #[expect(clippy::unused_self, reason = "output belongs to the context")]
-    pub(super) fn complain(&self, text: &str) {
+    pub(super) fn complain(&self, text: impl FnOnce(Style) -> String) {
         // There is no third place to report to.
-        let _ = io::stderr().lock().write_all(text.as_bytes());
+        let _ = io::stderr().lock().write_all(text(self.err).as_bytes());
     }
 
-    /// Says that a manifest cannot even be read.
-    pub(super) fn unreadable(&self, manifest: &Path, error: &io::Error) -> ExitStatus {
-        let error_word = self.err.red("error");
-        let text = format!("{error_word}: cannot read manifest {}: {error}\n", manifest.display());
-        self.complain(&text);
-        ExitStatus::Invalid
+    /// Says that a word of the command line is wrong.
+    pub(super) fn misused(&self, what: &str) -> ExitStatus {
+        self.complain(|style| format!("{}: {what}\n", style.red("error")));
+        ExitStatus::Usage
     }
 
-    /// Says why a run failed.
-    pub(super) fn failed(&self, error: &ApplyError) -> ExitStatus {
-        self.complain(&view::failure::human(error, self.err));
-        error.into()
-    }
-
-    /// The name of a manifest's deployment. Its objects need not exist any more.
-    pub(super) fn name(&self, manifest: &Path) -> Result<Name, ExitStatus> {
-        let source = match std::fs::read_to_string(manifest) {
-            Ok(source) => source,
-            Err(error) => return Err(self.unreadable(manifest, &error)),
+    /// The desired state of a manifest. Warnings are shown; if it is invalid, that is said.
+    pub(super) fn desired(&self, manifest: &Path) -> Result<Desired, ExitStatus> {
+        let mut checked = Checked::read(manifest);
+        let Some(desired) = checked.desired.take() else {
+            return Err(failure::invalid(&checked, self));
         };
-        let parsed = crate::manifest::parse(&source);
-        if parsed.problems.is_empty() {
-            return Ok(parsed.manifest.name);
+        if !checked.report().problems.is_empty() {
+            self.complain(|style| view::problems::human(&checked.report(), style));
         }
-        let file = manifest.display().to_string();
-        let report = Report { file: &file, source: &source, problems: &parsed.problems };
-        self.complain(&view::problems::human(&report, self.err));
-        Err(ExitStatus::Invalid)
-    }
-
-    /// The desired state of a manifest. Problems are shown; where they are errors, the status to
-    /// exit with is returned instead.
-    pub(super) fn desired(&self, manifest: &Path) -> Result<(Checked, Desired), Rejected> {
-        let mut checked = match Checked::read(manifest) {
-            Ok(checked) => checked,
-            Err(error) => return Err(Rejected::Unreadable(self.unreadable(manifest, &error))),
-        };
-        if !checked.validation.problems.is_empty() {
-            self.complain(&view::problems::human(&checked.report(), self.err));
-        }
-        match checked.validation.desired.take() {
-            Some(desired) => Ok((checked, desired)),
-            None => Err(Rejected::Invalid(Box::new(checked))),
-        }
-    }
-}
-
-/// A manifest that cannot be used; why was shown.
-pub(super) enum Rejected {
-    /// It could not be read.
-    Unreadable(ExitStatus),
-    /// It is invalid.
-    Invalid(Box<Checked>),
-}
-
-impl From<&Rejected> for ExitStatus {
-    fn from(rejected: &Rejected) -> Self {
-        match rejected {
-            Rejected::Unreadable(status) => *status,
-            Rejected::Invalid(_) => Self::Invalid,
-        }
+        Ok(desired)
     }
 }
 

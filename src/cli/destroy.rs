@@ -3,32 +3,47 @@
 use crate::apply::Holder;
 use crate::kernel::linux::Linux;
 use crate::model::name::Name;
+use crate::model::pin::PinRoot;
 
 use super::ExitStatus;
 use super::args::DestroyArgs;
+use super::checked::Checked;
 use super::context::Context;
-use super::hold;
+use super::failure::{failed, invalid};
+use super::hold::{self, Ending};
 
 pub(super) fn run(args: &DestroyArgs, context: &Context) -> ExitStatus {
-    let name = match name(args, context) {
-        Ok(name) => name,
+    let (name, root) = match deployment(args, context) {
+        Ok(deployment) => deployment,
+        Err(status) => return status,
+    };
+    // Not for waiting: a signal must not end this half-way.
+    let _ending = match Ending::new(context) {
+        Ok(ending) => ending,
         Err(status) => return status,
     };
     let _holder = match Holder::take(&context.state, &name) {
         Ok(holder) => holder,
-        Err(error) => return context.failed(&error.into()),
+        Err(error) => return failed(Some(&name), &error.into(), context),
     };
     let kernel = Linux::new();
-    hold::end(&context.host(&kernel), &name, args.purge, context)
+    hold::end(&context.host(&kernel), (&name, root.as_ref()), args.purge, context)
 }
 
-fn name(args: &DestroyArgs, context: &Context) -> Result<Name, ExitStatus> {
+/// Which deployment is meant, and where its pins are if its record is lost.
+fn deployment(
+    args: &DestroyArgs,
+    context: &Context,
+) -> Result<(Name, Option<PinRoot>), ExitStatus> {
     match (&args.name, &args.manifest) {
-        (Some(name), _) => Name::new(name).map_err(|error| {
-            context.complain(&format!("error: `{name}` names no deployment: {error}\n"));
-            ExitStatus::Usage
-        }),
-        (None, Some(manifest)) => context.name(manifest),
+        (Some(name), _) => match Name::new(name) {
+            Ok(name) => Ok((name, None)),
+            Err(error) => Err(context.misused(&format!("`{name}` names no deployment: {error}"))),
+        },
+        (None, Some(manifest)) => match Checked::header(manifest) {
+            Ok(header) => Ok((header.name, Some(header.pin_root))),
+            Err(checked) => Err(invalid(&checked, context)),
+        },
         (None, None) => Err(ExitStatus::Usage),
     }
 }

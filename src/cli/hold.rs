@@ -3,23 +3,28 @@
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::apply::{ApplyError, Host};
+use crate::apply::Host;
 use crate::kernel::Kernel;
 use crate::model::name::Name;
-use crate::plan::Change;
+use crate::model::pin::PinRoot;
+use crate::view;
 use crate::view::plan::{Outcome, RunResult};
-use crate::view::{self, failure};
 
 use super::ExitStatus;
 use super::context::Context;
+use super::failure::{failed, nothing};
 
 /// The signals that end a held deployment, caught from the moment this is made: one that arrives
-/// during an apply waits until the apply is done.
+/// during an apply, or while a deployment ends, waits until that is done.
 pub(super) struct Ending(Signals);
 
 impl Ending {
-    pub(super) fn new() -> std::io::Result<Self> {
-        Signals::new([SIGINT, SIGTERM]).map(Self)
+    pub(super) fn new(context: &Context) -> Result<Self, ExitStatus> {
+        Signals::new([SIGINT, SIGTERM]).map(Self).map_err(|error| {
+            let text = format!("cannot catch signals: {error}");
+            context.complain(|style| format!("{}: {text}\n", style.red("error")));
+            ExitStatus::Failed
+        })
     }
 
     /// Waits for the first of them.
@@ -31,11 +36,11 @@ impl Ending {
 /// Ends a deployment and says how that went.
 pub(super) fn end<K: Kernel>(
     host: &Host<'_, K>,
-    name: &Name,
+    (name, root): (&Name, Option<&PinRoot>),
     purge: bool,
     context: &Context,
 ) -> ExitStatus {
-    let ended = host.end(name, purge, &mut |plan| {
+    let ended = host.end(name, root, purge, &mut |plan| {
         context.remark(|style| view::plan::human(plan, style));
     });
     match ended {
@@ -52,35 +57,5 @@ pub(super) fn end<K: Kernel>(
             ExitStatus::Ok
         }
         Err(error) => failed(Some(name), &error, context),
-    }
-}
-
-/// Says that a run failed, on standard error for people and as a result for programs.
-pub(super) fn failed(name: Option<&Name>, error: &ApplyError, context: &Context) -> ExitStatus {
-    let status = context.failed(error);
-    let (outcome, changes): (_, &[Change]) = match error {
-        ApplyError::Refused(plan) => (Outcome::Refused, &plan.changes),
-        ApplyError::Stuck { .. } => (Outcome::Stuck, &[]),
-        _ => (Outcome::Failed, &[]),
-    };
-    let result = RunResult {
-        outcome,
-        problems: failure::problems_json(error),
-        rolled_back: matches!(error, ApplyError::Failed(_) | ApplyError::Unverified(_)),
-        ..nothing(name, changes)
-    };
-    context.result(|_| String::new(), || view::plan::result_json(&result));
-    status
-}
-
-/// A result with nothing but a name and changes.
-pub(super) fn nothing<'r>(name: Option<&'r Name>, changes: &'r [Change]) -> RunResult<'r> {
-    RunResult {
-        name,
-        outcome: Outcome::Unchanged,
-        generation: None,
-        changes,
-        problems: Vec::new(),
-        rolled_back: false,
     }
 }

@@ -1,30 +1,30 @@
 //! `ebpf-apply inspect`
 
+use std::path::Path;
+
 use crate::object::Image;
 use crate::view;
+use crate::view::object::Inspected;
 
 use super::ExitStatus;
 use super::args::InspectArgs;
+use super::checked;
 use super::context::Context;
 
 pub(super) fn run(args: &InspectArgs, context: &Context) -> ExitStatus {
-    let mut images = Vec::new();
-    let mut status = ExitStatus::Ok;
-    for path in &args.objects {
-        let image = std::fs::read(path)
-            .map_err(|error| error.to_string())
-            .and_then(|bytes| Image::new(path.clone(), bytes).map_err(|error| error.to_string()));
-        match image {
-            Ok(image) => images.push(image),
-            Err(error) => {
-                context.complain(&format!("error: cannot inspect {}: {error}\n", path.display()));
-                status = ExitStatus::Invalid;
-            }
-        }
+    let inspected: Vec<Inspected> = args.objects.iter().map(|path| inspect(path)).collect();
+    for failed in inspected.iter().filter_map(|one| one.as_ref().err()) {
+        context.complain(|style| format!("{}: {failed}\n", style.red("error")));
     }
     context.result(
-        |style| images.iter().map(|image| view::object::human(image, style)).collect(),
-        || view::object::json(&images),
+        |style| inspected.iter().flatten().map(|image| view::object::human(image, style)).collect(),
+        || view::object::json(&inspected),
     );
-    status
+    if inspected.iter().all(Result::is_ok) { ExitStatus::Ok } else { ExitStatus::Invalid }
+}
+
+fn inspect(path: &Path) -> Inspected {
+    let failed = |error: String| format!("cannot inspect {}: {error}", path.display());
+    let bytes = checked::object(path).map_err(|error| failed(error.to_string()))?;
+    Image::new(path.to_owned(), bytes).map_err(|error| failed(error.to_string()))
 }

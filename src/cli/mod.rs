@@ -9,6 +9,7 @@ mod checked;
 mod context;
 mod destroy;
 mod exit;
+mod failure;
 mod hold;
 mod inspect;
 mod plan;
@@ -33,8 +34,7 @@ pub fn run() -> ExitStatus {
     match (cli.command, cli.apply) {
         (Some(_), Some(args)) => {
             let manifest = args.manifest.display();
-            context.complain(&format!("error: `{manifest}` and a command cannot stand together\n"));
-            ExitStatus::Usage
+            context.misused(&format!("`{manifest}` and a command cannot stand together"))
         }
         (Some(Command::Apply(args)), None) | (None, Some(args)) => apply::run(&args, &context),
         (Some(Command::Validate(args)), None) => validate::run(&args, &context),
@@ -47,8 +47,7 @@ pub fn run() -> ExitStatus {
             ExitStatus::Ok
         }
         (None, None) => {
-            context.complain("error: a manifest or a command is needed; see `ebpf-apply --help`\n");
-            ExitStatus::Usage
+            context.misused("a manifest or a command is needed; see `ebpf-apply --help`")
         }
     }
 }

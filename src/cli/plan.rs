@@ -6,16 +6,17 @@ use crate::view;
 use super::ExitStatus;
 use super::args::PlanArgs;
 use super::context::Context;
+use super::failure::failed;
 
 pub(super) fn run(args: &PlanArgs, context: &Context) -> ExitStatus {
-    let (_, desired) = match context.desired(&args.manifest) {
+    let desired = match context.desired(&args.manifest) {
         Ok(desired) => desired,
-        Err(rejected) => return (&rejected).into(),
+        Err(status) => return status,
     };
     let kernel = Linux::new();
     let plan = match context.host(&kernel).plan(&desired) {
         Ok(plan) => plan,
-        Err(error) => return context.failed(&error),
+        Err(error) => return failed(Some(&desired.name), &error, context),
     };
     context
         .result(|style| view::plan::human(&plan, style), || view::plan::json(&desired.name, &plan));

@@ -5,13 +5,15 @@ use crate::view;
 
 use super::ExitStatus;
 use super::args::StatusArgs;
+use super::checked::Checked;
 use super::context::Context;
+use super::failure::{failed, invalid};
 
 pub(super) fn run(args: &StatusArgs, context: &Context) -> ExitStatus {
-    let name = match args.manifest.as_deref().map(|manifest| context.name(manifest)) {
+    let name = match args.manifest.as_deref().map(Checked::header) {
         None => None,
-        Some(Ok(name)) => Some(name),
-        Some(Err(status)) => return status,
+        Some(Ok(header)) => Some(header.name),
+        Some(Err(checked)) => return invalid(&checked, context),
     };
     let kernel = Linux::new();
     match context.host(&kernel).status(name.as_ref()) {
@@ -22,6 +24,6 @@ pub(super) fn run(args: &StatusArgs, context: &Context) -> ExitStatus {
             );
             ExitStatus::Ok
         }
-        Err(error) => context.failed(&error),
+        Err(error) => failed(name.as_ref(), &error, context),
     }
 }

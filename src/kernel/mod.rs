@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::KernelError;
 
-use crate::model::attach::Attachment;
+use crate::model::attach::{Attachment, Direction};
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::live::{FilterKey, LiveFilter, LiveObject, RootState, TargetState};
 use crate::model::map::MapSpec;
@@ -39,7 +39,7 @@ pub trait Kernel {
     /// Facts that normalise map shapes.
     fn facts(&self) -> Result<HostFacts>;
 
-    /// Which boot, and which bpffs the root lies on.
+    /// Which boot, which network namespace, and which bpffs the root lies on or would be made on.
     fn identity(&self, root: &PinRoot) -> Result<HostIdentity>;
 
     /// Whether the root exists and is on bpffs. Mounts nothing.
@@ -57,6 +57,13 @@ pub trait Kernel {
 
     /// A `clsact` filter, if it is there.
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>>;
+
+    /// Every BPF filter at one hook of an interface; none if the interface or the qdisc is missing.
+    fn filters(
+        &self,
+        interface: &str,
+        direction: Direction,
+    ) -> Result<BTreeMap<FilterKey, LiveFilter>>;
 
     /// Makes the root and whatever is missing above it, and returns what was made, outermost first.
     /// If that fails half-way, what was made is removed again.
@@ -114,7 +121,8 @@ pub trait Kernel {
     /// Replaces the program of a filter in place, or puts the filter back where it was.
     fn replace_filter(&self, program: &Self::Handle, key: &FilterKey) -> Result<()>;
 
-    /// Removes a filter, and the `clsact` qdisc if `with_clsact` and no other filter uses it.
+    /// Removes a filter, and the `clsact` qdisc if `with_clsact` and no other filter uses it. An
+    /// error means that the filter is still there.
     fn remove_filter(&self, key: &FilterKey, with_clsact: bool) -> Result<()>;
 
     /// Pins; refuses to replace what is there.

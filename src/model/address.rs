@@ -33,6 +33,18 @@ impl Address {
         Self(format!("link.{object}.{program}[{attachment}]"))
     }
 
+    /// Of an attachment at a place written as [`Attachment`] prints it.
+    #[must_use]
+    pub fn link_at(object: &str, program: &str, place: &str) -> Self {
+        Self(format!("link.{object}.{program}[{place}]"))
+    }
+
+    /// Of a pin that belongs to no resource any more.
+    #[must_use]
+    pub fn pin(path: &str) -> Self {
+        Self(format!("pin.{path}"))
+    }
+
     /// Of the pin root itself, for what concerns the whole deployment.
     #[must_use]
     pub fn pin_root() -> Self {

@@ -10,6 +10,7 @@ macro_rules! codes {
 }
 
 codes! {
+    MANIFEST_UNREADABLE = "manifest-unreadable", "the manifest's file cannot be read";
     MANIFEST_TOO_LARGE = "manifest-too-large", "the manifest is larger than 1 MiB";
     TOML_SYNTAX = "toml-syntax", "the manifest is not TOML";
     DUPLICATE_KEY = "duplicate-key", "a key or table is there twice";

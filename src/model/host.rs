@@ -16,6 +16,9 @@ pub struct HostFacts {
 pub struct HostIdentity {
     /// `/proc/sys/kernel/random/boot_id`.
     pub boot_id: String,
-    /// `st_dev` of the pin root; `None` while it does not exist.
+    /// `st_dev` of the bpffs that the pin root lies on, or will lie on; `None` if that is no bpffs.
     pub bpffs: Option<u64>,
+    /// Inode of the network namespace (`/proc/self/ns/net`), which gives interface indices their
+    /// meaning.
+    pub netns: u64,
 }

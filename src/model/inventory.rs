@@ -39,6 +39,9 @@ pub struct Inventory {
     pub objects: BTreeMap<Name, ObjectRecord>,
     /// Maps, programs and links.
     pub resources: BTreeMap<Address, Resource>,
+    /// Persisting pins of ours that nothing in the manifest names any more, with their kernel ids:
+    /// kept, adopted by the next apply that wants them, and removed by a purge only.
+    pub forgotten: BTreeMap<PinPath, u32>,
     /// Directories below the pin root that we made, outermost first.
     pub directories: Vec<PinPath>,
     /// Directories that we made on the way to the pin root, outermost first, the root last.
@@ -79,9 +82,6 @@ pub struct MapRecord {
     pub policy: PinPolicy,
     /// Whether the pin is ours to replace and unlink.
     pub owned: bool,
-    /// A persisting pin that the manifest no longer names: kept on record for `--purge` only.
-    #[serde(default)]
-    pub forgotten: bool,
     /// What it was created with, after normalisation.
     pub shape: MapShape,
     /// Digest of the layouts of key and value, where they are known.
@@ -115,8 +115,9 @@ pub struct LinkRecord {
     pub id: u32,
     /// The program it runs.
     pub program: Address,
-    /// As the manifest wanted it.
-    pub attachment: Attachment,
+    /// As the manifest wanted it; `None` where the record was lost and rebuilt from the pin, whose
+    /// name tells the place but not the options.
+    pub attachment: Option<Attachment>,
     /// What holds it in place.
     pub anchor: Anchor,
 }
@@ -131,7 +132,8 @@ pub enum Anchor {
     Filter {
         /// The filter.
         key: FilterKey,
-        /// Whether we also added the interface's `clsact` qdisc.
+        /// Whether the interface's `clsact` qdisc was added for it, or for a filter of another
+        /// deployment that it has met there, so that it goes when nobody uses it any more.
         made_clsact: bool,
     },
 }
@@ -149,25 +151,65 @@ impl Inventory {
             host,
             objects: BTreeMap::new(),
             resources: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
             directories: Vec::new(),
             root_directories: Vec::new(),
         }
     }
 
-    /// Whether the record's ids mean anything on `host`: the same boot, and the same bpffs as far as
-    /// both are known.
+    /// Whether the record's ids mean anything on `host`: the same boot and the same bpffs.
     #[must_use]
     pub fn is_of(&self, host: &HostIdentity) -> bool {
-        let same_bpffs = match (self.host.bpffs, host.bpffs) {
-            (Some(recorded), Some(found)) => recorded == found,
-            _ => true,
+        self.host.boot_id == host.boot_id && self.host.bpffs == host.bpffs
+    }
+
+    /// What is left of a record that is not of `host`: after another boot nothing; on another bpffs
+    /// the netlink filters, which need no pin, with the programs they run.
+    #[must_use]
+    pub fn survivors(self, host: HostIdentity, pin_root: &PinRoot) -> Self {
+        let same_boot = self.host.boot_id == host.boot_id;
+        let empty = Self::empty(self.name, pin_root.clone(), self.manifest, host);
+        let filter = |resource: &Resource| match resource {
+            Resource::Link(LinkRecord { anchor: Anchor::Filter { .. }, program, .. }) => {
+                Some(program.clone())
+            }
+            _ => None,
         };
-        self.host.boot_id == host.boot_id && same_bpffs
+        let programs: Vec<Address> = self.resources.values().filter_map(filter).collect();
+        let mut resources = self.resources;
+        resources.retain(|address, resource| {
+            same_boot && (filter(resource).is_some() || programs.contains(address))
+        });
+        Self { generation: self.generation, resources, ..empty }
+    }
+
+    /// Interfaces, by index, to which a `clsact` qdisc was added for one of its filters.
+    pub fn clsact(&self) -> impl Iterator<Item = u32> {
+        self.resources.values().filter_map(|resource| match resource {
+            Resource::Link(LinkRecord {
+                anchor: Anchor::Filter { key, made_clsact: true },
+                ..
+            }) => Some(key.index),
+            _ => None,
+        })
+    }
+
+    /// Whether anything of it hangs on a network interface.
+    #[must_use]
+    pub fn has_interfaces(&self) -> bool {
+        self.resources.values().any(|resource| match resource {
+            Resource::Link(LinkRecord { anchor: Anchor::Filter { .. }, .. }) => true,
+            Resource::Link(link) => {
+                link.attachment.as_ref().is_some_and(|place| place.interface().is_some())
+            }
+            _ => false,
+        })
     }
 
     /// Every pin on record with its kernel id, ours or only used by us.
     pub fn pins(&self) -> impl Iterator<Item = (&PinPath, u32)> {
-        self.resources.values().flat_map(Resource::pins)
+        let forgotten = self.forgotten.iter().map(|(pin, id)| (pin, *id));
+        self.resources.values().flat_map(Resource::pins).chain(forgotten)
     }
 
     /// Whether the object with that id at that path is ours to replace or unlink.
@@ -179,6 +221,13 @@ impl Inventory {
             .filter(owned)
             .flat_map(Resource::pins)
             .any(|(pin, recorded)| pin == path && recorded == id)
+            || self.forgotten.get(path) == Some(&id)
+    }
+
+    /// Whether nothing is left to keep a record of.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.resources.is_empty() && self.forgotten.is_empty() && self.objects.is_empty()
     }
 
     /// The record of a map.

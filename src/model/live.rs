@@ -1,6 +1,6 @@
 //! What the kernel and bpffs show.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -10,6 +10,7 @@ use super::ctype::CType;
 use super::host::HostFacts;
 use super::kinds::{AttachType, LinkType, ProgramType};
 use super::map::MapShape;
+use super::name::Name;
 use super::pin::PinPath;
 
 /// The part of a host that concerns one deployment, read without changing anything.
@@ -23,10 +24,26 @@ pub struct LiveState {
     pub pins: BTreeMap<PinPath, LiveObject>,
     /// Whether the targets of the wanted attachments exist.
     pub targets: BTreeMap<Attachment, TargetState>,
-    /// Recorded `tc` filters that are still there, by their key.
+    /// `tc` filters: those on record, and all at the places where one is wanted.
     pub filters: BTreeMap<FilterKey, LiveFilter>,
+    /// What other deployments of this host have on record.
+    pub others: Others,
     /// Facts that normalise map shapes.
     pub host: HostFacts,
+}
+
+/// What other deployments have on record and this one meets. What one made, the last to use it
+/// removes; so whoever shares it records it too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Others {
+    /// Their pins below the same root, each with its deployment.
+    pub pins: BTreeMap<PinPath, Name>,
+    /// Directories they made below the same root.
+    pub directories: BTreeSet<PinPath>,
+    /// Directories they made on the way to the same root.
+    pub root_directories: BTreeSet<PathBuf>,
+    /// Interfaces, by index, to which they added a `clsact` qdisc.
+    pub clsact: BTreeSet<u32>,
 }
 
 /// State of a pin root.

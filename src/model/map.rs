@@ -113,6 +113,27 @@ impl MapShape {
     }
 }
 
+impl MapShape {
+    /// The shape the kernel reports for a map that was asked for as [`normalised`](Self::normalised)
+    /// says: an LRU map with lists of its own for each CPU has its entries rounded up to a multiple
+    /// of the CPUs (`htab_map_alloc` in `kernel/bpf/hashtab.c`), and the flags that only limit the
+    /// creator's descriptor are not kept (`bpf_map_flags_retain_permanent`).
+    #[must_use]
+    pub fn reported(self, host: &HostFacts) -> Self {
+        const BPF_F_NO_COMMON_LRU: u32 = 1 << 1;
+        const BPF_F_RDONLY: u32 = 1 << 3;
+        const BPF_F_WRONLY: u32 = 1 << 4;
+        let mut shape = self.normalised(host);
+        let lru = matches!(shape.map_type, MapType::LRU_HASH | MapType::LRU_PERCPU_HASH);
+        if lru && shape.map_flags & BPF_F_NO_COMMON_LRU != 0 {
+            let rounded = shape.max_entries.checked_next_multiple_of(host.possible_cpus.max(1));
+            shape.max_entries = rounded.unwrap_or(shape.max_entries);
+        }
+        shape.map_flags &= !(BPF_F_RDONLY | BPF_F_WRONLY);
+        shape
+    }
+}
+
 impl MapSpec {
     /// Whether `.maps` asks for pinning by name (`__uint(pinning, LIBBPF_PIN_BY_NAME)`).
     #[must_use]
@@ -130,6 +151,23 @@ impl MapSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_kernel_changes_is_no_difference() {
+        let host = HostFacts { possible_cpus: 4, page_size: 4096 };
+        let shape = MapShape {
+            map_type: MapType::LRU_HASH,
+            key_size: 4,
+            value_size: 4,
+            max_entries: 1001,
+            map_flags: 0b11010,
+            map_extra: 0,
+        };
+        let reported = shape.reported(&host);
+        assert_eq!((reported.max_entries, reported.map_flags), (1004, 0b10));
+        let common = MapShape { map_flags: 0, ..shape };
+        assert_eq!(common.reported(&host).max_entries, 1001);
+    }
 
     fn entries(map_type: MapType, max_entries: u32) -> u32 {
         let host = HostFacts { possible_cpus: 6, page_size: 4096 };

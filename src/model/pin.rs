@@ -249,6 +249,34 @@ impl<'de> Deserialize<'de> for SubPath {
 #[serde(transparent)]
 pub struct PinPath(String);
 
+/// What the name of a private pin says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrivatePin {
+    /// A pin under `~progs`.
+    Program {
+        /// The object's name.
+        object: String,
+        /// The program's name.
+        program: String,
+    },
+    /// A pin under `~maps`.
+    Map {
+        /// The object's name.
+        object: String,
+        /// The map's name.
+        map: String,
+    },
+    /// A pin under `~links`.
+    Link {
+        /// The object's name.
+        object: String,
+        /// The program's name.
+        program: String,
+        /// The place, as [`Attachment`] prints it.
+        place: String,
+    },
+}
+
 /// Longest file name on bpffs, in bytes (`NAME_MAX`).
 const FILE_NAME_MAX: usize = 255;
 
@@ -299,6 +327,40 @@ impl PinPath {
         let mut parts = self.0.split('/');
         parts.next().is_some_and(|first| first.starts_with('~'))
             && parts.next() == Some(deployment.as_str())
+    }
+
+    /// Whether the path lies in one of our own directories, `~…`, of whichever deployment.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.0.starts_with('~')
+    }
+
+    /// The parts of the name of a pin that only `deployment` uses, as they were before escaping:
+    /// `fw`, `prog`, `xdp`, `eth0.100` of `~links/edge/fw:prog:xdp:eth0%2E100`. `None` for a pin
+    /// elsewhere, or one whose name is not of that form.
+    #[must_use]
+    pub fn private_parts(&self, deployment: &Name) -> Option<PrivatePin> {
+        if !self.is_private_to(deployment) {
+            return None;
+        }
+        let parts: Option<Vec<String>> = self.file_name().split(':').map(unescape).collect();
+        let directory = self.0.split('/').next()?;
+        match (directory, parts?.as_slice()) {
+            ("~progs", [object, program]) => {
+                Some(PrivatePin::Program { object: object.clone(), program: program.clone() })
+            }
+            ("~maps", [object, map]) => {
+                Some(PrivatePin::Map { object: object.clone(), map: map.clone() })
+            }
+            ("~links", [object, program, place @ ..]) if !place.is_empty() => {
+                Some(PrivatePin::Link {
+                    object: object.clone(),
+                    program: program.clone(),
+                    place: place.join(":"),
+                })
+            }
+            _ => None,
+        }
     }
 
     /// The directories that only `deployment` uses.
@@ -382,6 +444,24 @@ fn escape(text: &str) -> String {
     out
 }
 
+/// Reads what [`escape`] wrote; `None` for anything else.
+fn unescape(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        if *first == b'%' {
+            let [high, low, after @ ..] = after else { return None };
+            let digits = [*high, *low];
+            bytes.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
+            rest = after;
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// Cuts a file name that bpffs could not hold and makes it unique again with a digest of the whole.
 fn bounded(name: String) -> String {
     if name.len() <= FILE_NAME_MAX {
@@ -457,6 +537,14 @@ mod tests {
         assert_eq!(vlan.as_str(), "~links/edge/fw:prog:xdp:eth0%2E100");
         assert!(vlan.is_private_to(&edge) && !vlan.is_private_to(&fw));
         assert_ne!(tracepoint("a:b"), tracepoint("a%3Ab"));
+        let link = |place: &str| PrivatePin::Link {
+            object: "fw".into(),
+            program: "prog".into(),
+            place: place.into(),
+        };
+        assert_eq!(vlan.private_parts(&edge), Some(link("xdp:eth0.100")));
+        assert_eq!(tracepoint("a:b%").private_parts(&edge), Some(link("raw-tracepoint:a:b%")));
+        assert_eq!(vlan.private_parts(&fw), None);
         let long = "x".repeat(400);
         let first = tracepoint(&format!("{long}1"));
         assert_eq!(first.file_name().len(), FILE_NAME_MAX);

@@ -25,11 +25,16 @@ pub struct Mismatch {
 }
 
 /// Every difference between what `spec` declares and the map `found`; none means that it can be
-/// used. The fields are those of libbpf's `map_is_reuse_compat`, and the layout of key and value
-/// where both are known.
+/// used. The fields are those of libbpf's `map_is_reuse_compat`, and the layout of key and value:
+/// by type where the map's BTF may be read, otherwise by `recorded`, the digest on record.
 #[must_use]
-pub fn mismatches(spec: &MapSpec, found: &LiveMap, host: &HostFacts) -> Vec<Mismatch> {
-    let declared = spec.shape.normalised(host);
+pub fn mismatches(
+    spec: &MapSpec,
+    found: &LiveMap,
+    recorded: Option<Digest>,
+    host: &HostFacts,
+) -> Vec<Mismatch> {
+    let declared = spec.shape.reported(host);
     let mut live = found.shape;
     if matches!(live.map_type, MapType::DEVMAP | MapType::DEVMAP_HASH) {
         live.map_flags &= !BPF_F_RDONLY_PROG;
@@ -46,13 +51,29 @@ pub fn mismatches(spec: &MapSpec, found: &LiveMap, host: &HostFacts) -> Vec<Mism
     compare("max_entries", declared.max_entries.to_string(), live.max_entries.to_string());
     compare("map_flags", flags(declared.map_flags), flags(live.map_flags));
     compare("map_extra", format!("{:#x}", declared.map_extra), format!("{:#x}", live.map_extra));
-    if declared.key_size == live.key_size {
-        all.extend(layout("key", spec.key.as_ref(), found.key.as_ref()));
+    if !all.is_empty() {
+        return all;
     }
-    if declared.value_size == live.value_size {
-        all.extend(layout("value", spec.value.as_ref(), found.value.as_ref()));
+    if found.key.is_none() && found.value.is_none() {
+        let differs = recorded.zip(layout_digest(spec)).is_some_and(|(one, other)| one != other);
+        all.extend(differs.then(|| Mismatch {
+            field: "layout of key and value",
+            declared: "changed since it was pinned".to_owned(),
+            found: "as recorded".to_owned(),
+        }));
+        return all;
     }
+    all.extend(layout("key", spec.key.as_ref(), found.key.as_ref()));
+    all.extend(layout("value", spec.value.as_ref(), found.value.as_ref()));
     all
+}
+
+/// Whether nothing says how key and value of the map lie in memory, so that only sizes were
+/// compared.
+#[must_use]
+pub fn layout_is_unknown(spec: &MapSpec, found: &LiveMap, recorded: Option<Digest>) -> bool {
+    let declared = spec.key.is_some() || spec.value.is_some();
+    declared && found.key.is_none() && found.value.is_none() && recorded.is_none()
 }
 
 /// Digest of the layouts of a declared map's key and value; `None` unless both are known.

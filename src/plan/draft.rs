@@ -1,6 +1,10 @@
-//! A plan in the making: collects changes and steps and puts the steps in order.
+//! A plan in the making: what each pin path shall hold, the changes to tell, the steps to take.
+//!
+//! Maps, programs and links decide what they want and *claim* pin paths for it. How the pins get
+//! there, and what becomes of ours that nobody claims, is decided once, in [`super::pins`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use crate::model::address::Address;
 use crate::model::inventory::Inventory;
@@ -8,7 +12,9 @@ use crate::model::live::{LiveObject, LiveState, RootState};
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinRoot};
 
-use super::{Action, Change, Plan, Slot, Step, fingerprint};
+use super::prune::Mode;
+use super::recover::Known;
+use super::{Action, Change, Plan, Slot, Step, pins, prune};
 
 /// When a step runs. Earlier phases are done for every object before a later one begins, so that a
 /// program the verifier refuses is found before anything is attached or pinned.
@@ -21,70 +27,134 @@ pub(super) enum Phase {
     PinMaps,
     PinPrograms,
     Links,
-    RetireLinks,
-    RetirePrograms,
-    RetireMaps,
+    Retire,
     DropStaged,
-    RetireDirectories,
+    RemoveDirectories,
+}
+
+/// What a pin path shall hold.
+#[derive(Clone, Debug)]
+pub(super) struct Claim {
+    /// For whom, to say who is refused.
+    pub(super) address: Address,
+    /// The object.
+    pub(super) source: Source,
+    /// When it gets there.
+    pub(super) phase: Phase,
+    /// Whether a persisting object of ours may lose its place for it.
+    pub(super) replaces: bool,
+}
+
+/// Where the object for a pin path comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// This run makes it.
+    New(Address),
+    /// It is pinned at `pin` when the run begins.
+    Live {
+        /// Where.
+        pin: PinPath,
+        /// Its kernel id.
+        id: u32,
+    },
 }
 
 /// A plan in the making.
 pub(super) struct Draft<'a> {
     pub(super) live: &'a LiveState,
-    pub(super) inventory: &'a Inventory,
+    /// What is ours now.
+    pub(super) known: &'a Known,
     /// The inventory once the plan is done.
     pub(super) after: Inventory,
+    /// What each pin path shall hold.
+    pub(super) claims: BTreeMap<PinPath, Claim>,
+    /// Links on record that another address has taken over.
+    pub(super) taken: BTreeMap<Address, Address>,
     changes: Vec<Change>,
     steps: Vec<(Phase, Step)>,
     opened: BTreeSet<PinPath>,
-    retired: BTreeSet<PinPath>,
     directories: BTreeSet<PinPath>,
     staged: usize,
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(live: &'a LiveState, inventory: &'a Inventory, pin_root: PinRoot) -> Self {
-        let mut after = inventory.clone();
+    pub(super) fn new(live: &'a LiveState, known: &'a Known, pin_root: PinRoot) -> Self {
+        let mut after = known.inventory.clone();
         after.pin_root = pin_root;
         after.objects.clear();
         after.resources.clear();
+        after.forgotten.clear();
+        let others = &live.others;
+        let shared: Vec<PinPath> = missing(&others.directories, &after.directories);
+        after.directories.extend(shared);
+        let shared: Vec<PathBuf> = missing(&others.root_directories, &after.root_directories);
+        after.root_directories.extend(shared);
         Self {
             live,
-            inventory,
+            known,
             after,
+            claims: BTreeMap::new(),
+            taken: BTreeMap::new(),
             changes: Vec::new(),
             steps: Vec::new(),
             opened: BTreeSet::new(),
-            retired: BTreeSet::new(),
             directories: BTreeSet::new(),
             staged: 0,
         }
+    }
+
+    pub(super) fn inventory(&self) -> &'a Inventory {
+        &self.known.inventory
     }
 
     pub(super) fn name(&self) -> Name {
         self.after.name.clone()
     }
 
+    /// Adds a verdict. A refusal takes the place of whatever was said of the resource before.
     pub(super) fn change(&mut self, change: Change) {
-        self.changes.push(change);
+        match self.changes.iter_mut().find(|said| said.address == change.address) {
+            None => self.changes.push(change),
+            Some(said) if change.action == Action::Refuse && said.action != Action::Refuse => {
+                *said = change;
+            }
+            Some(_) => {}
+        }
     }
 
     pub(super) fn refuse(&mut self, address: Address, reason: impl Into<String>) {
         self.change(Change::new(address, Action::Refuse, reason));
     }
 
+    pub(super) fn is_refused(&self) -> bool {
+        self.changes.iter().any(|change| change.action == Action::Refuse)
+    }
+
     pub(super) fn step(&mut self, phase: Phase, step: Step) {
         self.steps.push((phase, step));
     }
 
-    /// Whether what lies at `pin` is ours to replace or unlink: on record with that id, or, where
-    /// the record was lost, below a directory that only this deployment uses.
+    /// Says what a pin path shall hold. Whoever claims a path that is claimed already shares it.
+    pub(super) fn claim(&mut self, pin: PinPath, address: &Address, source: Source, phase: Phase) {
+        let claim = Claim { address: address.clone(), source, phase, replaces: false };
+        self.claims.entry(pin).or_insert(claim);
+    }
+
+    /// Whether what lies at `pin` is ours to replace and unlink.
     pub(super) fn owns(&self, pin: &PinPath, id: u32) -> bool {
-        let recorded = self.inventory.pins().any(|(path, _)| path == pin);
-        if recorded {
-            self.inventory.owns(pin, id)
-        } else {
-            pin.is_private_to(&self.inventory.name)
+        pin.is_private_to(&self.after.name) || self.inventory().owns(pin, id)
+    }
+
+    /// Kernel id of what lies at a pin path.
+    pub(super) fn id_at(&self, pin: &PinPath) -> Option<u32> {
+        self.live.pins.get(pin).and_then(LiveObject::id)
+    }
+
+    /// The slot of a source, which is opened if it is there already.
+    pub(super) fn slot(&mut self, source: &Source) -> Slot {
+        match source {
+            Source::New(address) => Slot::New(address.clone()),
+            Source::Live { pin, id } => self.open(pin, *id),
         }
     }
 
@@ -96,61 +166,34 @@ impl<'a> Draft<'a> {
         Slot::Live(pin.clone())
     }
 
-    /// Puts a new object at `pin`: pins it there, or takes the place of what of ours is there.
-    ///
-    /// # Errors
-    /// Why not, in words, if something that is not ours lies there.
-    pub(super) fn place(&mut self, phase: Phase, slot: Slot, pin: &PinPath) -> Result<(), String> {
-        match self.live.pins.get(pin) {
-            None => {
-                self.make_directories(pin);
-                self.step(phase, Step::Pin { slot, pin: pin.clone() });
-                Ok(())
-            }
-            Some(found) => {
-                let ours = found.id().is_some_and(|id| self.owns(pin, id));
-                if !ours {
-                    return Err(foreign(&self.after.pin_root, pin, found));
-                }
-                let stage = self.free_stage();
-                self.make_directories(&stage);
-                self.step(phase, Step::Swap { slot, pin: pin.clone(), stage: stage.clone() });
-                self.step(Phase::DropStaged, Step::DropStaged(stage));
-                Ok(())
-            }
-        }
+    /// Holds the program of ours with that id, if a pin of it is left to open.
+    pub(super) fn open_program(&mut self, id: u32) -> Option<Slot> {
+        let pin = self.known.program_pin(id)?.clone();
+        Some(self.open(&pin, id))
     }
 
     /// A place in the stage that nothing uses, not even what a killed run left there.
-    fn free_stage(&mut self) -> PinPath {
+    pub(super) fn stage(&mut self) -> PinPath {
         loop {
             let stage = PinPath::stage(&self.after.name, self.staged);
             self.staged += 1;
             if !self.live.pins.contains_key(&stage) {
+                self.make_directories(&stage);
+                self.step(Phase::DropStaged, Step::DropStaged(stage.clone()));
                 return stage;
             }
         }
     }
 
-    /// Renames one of our pins to a free path.
-    pub(super) fn rename(&mut self, phase: Phase, from: &PinPath, to: &PinPath) {
-        self.make_directories(to);
-        self.step(phase, Step::Rename { from: from.clone(), to: to.clone() });
+    /// Lets the last step that removes a filter of an interface remove its qdisc too.
+    pub(super) fn remove_clsact_of(&mut self, index: u32) {
+        if let Some(with_clsact) = prune::last_removals(&mut self.steps).remove(&index) {
+            *with_clsact = true;
+        }
     }
 
-    /// Removes a pin of ours, holding its object until the run is over.
-    pub(super) fn unpin(&mut self, phase: Phase, pin: &PinPath, id: u32) {
-        self.open(pin, id);
-        self.retired.insert(pin.clone());
-        self.step(phase, Step::Unpin(pin.clone()));
-    }
-
-    /// Whether the plan removes that pin already.
-    pub(super) fn is_retired(&self, pin: &PinPath) -> bool {
-        self.retired.contains(pin)
-    }
-
-    fn make_directories(&mut self, pin: &PinPath) {
+    /// Makes the directories above a pin path.
+    pub(super) fn make_directories(&mut self, pin: &PinPath) {
         for directory in pin.ancestors() {
             if self.directories.insert(directory.clone()) {
                 self.step(Phase::Directories, Step::MakeDirectory(directory));
@@ -158,30 +201,37 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Removes the directories we made that the wanted pins no longer need.
-    fn retire_directories(&mut self) {
+    /// Removes the directories that the wanted pins no longer need: those we made, and our own.
+    fn remove_directories(&mut self) {
         let mut needed: BTreeSet<PinPath> = BTreeSet::new();
         for (pin, _) in self.after.pins() {
             needed.extend(pin.ancestors());
         }
-        let made = self.inventory.directories.iter().chain(&self.directories);
-        let idle: BTreeSet<PinPath> =
-            made.filter(|path| !needed.contains(*path)).cloned().collect();
-        for directory in idle.into_iter().rev() {
-            self.step(Phase::RetireDirectories, Step::RemoveDirectory(directory));
+        let mut idle: BTreeSet<PinPath> = self.directories.clone();
+        idle.extend(self.after.directories.iter().cloned());
+        let left = self.inventory().pins().map(|(pin, _)| pin);
+        let left = left.chain(self.known.litter.iter().map(|(pin, _)| pin));
+        idle.extend(left.flat_map(PinPath::ancestors).filter(PinPath::is_private));
+        for directory in idle.into_iter().rev().filter(|path| !needed.contains(path)) {
+            self.step(Phase::RemoveDirectories, Step::RemoveDirectory(directory));
         }
-        let pins_left = self.after.pins().next().is_some();
-        if !pins_left && !self.inventory.root_directories.is_empty() {
-            self.step(Phase::RetireDirectories, Step::RemoveRoot);
+        if needed.is_empty() && self.after.pins().next().is_none() {
+            self.step(Phase::RemoveDirectories, Step::RemoveRoot);
         }
     }
 
-    pub(super) fn finish(mut self) -> Plan {
-        let refused = self.changes.iter().any(|change| change.action == Action::Refuse);
-        if refused {
+    /// Decides what becomes of everything that is not claimed, and puts the steps in order.
+    pub(super) fn finish(mut self, mode: Mode) -> Plan {
+        if !self.is_refused() {
+            pins::settle(mode, &mut self);
+        }
+        if !self.is_refused() {
+            prune::prune(mode, &mut self);
+        }
+        if self.is_refused() {
             self.steps.clear();
-        } else if !self.steps.is_empty() || self.after.pins().next().is_none() {
-            self.retire_directories();
+        } else if !self.steps.is_empty() || self.after.is_spent() {
+            self.remove_directories();
         }
         self.steps.sort_by_key(|(phase, _)| *phase);
         let mut steps: Vec<Step> = self.steps.into_iter().map(|(_, step)| step).collect();
@@ -190,22 +240,28 @@ impl<'a> Draft<'a> {
         if pins && self.live.root == RootState::Absent {
             steps.insert(0, Step::MakeRoot);
         }
-        Plan {
-            changes: self.changes,
-            steps,
-            after: self.after,
-            base: fingerprint(self.live, self.inventory),
-        }
+        Plan { changes: self.changes, steps, after: self.after }
     }
+}
+
+/// Those of `all` that are not in `known` yet.
+fn missing<T: Clone + PartialEq>(all: &BTreeSet<T>, known: &[T]) -> Vec<T> {
+    all.iter().filter(|one| !known.contains(one)).cloned().collect()
 }
 
 /// Why something at a path is in the way.
 pub(super) fn foreign(root: &PinRoot, pin: &PinPath, found: &LiveObject) -> String {
-    let id = found.id().map(|id| format!(" (id {id})")).unwrap_or_default();
-    format!(
-        "{} holds {}{id} that is not on record as this deployment's: remove it by hand, or choose \
-         another subpath",
-        root.join(pin).display(),
-        found.kind()
-    )
+    let at = root.join(pin);
+    match found {
+        LiveObject::Unreadable { reason } => format!("{} cannot be opened: {reason}", at.display()),
+        found => {
+            let id = found.id().map(|id| format!(" (id {id})")).unwrap_or_default();
+            format!(
+                "{} holds {}{id} that is not on record as this deployment's: remove it by hand, or \
+                 choose another subpath",
+                at.display(),
+                found.kind()
+            )
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::model::address::Address;
-use crate::model::inventory::{Anchor, Inventory, LinkRecord, MapRecord, Resource};
+use crate::model::inventory::{Anchor, Inventory, LinkRecord, MapRecord, ProgramRecord, Resource};
 use crate::model::live::{LiveObject, LiveState};
 use crate::model::pin::PinPath;
 
@@ -12,7 +12,7 @@ use crate::model::pin::PinPath;
 pub struct ResourceStatus {
     /// Which resource.
     pub address: Address,
-    /// `map`, `program` or `link`.
+    /// `map`, `program`, `link`, or `pin` for what persists of an ended deployment.
     pub kind: &'static str,
     /// Kernel id on record; absent for a netlink filter.
     pub id: Option<u32>,
@@ -60,7 +60,7 @@ pub fn drift(inventory: &Inventory, live: &LiveState) -> Vec<ResourceStatus> {
     let status = |(address, resource): (&Address, &Resource)| {
         let ((state, detail), kind) = match resource {
             Resource::Map(map) => (map_state(map, inventory, live), "map"),
-            Resource::Program(program) => (pin_state(&program.pin, program.id, live), "program"),
+            Resource::Program(program) => (program_state(program, live), "program"),
             Resource::Link(link) => (link_state(link, inventory, live), "link"),
         };
         ResourceStatus {
@@ -75,7 +75,31 @@ pub fn drift(inventory: &Inventory, live: &LiveState) -> Vec<ResourceStatus> {
             detail,
         }
     };
-    inventory.resources.iter().map(status).collect()
+    let forgotten = inventory.forgotten.iter().map(|(pin, id)| {
+        let (state, detail) = pin_state(pin, *id, live);
+        ResourceStatus {
+            address: Address::pin(pin.as_str()),
+            kind: "pin",
+            id: Some(*id),
+            pin: Some(inventory.pin_root.join(pin).display().to_string()),
+            state,
+            detail: detail.or_else(|| Some("persists".to_owned())),
+        }
+    });
+    inventory.resources.iter().map(status).chain(forgotten).collect()
+}
+
+fn program_state(program: &ProgramRecord, live: &LiveState) -> Verdict {
+    let verdict = pin_state(&program.pin, program.id, live);
+    match &program.public {
+        Some(public) if verdict.0 == ResourceState::InSync => {
+            match pin_state(&public.pin, program.id, live) {
+                (ResourceState::InSync, _) => verdict,
+                _ => (ResourceState::Drifted, Some(format!("its pin {} is gone", public.pin))),
+            }
+        }
+        _ => verdict,
+    }
 }
 
 type Verdict = (ResourceState, Option<String>);

@@ -1,4 +1,6 @@
-//! Attachments: made, swapped in place, made anew, or left alone.
+//! Attachments: made, swapped in place, taken over, made anew, or left alone.
+
+use std::collections::BTreeSet;
 
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
@@ -6,22 +8,40 @@ use crate::model::inventory::{Anchor, LinkRecord, Resource};
 use crate::model::kinds::LinkType;
 use crate::model::live::{FilterKey, LinkTarget, LiveLink, LiveObject, TargetState};
 use crate::model::pin::PinPath;
-use crate::validate::{DesiredObject, DesiredProgram};
+use crate::validate::{Desired, DesiredObject, DesiredProgram};
 
-use super::draft::{Draft, Phase, foreign};
-use super::programs::live_program;
+use super::draft::{Draft, Phase, Source, foreign};
+use super::programs::loaded;
 use super::{Action, Change, ProgramRef, Slot, Step};
 
+/// The addresses of all wanted attachments: those on record that are not among them are leaving.
+pub(super) fn wanted(desired: &Desired) -> BTreeSet<Address> {
+    let mut all = BTreeSet::new();
+    for object in &desired.objects {
+        for program in &object.programs {
+            let name = &program.spec.name;
+            let places = program.attachments.iter();
+            all.extend(places.map(|place| Address::link(&object.name, name, place)));
+        }
+    }
+    all
+}
+
 /// Plans every attachment of an object's programs.
-pub(super) fn plan(object: &DesiredObject, reload: bool, draft: &mut Draft<'_>) {
+pub(super) fn plan(
+    object: &DesiredObject,
+    reload: bool,
+    wanted: &BTreeSet<Address>,
+    draft: &mut Draft<'_>,
+) {
     for program in &object.programs {
         for attachment in &program.attachments {
             let link = Wanted::new(object, program, attachment, reload, draft);
             match link.target(draft) {
                 Err(reason) => draft.refuse(link.address, reason),
                 Ok(target) => match attachment {
-                    Attachment::Tc { .. } => link.plan_filter(target, draft),
-                    _ => link.plan_link(target, draft),
+                    Attachment::Tc { .. } => link.plan_filter(target, wanted, draft),
+                    _ => link.plan_link(target, wanted, draft),
                 },
             }
         }
@@ -35,9 +55,13 @@ struct Wanted<'d> {
     pin: PinPath,
     program: ProgramRef,
     program_address: Address,
-    /// The program as it is before this run, if it is loaded.
-    previous: Option<(PinPath, u32)>,
-    reload: bool,
+}
+
+/// A live link to attach through: where it is pinned, and for whom it is on record.
+struct Found {
+    pin: PinPath,
+    address: Address,
+    link: LiveLink,
 }
 
 impl<'d> Wanted<'d> {
@@ -49,10 +73,9 @@ impl<'d> Wanted<'d> {
         draft: &Draft<'_>,
     ) -> Self {
         let name = &program.spec.name;
-        let previous = live_program(&object.name, name, draft);
         let program_address = Address::program(&object.name, name);
-        let slot = match (&previous, reload) {
-            (Some((pin, _)), false) => Slot::Live(pin.clone()),
+        let slot = match loaded(&program_address, draft) {
+            Some((pin, _)) if !reload => Slot::Live(pin),
             _ => Slot::New(program_address.clone()),
         };
         Self {
@@ -61,8 +84,6 @@ impl<'d> Wanted<'d> {
             pin: PinPath::link(&draft.name(), &object.name, name, attachment),
             program: ProgramRef { slot, object: object.name.clone(), program: name.clone() },
             program_address,
-            previous,
-            reload,
         }
     }
 
@@ -75,67 +96,122 @@ impl<'d> Wanted<'d> {
         }
     }
 
-    fn plan_link(self, target: u64, draft: &mut Draft<'_>) {
-        let Some(found) = draft.live.pins.get(&self.pin) else {
-            let reason = match draft.inventory.link(&self.address) {
+    fn plan_link(self, target: u64, wanted: &BTreeSet<Address>, draft: &mut Draft<'_>) {
+        let found = match draft.live.pins.get(&self.pin) {
+            Some(LiveObject::Link(link)) => {
+                let (pin, address) = (self.pin.clone(), self.address.clone());
+                Some(Found { pin, address, link: link.clone() })
+            }
+            Some(other) => {
+                let reason = foreign(&draft.after.pin_root, &self.pin, other);
+                return draft.refuse(self.address, reason);
+            }
+            None => self.leaving_link(wanted, draft),
+        };
+        let Some(found) = found else {
+            let reason = match draft.inventory().link(&self.address) {
                 Some(_) => "its link is gone",
                 None => "not attached yet",
             };
             return self.attach(Action::Create, reason, draft);
         };
-        let LiveObject::Link(link) = found else {
-            let reason = foreign(&draft.after.pin_root, &self.pin, found);
-            return draft.refuse(self.address, reason);
-        };
-        if !draft.owns(&self.pin, link.id) {
-            let reason = foreign(&draft.after.pin_root, &self.pin, found);
+        if let Some(reason) = self.other_options(&found.address, draft) {
             return draft.refuse(self.address, reason);
         }
-        let link = link.clone();
-        let recorded = draft.inventory.link(&self.address);
-        if let Some(record) = recorded.filter(|record| record.attachment != *self.attachment) {
-            let reason = format!(
-                "options of a live attachment cannot change in place ({} → {}): take it out of the \
-                 manifest, apply, and put it back",
-                options(&record.attachment),
-                options(self.attachment)
-            );
-            return draft.refuse(self.address, reason);
-        }
-        if lost_its_target(&link, target) {
+        if lost_its_target(&found.link, target) {
             let reason = "its interface or cgroup went away and came back: attached anew";
             return self.attach(Action::Replace, reason, draft);
         }
-        self.plan_live_link(&link, draft);
+        self.plan_live_link(&found, draft);
     }
 
-    fn plan_live_link(self, link: &LiveLink, draft: &mut Draft<'_>) {
-        let runs_ours = self.previous.as_ref().is_some_and(|(_, id)| *id == link.program_id);
-        match (self.reload, runs_ours) {
-            (false, true) => {
-                draft.change(Change::new(
-                    self.address.clone(),
-                    Action::NoOp,
-                    "attached as declared",
-                ));
-                self.record(link.id, draft);
+    /// A link at the same place, ours and leaving, whose program can be swapped: taking it over
+    /// leaves no moment without a program, and no hook occupied by what is about to go.
+    fn leaving_link(&self, wanted: &BTreeSet<Address>, draft: &Draft<'_>) -> Option<Found> {
+        let place = format!("[{}]", self.attachment);
+        draft.inventory().resources.iter().find_map(|(address, resource)| {
+            let Resource::Link(LinkRecord { anchor: Anchor::Pin(pin), id, .. }) = resource else {
+                return None;
+            };
+            let leaving = !wanted.contains(address) && !draft.taken.contains_key(address);
+            match draft.live.pins.get(pin) {
+                Some(LiveObject::Link(link))
+                    if leaving
+                        && link.id == *id
+                        && address.as_str().ends_with(&place)
+                        && updates_in_place(link.link_type) =>
+                {
+                    Some(Found { pin: pin.clone(), address: address.clone(), link: link.clone() })
+                }
+                _ => None,
             }
-            _ if !updates_in_place(link.link_type) => self.attach(
-                Action::Replace,
-                "this kind of link cannot be updated: both programs run for a moment",
-                draft,
-            ),
-            (true, true) => self.update(link, draft),
-            (_, false) => {
-                let reason = format!(
-                    "the link runs program id {} that is not on record as this deployment's: remove \
-                     its pin {} by hand",
-                    link.program_id,
-                    draft.after.pin_root.join(&self.pin).display()
-                );
-                draft.refuse(self.address, reason);
-            }
+        })
+    }
+
+    /// Why the attachment on record cannot become this one, if only its options differ.
+    fn other_options(&self, recorded: &Address, draft: &Draft<'_>) -> Option<String> {
+        let record = draft.inventory().link(recorded)?;
+        let old = record.attachment.as_ref().filter(|old| *old != self.attachment)?;
+        Some(format!(
+            "options of a live attachment cannot change in place ({} → {}): take it out of the \
+             manifest, apply, and put it back",
+            options(old),
+            options(self.attachment)
+        ))
+    }
+
+    fn plan_live_link(self, found: &Found, draft: &mut Draft<'_>) {
+        let link = &found.link;
+        let keeps = matches!(&self.program.slot, Slot::Live(pin) if draft.id_at(pin) == Some(link.program_id));
+        if keeps {
+            let change = if found.address == self.address {
+                Change::new(self.address.clone(), Action::NoOp, "attached as declared")
+            } else {
+                let reason = format!("takes over the link of {}", found.address);
+                Change::new(self.address.clone(), Action::Update, reason)
+            };
+            draft.change(change);
+            return self.bound(found, draft);
         }
+        if !updates_in_place(link.link_type) {
+            let reason = "this kind of link cannot be updated: both programs run for a moment";
+            return self.attach(Action::Replace, reason, draft);
+        }
+        if !draft.known.has_program(link.program_id) {
+            let reason = format!(
+                "the link runs program id {}, which is not this deployment's: remove its pin {} by \
+                 hand",
+                link.program_id,
+                draft.after.pin_root.join(&found.pin).display()
+            );
+            return draft.refuse(self.address, reason);
+        }
+        let expected = draft.open_program(link.program_id);
+        self.update(found, expected, draft);
+    }
+
+    fn update(self, found: &Found, expected: Option<Slot>, draft: &mut Draft<'_>) {
+        let link = draft.open(&found.pin, found.link.id);
+        self.hold_program(draft);
+        let step = Step::UpdateLink { link, program: self.program.slot.clone(), expected };
+        draft.step(Phase::Links, step);
+        let reason = if found.address == self.address {
+            "its program changed: swapped atomically".to_owned()
+        } else {
+            format!("takes over the link of {}: swapped atomically", found.address)
+        };
+        draft.change(Change::new(self.address.clone(), Action::Update, reason));
+        self.bound(found, draft);
+    }
+
+    /// Claims the pin for a live link and records it.
+    fn bound(self, found: &Found, draft: &mut Draft<'_>) {
+        let source = Source::Live { pin: found.pin.clone(), id: found.link.id };
+        draft.claim(self.pin.clone(), &self.address, source, Phase::Links);
+        if found.address != self.address {
+            draft.taken.insert(found.address.clone(), self.address.clone());
+        }
+        self.record(found.link.id, draft);
     }
 
     fn attach(self, action: Action, reason: &str, draft: &mut Draft<'_>) {
@@ -146,87 +222,82 @@ impl<'d> Wanted<'d> {
             attachment: self.attachment.clone(),
         };
         draft.step(Phase::Links, step);
-        match draft.place(Phase::Links, Slot::New(self.address.clone()), &self.pin) {
-            Ok(()) => {
-                draft.change(Change::new(self.address.clone(), action, reason));
-                self.record(0, draft);
-            }
-            Err(reason) => draft.refuse(self.address, reason),
-        }
+        let source = Source::New(self.address.clone());
+        draft.claim(self.pin.clone(), &self.address, source, Phase::Links);
+        draft.change(Change::new(self.address.clone(), action, reason));
+        self.record(0, draft);
     }
 
-    fn update(self, link: &LiveLink, draft: &mut Draft<'_>) {
-        let Some((pin, id)) = self.previous.clone() else { return };
-        let expected = draft.open(&pin, id);
-        let live = draft.open(&self.pin, link.id);
-        let step = Step::UpdateLink { link: live, program: self.program.slot.clone(), expected };
-        draft.step(Phase::Links, step);
-        let reason = "its program changed: swapped atomically";
-        draft.change(Change::new(self.address.clone(), Action::Update, reason));
-        self.record(link.id, draft);
-    }
-
-    fn plan_filter(self, target: u64, draft: &mut Draft<'_>) {
-        let known = draft.inventory.link(&self.address).cloned();
-        let place = known.as_ref().and_then(|record| match &record.anchor {
-            Anchor::Filter { key, .. } if u64::from(key.index) == target => Some(key.clone()),
-            _ => None,
+    fn plan_filter(self, target: u64, wanted: &BTreeSet<Address>, draft: &mut Draft<'_>) {
+        let found = live_filter(&self.address, target, draft).or_else(|| {
+            let place = format!("[{}]", self.attachment);
+            let leaving = draft.inventory().resources.keys().filter(|address| {
+                address.as_str().ends_with(&place)
+                    && !wanted.contains(*address)
+                    && !draft.taken.contains_key(*address)
+            });
+            leaving.cloned().find_map(|address| live_filter(&address, target, draft))
         });
-        let running = place.as_ref().and_then(|key| draft.live.filters.get(key));
-        let runs_ours = match (running, &self.previous) {
-            (Some(filter), Some((_, id))) => filter.program_id == *id,
-            _ => false,
+        let Some((address, record, key)) = found else {
+            let reason = match draft.inventory().link(&self.address) {
+                Some(_) => "its filter is gone",
+                None => "not attached yet",
+            };
+            return self.attach_filter(reason, target, draft);
         };
-        match (known, place) {
-            (Some(record), _) if record.attachment != *self.attachment => {
-                let reason = format!(
-                    "options of a live attachment cannot change in place ({} → {}): take it out of \
-                     the manifest, apply, and put it back",
-                    options(&record.attachment),
-                    options(self.attachment)
-                );
-                draft.refuse(self.address, reason);
-            }
-            (Some(record), Some(_)) if runs_ours && !self.reload => {
-                draft.change(Change::new(
-                    self.address.clone(),
-                    Action::NoOp,
-                    "attached as declared",
-                ));
-                draft.after.resources.insert(self.address, Resource::Link(record));
-            }
-            (Some(record), Some(key)) if runs_ours => self.replace_filter(record, key, draft),
-            (Some(_), _) => self.attach_filter("its filter is gone", draft),
-            (None, _) => self.attach_filter("not attached yet", draft),
+        if let Some(reason) = self.other_options(&address, draft) {
+            return draft.refuse(self.address, reason);
         }
-    }
-
-    fn replace_filter(self, record: LinkRecord, key: FilterKey, draft: &mut Draft<'_>) {
-        let Some((pin, id)) = self.previous.clone() else { return };
-        let previous = draft.open(&pin, id);
-        let step = Step::ReplaceFilter { key, program: self.program.slot.clone(), previous };
-        draft.step(Phase::Links, step);
-        let reason = "its program changed: replaced in place";
-        draft.change(Change::new(self.address.clone(), Action::Update, reason));
+        let program_id = draft.live.filters.get(&key).map_or(0, |filter| filter.program_id);
+        let keeps =
+            matches!(&self.program.slot, Slot::Live(pin) if draft.id_at(pin) == Some(program_id));
+        if keeps && address == self.address {
+            draft.change(Change::new(self.address.clone(), Action::NoOp, "attached as declared"));
+        } else {
+            if !draft.known.has_program(program_id) {
+                let reason = format!(
+                    "the filter runs program id {program_id}, which is not this deployment's: remove \
+                     it with `tc filter del dev {} {} pref {}`",
+                    key.interface,
+                    key.direction.as_str(),
+                    key.priority
+                );
+                return draft.refuse(self.address, reason);
+            }
+            let previous = draft.open_program(program_id);
+            self.hold_program(draft);
+            let program = self.program.slot.clone();
+            draft.step(Phase::Links, Step::ReplaceFilter { key, program, previous });
+            let reason = "its program changed: replaced in place";
+            draft.change(Change::new(self.address.clone(), Action::Update, reason));
+        }
+        if address != self.address {
+            draft.taken.insert(address, self.address.clone());
+        }
+        let attachment = Some(self.attachment.clone());
+        let record = LinkRecord { attachment, program: self.program_address.clone(), ..record };
         draft.after.resources.insert(self.address, Resource::Link(record));
     }
 
-    fn attach_filter(self, reason: &str, draft: &mut Draft<'_>) {
+    fn attach_filter(self, reason: &str, target: u64, draft: &mut Draft<'_>) {
         self.hold_program(draft);
+        let shares = |index: &u32| u64::from(*index) == target;
         let step = Step::AttachFilter {
+            shares_clsact: draft.live.others.clsact.iter().any(shares),
             address: self.address.clone(),
             program: self.program.clone(),
             attachment: self.attachment.clone(),
         };
         draft.step(Phase::Links, step);
+        // The executor records it: the kernel may choose priority and handle.
         draft.change(Change::new(self.address.clone(), Action::Create, reason));
-        // The kernel may choose priority and handle; the executor records what it chose.
-        self.record(0, draft);
     }
 
     fn hold_program(&self, draft: &mut Draft<'_>) {
-        if let (Slot::Live(pin), Some((_, id))) = (&self.program.slot, &self.previous) {
-            draft.open(pin, *id);
+        if let Slot::Live(pin) = &self.program.slot
+            && let Some(id) = draft.id_at(pin)
+        {
+            draft.open(pin, id);
         }
     }
 
@@ -234,11 +305,23 @@ impl<'d> Wanted<'d> {
         let record = LinkRecord {
             id,
             program: self.program_address.clone(),
-            attachment: self.attachment.clone(),
+            attachment: Some(self.attachment.clone()),
             anchor: Anchor::Pin(self.pin.clone()),
         };
         draft.after.resources.insert(self.address.clone(), Resource::Link(record));
     }
+}
+
+/// The live filter on record for an address, at the wanted target.
+fn live_filter(
+    address: &Address,
+    target: u64,
+    draft: &Draft<'_>,
+) -> Option<(Address, LinkRecord, FilterKey)> {
+    let record = draft.inventory().link(address)?;
+    let Anchor::Filter { key, .. } = &record.anchor else { return None };
+    let there = u64::from(key.index) == target && draft.live.filters.contains_key(key);
+    there.then(|| (address.clone(), record.clone(), key.clone()))
 }
 
 /// Whether a live link no longer hangs where its manifest line points.

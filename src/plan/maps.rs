@@ -1,315 +1,396 @@
-//! Maps: which pins are used, created, replaced, moved or refused.
+//! Maps: which existing map each wanted one is, and which are created.
 
 use std::collections::BTreeMap;
 
 use crate::model::address::Address;
+use crate::model::digest::Digest;
 use crate::model::inventory::{MapRecord, Resource};
 use crate::model::kinds::MapType;
 use crate::model::live::{LiveMap, LiveObject};
-use crate::model::map::MapSpec;
+use crate::model::map::{MapShape, MapSpec};
 use crate::model::name::Name;
 use crate::model::pin::{OnMismatch, PinPath, PinPolicy};
 use crate::validate::{Desired, DesiredMap, DesiredObject};
 
 use super::compat::{self, Mismatch};
-use super::draft::{Draft, Phase, foreign};
-use super::{Action, Change, Slot, Step};
+use super::draft::{Draft, Phase, Source, foreign};
+use super::{Action, Change, Step};
 
-/// The pinned maps of one object: where each is found.
-pub(super) type Bindings = BTreeMap<String, Binding>;
+/// The pinned maps of one object: where each comes from; `None` where the plan is refused.
+pub(super) type Bindings = BTreeMap<String, Option<Source>>;
 
-/// Where a pinned map is found.
-#[derive(Clone, Debug)]
-pub(super) enum Binding {
-    /// Pinned already; at `pin` when the run begins.
-    Existing { pin: PinPath, id: u32 },
-    /// Created by this run.
-    Created(Address),
-    /// Neither: the plan is refused.
-    Refused,
+/// A wanted map with a pin path.
+struct Wanted<'d> {
+    address: Address,
+    object: &'d Name,
+    map: &'d DesiredMap,
+    pin: &'d PinPath,
 }
 
-/// Decides on every pinned map of every object. Two objects with one path share one map.
+/// A map that is ours and there.
+#[derive(Clone)]
+struct Held {
+    pin: PinPath,
+    record: MapRecord,
+    found: LiveMap,
+}
+
+/// Decides on every pinned map of every object. Maps with one path are one map.
 pub(super) fn bind(desired: &Desired, draft: &mut Draft<'_>) -> Vec<Bindings> {
-    let mut shared: BTreeMap<PinPath, (Address, Binding)> = BTreeMap::new();
+    let wanted = all_wanted(desired);
+    let places = places(&wanted, draft);
+    let mut decided: BTreeMap<&PinPath, (Address, Option<Source>)> = BTreeMap::new();
+    let mut bindings: BTreeMap<&Name, Bindings> = BTreeMap::new();
+    for one in &wanted {
+        let source = if let Some((owner, source)) = decided.get(one.pin) {
+            share(one, owner, source.as_ref(), draft);
+            source.clone()
+        } else {
+            let sharers = wanted.iter().filter(|other| other.pin == one.pin);
+            let held = sharers.filter_map(|sharer| held(&sharer.address, draft));
+            let mut held = held.filter(|held| places.get(&held.found.id) == Some(&one.pin));
+            let source = one.decide(held.next(), &places, draft);
+            decided.insert(one.pin, (one.address.clone(), source.clone()));
+            source
+        };
+        let of_object = bindings.entry(one.object).or_default();
+        of_object.insert(one.map.spec.name.clone(), source);
+    }
+    let take = |object: &DesiredObject| bindings.remove(&object.name).unwrap_or_default();
+    desired.objects.iter().map(take).collect()
+}
+
+fn all_wanted(desired: &Desired) -> Vec<Wanted<'_>> {
     let mut all = Vec::new();
     for object in &desired.objects {
-        let mut bindings = Bindings::new();
-        for map in &object.maps {
-            let Some(pin) = &map.pin else { continue };
+        all.extend(object.maps.iter().filter_map(|map| {
             let address = Address::map(&object.name, &map.spec.name);
-            let binding = if let Some((owner, binding)) = shared.get(pin) {
-                share(&address, owner, draft);
-                binding.clone()
-            } else {
-                let binding = Decision { address: &address, map, pin, object }.decide(draft);
-                shared.insert(pin.clone(), (address, binding.clone()));
-                binding
-            };
-            bindings.insert(map.spec.name.clone(), binding);
-        }
-        all.push(bindings);
+            Some(Wanted { address, object: &object.name, map, pin: map.pin.as_ref()? })
+        }));
     }
     all
 }
 
+/// Which path each map that is ours goes to. A map has one place: where it is, if anyone wants it
+/// there, otherwise the first path that its resource moved to.
+fn places<'d>(wanted: &[Wanted<'d>], draft: &Draft<'_>) -> BTreeMap<u32, &'d PinPath> {
+    let mut places = BTreeMap::new();
+    let ours = wanted.iter().filter(|one| !one.map.external);
+    let ours: Vec<_> = ours.filter_map(|one| Some((one.pin, held(&one.address, draft)?))).collect();
+    for (pin, held) in ours.iter().filter(|(pin, held)| **pin == held.pin) {
+        places.insert(held.found.id, *pin);
+    }
+    for (pin, held) in &ours {
+        places.entry(held.found.id).or_insert(*pin);
+    }
+    places
+}
+
+/// The map on record for a resource, if it is ours and pinned somewhere.
+fn held(address: &Address, draft: &Draft<'_>) -> Option<Held> {
+    let record = draft.inventory().map(address).filter(|record| record.owned)?;
+    let pin = record.pin.as_ref()?;
+    match draft.live.pins.get(pin) {
+        Some(LiveObject::Map(found)) if found.id == record.id => {
+            Some(Held { pin: pin.clone(), record: record.clone(), found: found.clone() })
+        }
+        _ => None,
+    }
+}
+
 /// A second object's use of a map that the plan has decided on.
-fn share(address: &Address, owner: &Address, draft: &mut Draft<'_>) {
-    let record = draft.after.resources.get(owner).cloned();
-    let known = draft.inventory.map(address).map(|map| map.id);
-    let action = match &record {
-        Some(Resource::Map(map)) if map.id != 0 && Some(map.id) == known => Action::NoOp,
-        _ => Action::Adopt,
-    };
-    draft.change(Change::new(address.clone(), action, format!("shares the map of {owner}")));
-    if let Some(record) = record {
-        draft.after.resources.insert(address.clone(), record);
-    }
+fn share(one: &Wanted<'_>, owner: &Address, source: Option<&Source>, draft: &mut Draft<'_>) {
+    let Some(Resource::Map(record)) = draft.after.resources.get(owner).cloned() else { return };
+    let known = draft.inventory().map(&one.address).map(|map| map.id);
+    let same = matches!(source, Some(Source::Live { id, .. }) if Some(*id) == known);
+    let action = if same { Action::NoOp } else { Action::Adopt };
+    let reason = format!("shares the map of {owner}");
+    draft.change(Change::new(one.address.clone(), action, reason));
+    draft.after.resources.insert(one.address.clone(), Resource::Map(record));
 }
 
-/// One pinned map to decide on.
-struct Decision<'d> {
-    address: &'d Address,
-    map: &'d DesiredMap,
-    pin: &'d PinPath,
-    object: &'d DesiredObject,
-}
-
-impl Decision<'_> {
-    fn decide(&self, draft: &mut Draft<'_>) -> Binding {
-        match draft.live.pins.get(self.pin) {
-            None => self.absent(draft),
-            Some(LiveObject::Map(found)) => {
-                let differences = compat::mismatches(&self.map.spec, found, &draft.live.host);
-                if differences.is_empty() {
-                    self.matching(found, draft)
-                } else {
-                    self.differing(found, &differences, draft)
-                }
-            }
-            Some(LiveObject::Unreadable { reason }) => {
+impl Wanted<'_> {
+    fn decide(
+        &self,
+        held: Option<Held>,
+        places: &BTreeMap<u32, &PinPath>,
+        draft: &mut Draft<'_>,
+    ) -> Option<Source> {
+        if let Some(held) = held.filter(|_| !self.map.external) {
+            return self.decide_held(&held, draft);
+        }
+        let found = match draft.live.pins.get(self.pin) {
+            None if self.map.external => {
                 let path = draft.after.pin_root.join(self.pin);
-                let reason = format!("{} cannot be opened: {reason}", path.display());
+                let reason = format!(
+                    "an external map must exist, and nothing is pinned at {}: start its owner first",
+                    path.display()
+                );
+                return self.refuse(reason, draft);
+            }
+            None => {
+                let known = draft.inventory().map(&self.address);
+                let lost = known.is_some_and(|record| record.pin.as_ref() == Some(self.pin));
+                let reason = if lost { "its pin is gone; starts empty" } else { "not pinned yet" };
+                return Some(self.create(Action::Create, reason, draft));
+            }
+            Some(found) => found,
+        };
+        match found {
+            LiveObject::Map(found) if places.contains_key(&found.id) && !self.map.external => {
+                Some(self.create(Action::Create, "not pinned yet", draft))
+            }
+            LiveObject::Map(found) => {
+                let found = found.clone();
+                self.decide_found(&found, draft)
+            }
+            found if found.id().is_some_and(|id| draft.owns(self.pin, id)) => {
+                Some(self.create(Action::Create, "not pinned yet", draft))
+            }
+            found => {
+                let reason = foreign(&draft.after.pin_root, self.pin, found);
                 self.refuse(reason, draft)
             }
-            Some(other) => {
-                let reason = foreign(&draft.after.pin_root, self.pin, other);
-                self.refuse(reason, draft)
-            }
         }
     }
 
-    fn absent(&self, draft: &mut Draft<'_>) -> Binding {
-        if self.map.external {
-            let path = draft.after.pin_root.join(self.pin);
-            let reason = format!(
-                "an external map must exist, and nothing is pinned at {}: start its owner first",
-                path.display()
-            );
-            return self.refuse(reason, draft);
-        }
-        let record = draft.inventory.map(self.address);
-        if let Some((from, found)) = record.and_then(|record| self.moved_from(record, draft)) {
-            return self.move_pin(&from, &found, draft);
-        }
-        let lost = record.is_some_and(|record| record.pin.as_ref() == Some(self.pin));
-        let reason = if lost { "its pin is gone; starts empty" } else { "not pinned yet" };
-        self.create(Action::Create, reason, draft)
-    }
-
-    /// The pin of the same map at another path, if the manifest moved it.
-    fn moved_from(&self, record: &MapRecord, draft: &Draft<'_>) -> Option<(PinPath, LiveMap)> {
-        let from = record.pin.as_ref().filter(|from| *from != self.pin && record.owned)?;
-        match draft.live.pins.get(from) {
-            Some(LiveObject::Map(found)) if found.id == record.id => {
-                Some((from.clone(), found.clone()))
-            }
-            _ => None,
-        }
-    }
-
-    fn move_pin(&self, from: &PinPath, found: &LiveMap, draft: &mut Draft<'_>) -> Binding {
-        let differences = compat::mismatches(&self.map.spec, found, &draft.live.host);
+    /// The map of this very resource is there, at its path or at another.
+    fn decide_held(&self, held: &Held, draft: &mut Draft<'_>) -> Option<Source> {
+        let recorded = held.record.layout;
+        let differences = self.differences(&held.found, recorded, draft);
         if !differences.is_empty() {
-            let reason = format!(
-                "the map at {from} would have to move, and its shape differs: {}",
-                list(&differences)
-            );
-            return self.refuse(reason, draft);
+            if held.record.policy == PinPolicy::None {
+                let reason = "not pinned yet; its contents were not to be kept (policy none)";
+                return Some(self.create(Action::Create, reason, draft));
+            }
+            return self.differing(&held.found, &held.pin, true, &differences, draft);
         }
         let root = draft.after.pin_root.clone();
-        let change = Change::new(self.address.clone(), Action::Move, "its path changed")
-            .before(root.join(from).display().to_string())
-            .after(root.join(self.pin).display().to_string());
+        let change = if held.pin != *self.pin {
+            Change::new(self.address.clone(), Action::Move, "its path changed; contents kept")
+                .before(root.join(&held.pin).display().to_string())
+                .after(root.join(self.pin).display().to_string())
+        } else if held.record.policy != self.map.policy {
+            Change::new(self.address.clone(), Action::Update, "its pin policy changed")
+                .before(held.record.policy.as_str())
+                .after(self.map.policy.as_str())
+        } else {
+            Change::new(self.address.clone(), Action::NoOp, "pinned as declared")
+        };
         draft.change(change);
-        draft.rename(Phase::PinMaps, from, self.pin);
-        self.record(found.id, true, draft);
-        Binding::Existing { pin: from.clone(), id: found.id }
+        Some(self.bound(Source::Live { pin: held.pin.clone(), id: held.found.id }, true, draft))
     }
 
-    fn matching(&self, found: &LiveMap, draft: &mut Draft<'_>) -> Binding {
-        let owned = !self.map.external && draft.inventory.owns(self.pin, found.id);
-        let record = draft.inventory.map(self.address);
-        if record.is_some_and(|record| self.moved_from(record, draft).is_some()) {
+    /// A map that is not on record for this resource lies at its path.
+    fn decide_found(&self, found: &LiveMap, draft: &mut Draft<'_>) -> Option<Source> {
+        let owned = !self.map.external && draft.inventory().owns(self.pin, found.id);
+        let recorded = self.recorded_layout(found.id, draft);
+        let differences = self.differences(found, recorded, draft);
+        if !differences.is_empty() {
+            return self.differing(found, self.pin, owned, &differences, draft);
+        }
+        if let Some(other) = draft.live.others.pins.get(self.pin).filter(|_| !self.map.external) {
             let reason = format!(
-                "{} is taken by another map, and this deployment's map would have to move there",
+                "{} belongs to deployment `{other}`: say `external = true` to use its map, or choose \
+                 another `subpath`",
                 draft.after.pin_root.join(self.pin).display()
             );
             return self.refuse(reason, draft);
         }
-        let known = record.is_some_and(|record| {
-            record.id == found.id && record.owned == owned && !record.forgotten
-        });
-        let change = match record {
-            Some(record) if known && record.policy != kept_policy(self.map) => {
-                Change::new(self.address.clone(), Action::Update, "its pin policy changed")
-                    .before(record.policy.as_str())
-                    .after(kept_policy(self.map).as_str())
-            }
-            Some(_) if known => {
-                Change::new(self.address.clone(), Action::NoOp, "pinned as declared")
-            }
-            _ => {
-                let reason = if self.map.external {
-                    "external: used, never created, replaced or unlinked"
-                } else if owned {
-                    "pinned before with the same shape; contents kept"
-                } else {
+        let known = draft.inventory().map(&self.address);
+        let same = known.is_some_and(|record| record.id == found.id && record.owned == owned);
+        let change = if same {
+            Change::new(self.address.clone(), Action::NoOp, "used as before")
+        } else {
+            let mut reason = match (self.map.external, owned) {
+                (true, _) => "external: used, never created, replaced or unlinked",
+                (false, true) => "pinned before with the same shape; contents kept",
+                (false, false) => {
                     "pinned by someone else with the same shape: used, contents kept, never unlinked"
-                };
-                Change::new(self.address.clone(), Action::Adopt, reason)
-                    .before(self.located(draft, &format!("id {}", found.id)))
+                }
             }
+            .to_owned();
+            if compat::layout_is_unknown(&self.map.spec, found, recorded) {
+                reason.push_str(
+                    "; only sizes could be compared, since its BTF may not be read (CAP_SYS_ADMIN)",
+                );
+            }
+            Change::new(self.address.clone(), Action::Adopt, reason)
+                .before(self.located(draft, &format!("id {}", found.id)))
         };
         draft.change(change);
-        self.record(found.id, owned, draft);
-        Binding::Existing { pin: self.pin.clone(), id: found.id }
+        Some(self.bound(Source::Live { pin: self.pin.clone(), id: found.id }, owned, draft))
     }
 
-    fn differing(&self, found: &LiveMap, all: &[Mismatch], draft: &mut Draft<'_>) -> Binding {
-        let owned = draft.inventory.owns(self.pin, found.id);
+    fn differing(
+        &self,
+        found: &LiveMap,
+        at: &PinPath,
+        owned: bool,
+        all: &[Mismatch],
+        draft: &mut Draft<'_>,
+    ) -> Option<Source> {
         let differences = list(all);
-        match self.map.on_mismatch {
-            OnMismatch::Replace if owned && !self.map.external => {
-                let reason =
-                    format!("another shape, contents dropped (on-mismatch): {differences}");
-                self.create(Action::Replace, &reason, draft)
-            }
-            on_mismatch => {
-                let advice = match on_mismatch {
-                    _ if self.map.external => "its owner must change it",
-                    _ if !owned => {
-                        "it is not on record as this deployment's, so it is not replaced: remove it \
-                         by hand, or choose another `subpath`"
-                    }
-                    OnMismatch::Fail | OnMismatch::Replace => {
-                        "set `on-mismatch = \"replace\"` to start empty, or move the new map with a \
-                         `subpath`"
-                    }
-                    OnMismatch::Migrate => {
-                        "this version cannot migrate entries yet: use `on-mismatch = \"replace\"` to \
-                         start empty"
-                    }
-                };
-                let reason = format!("a pin of another shape is there: {differences}; {advice}");
-                let change = Change::new(self.address.clone(), Action::Refuse, reason)
-                    .before(self.located(draft, &compat::describe(&found.shape)))
-                    .after(compat::describe(&self.shape(draft)));
-                draft.change(change);
-                Binding::Refused
-            }
+        if self.map.on_mismatch == OnMismatch::Replace && owned && !self.map.external {
+            let reason = format!("another shape, contents dropped (on-mismatch): {differences}");
+            return Some(self.create(Action::Replace, &reason, draft));
         }
+        let advice = match self.map.on_mismatch {
+            _ if self.map.external => "its owner must change it",
+            _ if !owned => {
+                "it is not on record as this deployment's, so it is not replaced: remove it by hand, \
+                 or choose another `subpath`"
+            }
+            OnMismatch::Migrate => {
+                "this version cannot migrate entries yet: use `on-mismatch = \"replace\"` to start \
+                 empty"
+            }
+            OnMismatch::Fail | OnMismatch::Replace => {
+                "set `on-mismatch = \"replace\"` to start empty"
+            }
+        };
+        let reason = format!("a pin of another shape is there: {differences}; {advice}");
+        let before = draft.after.pin_root.join(at);
+        let before = format!("{} ({})", before.display(), compat::describe(&found.shape));
+        let change = Change::new(self.address.clone(), Action::Refuse, reason)
+            .before(before)
+            .after(compat::describe(&self.shape(draft)));
+        draft.change(change);
+        None
     }
 
-    fn create(&self, action: Action, reason: &str, draft: &mut Draft<'_>) -> Binding {
-        let after = self.located(draft, &compat::describe(&self.shape(draft)));
-        let mut change = Change::new(self.address.clone(), action, reason).after(after);
-        if let Some(LiveObject::Map(found)) = draft.live.pins.get(self.pin) {
+    fn create(&self, action: Action, reason: &str, draft: &mut Draft<'_>) -> Source {
+        let mut change = Change::new(self.address.clone(), action, reason)
+            .after(self.located(draft, &compat::describe(&self.shape(draft))));
+        if action == Action::Replace
+            && let Some(LiveObject::Map(found)) = draft.live.pins.get(self.pin)
+        {
             change = change.before(compat::describe(&found.shape));
         }
-        create_step(self.address, &self.object.name, &self.map.spec, draft);
-        let slot = Slot::New(self.address.clone());
-        if let Err(reason) = draft.place(Phase::PinMaps, slot, self.pin) {
-            return self.refuse(reason, draft);
-        }
         draft.change(change);
-        self.record(0, true, draft);
-        Binding::Created(self.address.clone())
+        create_step(&self.address, self.object, &self.map.spec, draft);
+        let source = self.bound(Source::New(self.address.clone()), true, draft);
+        if action == Action::Replace
+            && let Some(claim) = draft.claims.get_mut(self.pin)
+        {
+            claim.replaces = true;
+        }
+        source
     }
 
-    fn refuse(&self, reason: impl Into<String>, draft: &mut Draft<'_>) -> Binding {
+    /// Claims the path, unless it is someone else's, and records the map.
+    fn bound(&self, source: Source, owned: bool, draft: &mut Draft<'_>) -> Source {
+        let id = match &source {
+            Source::Live { id, .. } => *id,
+            Source::New(_) => 0,
+        };
+        draft.claim(self.pin.clone(), &self.address, source.clone(), Phase::PinMaps);
+        record(&self.address, self.map, Some(self.pin.clone()), (id, owned), draft);
+        source
+    }
+
+    fn refuse(&self, reason: impl Into<String>, draft: &mut Draft<'_>) -> Option<Source> {
         draft.refuse(self.address.clone(), reason);
-        Binding::Refused
+        None
     }
 
-    fn shape(&self, draft: &Draft<'_>) -> crate::model::map::MapShape {
-        self.map.spec.shape.normalised(&draft.live.host)
+    fn differences(
+        &self,
+        found: &LiveMap,
+        recorded: Option<Digest>,
+        draft: &Draft<'_>,
+    ) -> Vec<Mismatch> {
+        compat::mismatches(&self.map.spec, found, recorded, &draft.live.host)
+    }
+
+    /// The layout on record for a map with that id at this path, whichever resource it was.
+    fn recorded_layout(&self, id: u32, draft: &Draft<'_>) -> Option<Digest> {
+        draft.inventory().resources.values().find_map(|resource| match resource {
+            Resource::Map(map) if map.id == id && map.pin.as_ref() == Some(self.pin) => map.layout,
+            _ => None,
+        })
+    }
+
+    fn shape(&self, draft: &Draft<'_>) -> MapShape {
+        self.map.spec.shape.reported(&draft.live.host)
     }
 
     fn located(&self, draft: &Draft<'_>, text: &str) -> String {
         format!("{} ({text})", draft.after.pin_root.join(self.pin).display())
     }
+}
 
-    fn record(&self, id: u32, owned: bool, draft: &mut Draft<'_>) {
-        record(self.address, self.map, Some(self.pin.clone()), id, owned, draft);
-    }
+/// Why the private maps of an object make it necessary to load it again, if they do.
+pub(super) fn private_reload_reason(object: &DesiredObject, draft: &Draft<'_>) -> Option<String> {
+    object.maps.iter().filter(|map| map.pin.is_none()).find_map(|map| {
+        let address = Address::map(&object.name, &map.spec.name);
+        let name = &map.spec.name;
+        let Some(known) = draft.inventory().map(&address).filter(|known| known.owned) else {
+            return Some(format!("map `{name}` is another one now"));
+        };
+        let lost = drops_contents_unreferenced(&map.spec) && held(&address, draft).is_none();
+        lost.then(|| {
+            format!("the pin that kept the contents of map `{name}` (id {}) is gone", known.id)
+        })
+    })
 }
 
 /// Plans the maps that are not pinned by name: made anew whenever their object is loaded.
-pub(super) fn plan_private(object: &DesiredObject, reload: Option<&str>, draft: &mut Draft<'_>) {
+pub(super) fn plan_private(object: &DesiredObject, reload: bool, draft: &mut Draft<'_>) {
     for map in object.maps.iter().filter(|map| map.pin.is_none()) {
         let address = Address::map(&object.name, &map.spec.name);
-        let known = draft.inventory.map(&address).cloned();
-        let unpinned = retire_public_pin(&address, known.as_ref(), draft);
-        let keeper = keeps_contents_only_while_referenced(&map.spec)
+        let known = draft.inventory().map(&address).cloned();
+        let keeper = drops_contents_unreferenced(&map.spec)
             .then(|| PinPath::map(&draft.name(), &object.name, &map.spec.name));
-        if reload.is_none() {
-            if !unpinned {
-                draft.change(Change::new(address.clone(), Action::NoOp, "held by its programs"));
-            }
-            record(&address, map, keeper, known.map_or(0, |known| known.id), true, draft);
-            continue;
-        }
-        let (action, reason) = match (&known, map.spec.is_declared()) {
-            (None, true) => (Action::Create, "policy none: held by its programs, not pinned"),
-            (None, false) => (Action::Create, "data section"),
-            (Some(_), true) => (Action::Replace, "loaded again: contents dropped (policy none)"),
-            (Some(_), false) => (Action::Replace, "loaded again: contents as in the object"),
+        let (change, source) = if reload {
+            let (action, reason) = match (&known, map.spec.is_declared()) {
+                (None, true) => (Action::Create, "policy none: held by its programs, not pinned"),
+                (None, false) => (Action::Create, "data section"),
+                (Some(_), true) => {
+                    (Action::Replace, "loaded again: contents dropped (policy none)")
+                }
+                (Some(_), false) => (Action::Replace, "loaded again: contents as in the object"),
+            };
+            create_step(&address, &object.name, &map.spec, draft);
+            let shape = map.spec.shape.reported(&draft.live.host);
+            let change = Change::new(address.clone(), action, reason);
+            (change.after(compat::describe(&shape)), Some(Source::New(address.clone())))
+        } else {
+            let was = known.as_ref().map_or(PinPolicy::None, |known| known.policy);
+            let change = match was {
+                PinPolicy::None => {
+                    Change::new(address.clone(), Action::NoOp, "held by its programs")
+                }
+                PinPolicy::ByName => Change::new(
+                    address.clone(),
+                    Action::Update,
+                    "no longer pinned (policy none); its programs hold it",
+                ),
+                PinPolicy::PersistOnExit => Change::new(
+                    address.clone(),
+                    Action::Update,
+                    "policy none now; its pin persists until `destroy --purge`",
+                ),
+            };
+            let held = held(&address, draft);
+            (change, held.map(|held| Source::Live { pin: held.pin, id: held.found.id }))
         };
-        let shape = map.spec.shape.normalised(&draft.live.host);
-        let change = Change::new(address.clone(), action, reason).after(compat::describe(&shape));
-        create_step(&address, &object.name, &map.spec, draft);
-        let placed = match &keeper {
-            Some(pin) => draft.place(Phase::PinMaps, Slot::New(address.clone()), pin),
-            None => Ok(()),
+        draft.change(change);
+        let id = match &source {
+            Some(Source::Live { id, .. }) => *id,
+            Some(Source::New(_)) => 0,
+            None => known.map_or(0, |known| known.id),
         };
-        match placed {
-            Ok(()) => draft.change(change),
-            Err(reason) => draft.refuse(address.clone(), reason),
+        if let (Some(pin), Some(source)) = (&keeper, source) {
+            draft.claim(pin.clone(), &address, source, Phase::PinMaps);
         }
-        record(&address, map, keeper, 0, true, draft);
+        record(&address, map, keeper, (id, true), draft);
     }
-}
-
-/// Unpins a map that was pinned by name and no longer is; says whether it did.
-fn retire_public_pin(address: &Address, known: Option<&MapRecord>, draft: &mut Draft<'_>) -> bool {
-    let Some(known) = known.filter(|known| known.policy.is_pinned() && known.owned) else {
-        return false;
-    };
-    let Some(pin) = &known.pin else { return false };
-    if draft.live.pins.get(pin).and_then(LiveObject::id) != Some(known.id) {
-        return false;
-    }
-    draft.unpin(Phase::RetireMaps, pin, known.id);
-    let change = Change::new(address.clone(), Action::Update, "no longer pinned (policy none)")
-        .before(draft.after.pin_root.join(pin).display().to_string());
-    draft.change(change);
-    true
 }
 
 /// Whether the kernel drops a map's contents with its last user reference, though programs still
 /// use it (`map_release_uref` in `kernel/bpf/`: prog arrays, sockmaps; timers and work queues too).
-fn keeps_contents_only_while_referenced(spec: &MapSpec) -> bool {
+fn drops_contents_unreferenced(spec: &MapSpec) -> bool {
     let by_type = [MapType::PROG_ARRAY, MapType::SOCKMAP, MapType::SOCKHASH];
     let timers = |name: &str| matches!(name, "struct bpf_timer" | "struct bpf_wq");
     by_type.contains(&spec.shape.map_type)
@@ -325,26 +406,20 @@ fn create_step(address: &Address, object: &Name, spec: &MapSpec, draft: &mut Dra
     draft.step(Phase::CreateMaps, step);
 }
 
-/// What becomes of the pin when we are done with it. That of an external map is its owner's matter.
-fn kept_policy(map: &DesiredMap) -> PinPolicy {
-    if map.external { PinPolicy::None } else { map.policy }
-}
-
 fn record(
     address: &Address,
     map: &DesiredMap,
     pin: Option<PinPath>,
-    id: u32,
-    owned: bool,
+    (id, owned): (u32, bool),
     draft: &mut Draft<'_>,
 ) {
     let record = MapRecord {
         id,
         pin,
-        policy: kept_policy(map),
+        // What becomes of an external map's pin is its owner's matter.
+        policy: if map.external { PinPolicy::None } else { map.policy },
         owned,
-        forgotten: false,
-        shape: map.spec.shape.normalised(&draft.live.host),
+        shape: map.spec.shape.reported(&draft.live.host),
         layout: compat::layout_digest(&map.spec),
     };
     draft.after.resources.insert(address.clone(), Resource::Map(record));
@@ -352,10 +427,8 @@ fn record(
 
 fn list(differences: &[Mismatch]) -> String {
     let words = differences.iter().map(|difference| {
-        format!(
-            "{} {} in the object, {} in the pin",
-            difference.field, difference.declared, difference.found
-        )
+        let Mismatch { field, declared, found } = difference;
+        format!("{field} {declared} in the object, {found} in the pin")
     });
     words.collect::<Vec<_>>().join("; ")
 }

@@ -11,14 +11,15 @@ mod drift;
 mod end;
 mod links;
 mod maps;
+mod pins;
 mod programs;
 mod prune;
+mod recover;
 mod step;
 #[cfg(test)]
 mod tests;
 
 use crate::model::address::Address;
-use crate::model::digest::Digest;
 use crate::model::inventory::{Inventory, ObjectRecord};
 use crate::model::live::{LiveState, RootState};
 use crate::validate::Desired;
@@ -29,18 +30,18 @@ pub use end::end;
 pub use step::{ProgramRef, Slot, Step};
 
 use draft::Draft;
+use prune::Mode;
 
 /// What a run would do.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// For people, in the order of the manifest.
+    /// For people, one a resource: first those of the manifest in its order, then those that leave.
     pub changes: Vec<Change>,
     /// For the executor, in order; empty if anything is refused.
     pub steps: Vec<Step>,
-    /// The inventory once every step is done. Ids of what steps make are 0 until then.
+    /// The inventory once every step is done. Ids of what steps make are 0 until then, and filters
+    /// that steps add are missing.
     pub after: Inventory,
-    /// Fingerprint of the state the plan assumed.
-    pub base: Digest,
 }
 
 impl Plan {
@@ -53,7 +54,15 @@ impl Plan {
     /// Whether everything is as wanted already.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
-        self.changes.iter().all(|change| change.action == Action::NoOp)
+        self.steps.is_empty() && self.changes.iter().all(|change| change.action == Action::NoOp)
+    }
+
+    /// Whether only the stage is left to be cleared.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let clears = |step: &Step| step.clears() || matches!(step, Step::Open { .. });
+        self.steps.iter().all(clears)
+            && self.changes.iter().all(|change| change.action == Action::NoOp)
     }
 
     /// The refusals.
@@ -65,15 +74,17 @@ impl Plan {
 /// Plans the way from `live` to `desired`, where `inventory` says what is ours.
 #[must_use]
 pub fn plan(desired: &Desired, live: &LiveState, inventory: &Inventory) -> Plan {
-    let mut draft = Draft::new(live, inventory, desired.pin_root.clone());
+    let known = recover::known(inventory, live);
+    let mut draft = Draft::new(live, &known, desired.pin_root.clone());
     draft.after.manifest.clone_from(&desired.manifest);
-    refuse_root(desired, live, inventory, &mut draft);
+    refuse_root(desired, &mut draft);
     let bindings = maps::bind(desired, &mut draft);
+    let wanted = links::wanted(desired);
     for (object, bound) in desired.objects.iter().zip(&bindings) {
         let reload = programs::reload_reason(object, bound, &draft);
-        maps::plan_private(object, reload.as_deref(), &mut draft);
+        maps::plan_private(object, reload.is_some(), &mut draft);
         programs::plan(object, bound, reload.as_deref(), &mut draft);
-        links::plan(object, reload.is_some(), &mut draft);
+        links::plan(object, reload.is_some(), &wanted, &mut draft);
         let record = ObjectRecord {
             path: object.image.path.clone(),
             digest: object.image.digest,
@@ -81,36 +92,38 @@ pub fn plan(desired: &Desired, live: &LiveState, inventory: &Inventory) -> Plan 
         };
         draft.after.objects.insert(object.name.clone(), record);
     }
-    prune::prune(prune::Mode::Converge, &mut draft);
-    draft.finish()
+    draft.finish(Mode::Converge)
 }
 
-/// What makes a pin root unusable, as changes of their own.
-fn refuse_root(desired: &Desired, live: &LiveState, inventory: &Inventory, draft: &mut Draft<'_>) {
-    if let RootState::NotBpffs { directory, magic } = &live.root {
+/// What makes a pin root unusable, as a change of its own.
+fn refuse_root(desired: &Desired, draft: &mut Draft<'_>) {
+    if let RootState::NotBpffs { directory, magic } = &draft.live.root {
         let reason = format!(
             "{} is not on bpffs (its file system has magic {magic:#x}): mount one with \
              `mount -t bpf bpf /sys/fs/bpf`, or choose a pin-root below an existing one",
             directory.display()
         );
-        draft.change(Change::new(Address::pin_root(), Action::Refuse, reason));
+        draft.refuse(Address::pin_root(), reason);
     }
-    if inventory.pin_root != desired.pin_root && !inventory.resources.is_empty() {
-        let reason = format!(
-            "the deployment's pins lie below {}: end it with `ebpf-apply destroy --name {}` before \
-             the pin root changes",
-            inventory.pin_root, inventory.name
-        );
+    let inventory = draft.inventory();
+    if inventory.pin_root != desired.pin_root && !inventory.is_spent() {
+        let ended = inventory.resources.is_empty();
+        let reason = if ended {
+            format!(
+                "maps that persist lie below {}: remove them with `ebpf-apply destroy --name {} \
+                 --purge` (their contents are lost), or move them by hand",
+                inventory.pin_root, inventory.name
+            )
+        } else {
+            format!(
+                "the deployment's pins lie below {}: end it with `ebpf-apply destroy --name {}` \
+                 before the pin root changes",
+                inventory.pin_root, inventory.name
+            )
+        };
         let change = Change::new(Address::pin_root(), Action::Refuse, reason)
             .before(inventory.pin_root.to_string())
             .after(desired.pin_root.to_string());
         draft.change(change);
     }
-}
-
-/// Fingerprint of all that a plan depends on beside the desired state.
-fn fingerprint(live: &LiveState, inventory: &Inventory) -> Digest {
-    let live = format!("{live:?}");
-    let inventory = format!("{inventory:?}");
-    Digest::of_parts([live.as_bytes(), inventory.as_bytes()])
 }

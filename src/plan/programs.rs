@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::model::address::Address;
 use crate::model::inventory::{ProgramRecord, PublicPin, Resource};
-use crate::model::live::LiveObject;
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinPolicy};
 use crate::validate::{DesiredObject, DesiredProgram};
 
-use super::draft::{Draft, Phase};
-use super::maps::{Binding, Bindings};
+use super::draft::{Draft, Phase, Source};
+use super::maps::{Bindings, private_reload_reason};
 use super::{Action, Change, Slot, Step};
 
 /// Why an object must be loaded (again); `None` if what is loaded is what is wanted.
@@ -19,7 +18,7 @@ pub(super) fn reload_reason(
     bindings: &Bindings,
     draft: &Draft<'_>,
 ) -> Option<String> {
-    let Some(record) = draft.inventory.objects.get(&object.name) else {
+    let Some(record) = draft.inventory().objects.get(&object.name) else {
         return Some("not loaded yet".to_owned());
     };
     if record.digest != object.image.digest {
@@ -29,23 +28,28 @@ pub(super) fn reload_reason(
         return Some("its globals, map overrides or program list changed".to_owned());
     }
     for program in &object.programs {
-        if live_program(&object.name, &program.spec.name, draft).is_none() {
-            return Some(format!("program `{}` is no longer loaded", program.spec.name));
+        let name = &program.spec.name;
+        if loaded(&Address::program(&object.name, name), draft).is_none() {
+            return Some(format!("program `{name}` is no longer loaded"));
         }
     }
-    for map in &object.maps {
-        let address = Address::map(&object.name, &map.spec.name);
-        let known = draft.inventory.map(&address);
-        let same = match bindings.get(&map.spec.name) {
-            Some(Binding::Existing { id, .. }) => known.is_some_and(|known| known.id == *id),
-            Some(Binding::Created(_) | Binding::Refused) => false,
-            None => known.is_some(),
+    for (map, source) in bindings {
+        let known = draft.inventory().map(&Address::map(&object.name, map));
+        let same = match source {
+            Some(Source::Live { id, .. }) => known.is_some_and(|known| known.id == *id),
+            Some(Source::New(_)) | None => false,
         };
         if !same {
-            return Some(format!("map `{}` is another one now", map.spec.name));
+            return Some(format!("map `{map}` is another one now"));
         }
     }
-    None
+    private_reload_reason(object, draft)
+}
+
+/// The program on record for a resource, if it is still at its pin.
+pub(super) fn loaded(address: &Address, draft: &Draft<'_>) -> Option<(PinPath, u32)> {
+    let record = draft.inventory().program(address)?;
+    (draft.id_at(&record.pin) == Some(record.id)).then(|| (record.pin.clone(), record.id))
 }
 
 /// Plans an object's programs.
@@ -61,7 +65,7 @@ pub(super) fn plan(
         draft.step(Phase::LoadPrograms, step);
     }
     for program in &object.programs {
-        Placement::new(object, program, draft).plan(reload, draft);
+        plan_program(&object.name, program, reload, draft);
     }
 }
 
@@ -75,120 +79,76 @@ fn map_slots(
     for map in &object.maps {
         let name = &map.spec.name;
         let slot = match bindings.get(name) {
-            Some(Binding::Existing { pin, id }) => draft.open(pin, *id),
-            Some(Binding::Created(owner)) => Slot::New(owner.clone()),
-            Some(Binding::Refused) | None => Slot::New(Address::map(&object.name, name)),
+            Some(Some(source)) => draft.slot(source),
+            Some(None) | None => Slot::New(Address::map(&object.name, name)),
         };
         slots.insert(name.clone(), slot);
     }
     slots
 }
 
-/// The program of that name as we left it: on record and still at its pin, or, where the record was
-/// lost, at the pin that only this deployment uses.
-pub(super) fn live_program(
+fn plan_program(
     object: &Name,
-    program: &str,
-    draft: &Draft<'_>,
-) -> Option<(PinPath, u32)> {
-    let record = draft.inventory.program(&Address::program(object, program));
-    let pin = PinPath::program(&draft.name(), object, program);
-    match draft.live.pins.get(&pin) {
-        Some(LiveObject::Program(found)) if record.is_none_or(|record| record.id == found.id) => {
-            Some((pin, found.id))
+    program: &DesiredProgram,
+    reload: Option<&str>,
+    draft: &mut Draft<'_>,
+) {
+    let address = Address::program(object, &program.spec.name);
+    let live = loaded(&address, draft);
+    let public = program.pin.as_ref().filter(|_| program.policy != PinPolicy::None);
+    let wanted = public.map(|pin| PublicPin { pin: pin.clone(), policy: program.policy });
+    let (source, change) = match (reload, &live) {
+        (None, Some((pin, id))) => {
+            let change = keep(&address, wanted.as_ref(), *id, draft);
+            (Source::Live { pin: pin.clone(), id: *id }, change)
         }
-        _ => None,
+        (reason, _) => {
+            let action = if live.is_some() { Action::Update } else { Action::Create };
+            let kind = program.spec.kind.as_ref();
+            let kind = kind.map_or("unknown".to_owned(), |kind| kind.program_type.to_string());
+            let mut change =
+                Change::new(address.clone(), action, reason.unwrap_or("not loaded yet"))
+                    .after(format!("{kind}, SEC(\"{}\")", program.spec.section));
+            if let Some((_, id)) = live {
+                change = change.before(format!("id {id}"));
+            }
+            (Source::New(address.clone()), change)
+        }
+    };
+    draft.change(change);
+    let id = match &source {
+        Source::Live { id, .. } => *id,
+        Source::New(_) => 0,
+    };
+    let private = PinPath::program(&draft.name(), object, &program.spec.name);
+    for pin in std::iter::once(&private).chain(public) {
+        draft.claim(pin.clone(), &address, source.clone(), Phase::PinPrograms);
+        if let Some(claim) = draft.claims.get_mut(pin) {
+            // A program's own pin always shows the program that is loaded.
+            claim.replaces = true;
+        }
     }
+    let record = ProgramRecord { id, pin: private, public: wanted };
+    draft.after.resources.insert(address, Resource::Program(record));
 }
 
-/// One program and its pins.
-struct Placement<'d> {
-    address: Address,
-    pin: PinPath,
-    program: &'d DesiredProgram,
-    live: Option<(PinPath, u32)>,
-}
-
-impl<'d> Placement<'d> {
-    fn new(object: &DesiredObject, program: &'d DesiredProgram, draft: &Draft<'_>) -> Self {
-        let name = &program.spec.name;
-        Self {
-            address: Address::program(&object.name, name),
-            pin: PinPath::program(&draft.name(), &object.name, name),
-            program,
-            live: live_program(&object.name, name, draft),
-        }
-    }
-
-    fn plan(&self, reload: Option<&str>, draft: &mut Draft<'_>) {
-        match (reload, &self.live) {
-            (None, Some((pin, id))) => {
-                let (pin, id) = (pin.clone(), *id);
-                self.keep(&pin, id, draft);
-            }
-            (reason, _) => self.load(reason.unwrap_or("not loaded yet"), draft),
-        }
-    }
-
-    fn load(&self, reason: &str, draft: &mut Draft<'_>) {
-        let action = if self.live.is_some() { Action::Update } else { Action::Create };
-        let kind = self.program.spec.kind.as_ref();
-        let kind = kind.map_or("unknown".to_owned(), |kind| kind.program_type.to_string());
-        let mut change = Change::new(self.address.clone(), action, reason)
-            .after(format!("{kind}, SEC(\"{}\")", self.program.spec.section));
-        if let Some((_, id)) = self.live {
-            change = change.before(format!("id {id}"));
-        }
-        draft.change(change);
-        let slot = Slot::New(self.address.clone());
-        for pin in std::iter::once(&self.pin).chain(&self.program.pin) {
-            if let Err(reason) = draft.place(Phase::PinPrograms, slot.clone(), pin) {
-                draft.refuse(self.address.clone(), reason);
-            }
-        }
-        self.retire_public(draft);
-        self.record(0, draft);
-    }
-
-    fn keep(&self, pin: &PinPath, id: u32, draft: &mut Draft<'_>) {
-        let public = self.program.pin.as_ref();
-        let pinned = public.map(|public| draft.live.pins.get(public).and_then(LiveObject::id));
-        let change = match pinned {
-            Some(found) if found != Some(id) => {
-                let slot = draft.open(pin, id);
-                match public.map_or(Ok(()), |at| draft.place(Phase::PinPrograms, slot, at)) {
-                    Ok(()) => Change::new(self.address.clone(), Action::Update, "not pinned yet"),
-                    Err(reason) => Change::new(self.address.clone(), Action::Refuse, reason),
-                }
-            }
-            _ if self.retire_public(draft) => {
-                Change::new(self.address.clone(), Action::Update, "its pin policy changed")
-            }
-            _ => Change::new(self.address.clone(), Action::NoOp, "loaded as declared"),
-        };
-        draft.change(change);
-        self.record(id, draft);
-    }
-
-    /// Unpins the public pin on record if it is not the wanted one; says whether it did.
-    fn retire_public(&self, draft: &mut Draft<'_>) -> bool {
-        let Some(record) = draft.inventory.program(&self.address) else { return false };
-        let Some(public) = record.public.as_ref() else { return false };
-        let stale = self.program.pin.as_ref() != Some(&public.pin);
-        let there = draft.live.pins.get(&public.pin).and_then(LiveObject::id) == Some(record.id);
-        if stale && there {
-            draft.unpin(Phase::RetirePrograms, &public.pin, record.id);
-        }
-        stale
-    }
-
-    fn record(&self, id: u32, draft: &mut Draft<'_>) {
-        let public = self.program.pin.clone().filter(|_| self.program.policy != PinPolicy::None);
-        let record = ProgramRecord {
-            id,
-            pin: self.pin.clone(),
-            public: public.map(|pin| PublicPin { pin, policy: self.program.policy }),
-        };
-        draft.after.resources.insert(self.address.clone(), Resource::Program(record));
-    }
+/// What is said of a program that stays loaded.
+fn keep(address: &Address, wanted: Option<&PublicPin>, id: u32, draft: &Draft<'_>) -> Change {
+    let recorded = draft.inventory().program(address).and_then(|record| record.public.as_ref());
+    let missing = wanted.is_some_and(|wanted| draft.id_at(&wanted.pin) != Some(id));
+    let reason = match (recorded, wanted) {
+        (Some(old), Some(new)) if old.policy != new.policy => "its pin policy changed",
+        (old, new) if old.map(|old| &old.pin) != new.map(|new| &new.pin) => "its pin path changed",
+        _ if missing => "its pin is gone",
+        _ => return Change::new(address.clone(), Action::NoOp, "loaded as declared"),
+    };
+    let show = |public: Option<&PublicPin>| {
+        public.map_or_else(
+            || "not pinned".to_owned(),
+            |public| {
+                format!("{} ({})", draft.after.pin_root.join(&public.pin).display(), public.policy)
+            },
+        )
+    };
+    Change::new(address.clone(), Action::Update, reason).before(show(recorded)).after(show(wanted))
 }

@@ -1,11 +1,13 @@
-//! What is on record and no longer wanted: removed if it is ours, otherwise let go.
+//! What is on record and no longer wanted: its verdicts, and the filters that go.
+//!
+//! Pins are settled elsewhere ([`super::pins`]); here it is said what became of each resource.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::model::address::Address;
-use crate::model::inventory::{Anchor, LinkRecord, MapRecord, ProgramRecord, Resource};
-use crate::model::live::LiveObject;
-use crate::model::pin::{PinPath, PinPolicy};
+use crate::model::inventory::{Anchor, LinkRecord, Resource};
+use crate::model::live::{FilterKey, LiveObject};
+use crate::model::pin::PinPath;
 
 use super::draft::{Draft, Phase};
 use super::{Action, Change, Step};
@@ -30,128 +32,124 @@ impl Mode {
     }
 }
 
-/// Plans the end of every recorded resource that the draft does not keep.
+/// Says what becomes of every recorded resource that the draft does not keep, and removes the
+/// filters among them.
 pub(super) fn prune(mode: Mode, draft: &mut Draft<'_>) {
-    let kept: BTreeSet<PinPath> = draft.after.pins().map(|(pin, _)| pin.clone()).collect();
-    let inventory = draft.inventory;
-    let leaving = inventory.resources.iter();
-    let leaving: Vec<_> =
-        leaving.filter(|(address, _)| !draft.after.resources.contains_key(*address)).collect();
-    for (address, resource) in leaving {
+    let inventory = draft.inventory();
+    let leaving: Vec<_> = inventory
+        .resources
+        .iter()
+        .filter(|(address, _)| !draft.after.resources.contains_key(*address))
+        .collect();
+    for (address, resource) in &leaving {
+        if let Some(heir) = draft.taken.get(*address).cloned() {
+            let reason = format!("its place is taken over by {heir}");
+            draft.change(Change::new((*address).clone(), Action::Move, reason));
+            continue;
+        }
         match resource {
-            Resource::Link(link) => prune_link(address, link, mode, draft),
-            Resource::Program(program) => prune_program(address, program, mode, draft),
-            Resource::Map(map) if map.pin.as_ref().is_some_and(|pin| kept.contains(pin)) => {
-                draft.change(Change::new(
-                    address.clone(),
-                    Action::Forget,
-                    "another object uses it",
-                ));
+            Resource::Link(LinkRecord { anchor: Anchor::Filter { key, .. }, program, .. }) => {
+                prune_filter(address, key, program, mode, draft);
             }
-            Resource::Map(map) => prune_map(address, map, mode, draft),
+            _ => prune_pinned(address, resource, mode, draft),
         }
     }
+    if mode == Mode::Purge {
+        for (pin, id) in &inventory.forgotten {
+            let gone = draft.id_at(pin) != Some(*id);
+            let reason = if gone { "already gone" } else { "the deployment ends" };
+            let address = Address::pin(pin.as_str());
+            draft.change(Change::new(address, Action::Delete, reason));
+        }
+    }
+    hand_on_clsact(draft);
 }
 
-fn prune_link(address: &Address, link: &LinkRecord, mode: Mode, draft: &mut Draft<'_>) {
-    let change = match &link.anchor {
-        Anchor::Pin(pin) => unpin(pin, link.id, Phase::RetireLinks, draft),
-        Anchor::Filter { key, made_clsact } => {
-            let program = draft.inventory.program(&link.program);
-            let running = draft.live.filters.get(key).map(|filter| filter.program_id);
-            match (program, running) {
-                (_, None) => Err("already gone".to_owned()),
-                (Some(program), Some(id)) if program.id == id => {
-                    match draft.live.pins.get(&program.pin).and_then(LiveObject::id) {
-                        Some(found) if found == id => {
-                            let slot = draft.open(&program.pin, id);
-                            let step = Step::RemoveFilter {
-                                key: key.clone(),
-                                program: slot,
-                                with_clsact: *made_clsact,
-                            };
-                            draft.step(Phase::RetireLinks, step);
-                            Ok(())
-                        }
-                        _ => {
-                            Err(format!("its program's pin {} is gone; left in place", program.pin))
-                        }
-                    }
-                }
-                (_, Some(id)) => Err(format!("it runs program id {id}, not ours; left in place")),
+fn prune_pinned(address: &Address, resource: &Resource, mode: Mode, draft: &mut Draft<'_>) {
+    let owned = !matches!(resource, Resource::Map(map) if !map.owned);
+    let pins: Vec<(PinPath, u32)> = resource.pins().map(|(pin, id)| (pin.clone(), id)).collect();
+    let mut verdict = Change::new(address.clone(), Action::Delete, mode.reason());
+    if !owned {
+        verdict = Change::new(address.clone(), Action::Forget, "not ours: stays as it is");
+    }
+    for (pin, id) in pins.iter().filter(|_| owned) {
+        let at = draft.after.pin_root.join(pin);
+        let at = at.display();
+        let forget = |reason: String| Change::new(address.clone(), Action::Forget, reason);
+        match draft.live.pins.get(pin) {
+            Some(LiveObject::Unreadable { reason }) => {
+                return draft.refuse(address.clone(), format!("{at} cannot be opened: {reason}"));
             }
-        }
-    };
-    conclude(address, change, mode, draft);
-}
-
-fn prune_program(address: &Address, program: &ProgramRecord, mode: Mode, draft: &mut Draft<'_>) {
-    if let Some(public) = &program.public {
-        let persists = public.policy == PinPolicy::PersistOnExit && mode != Mode::Purge;
-        if persists {
-            let at = draft.after.pin_root.join(&public.pin);
-            let reason = format!("stays pinned at {} (persist-on-exit)", at.display());
-            draft.change(Change::new(address.clone(), Action::Forget, reason));
-            let _ = unpin(&program.pin, program.id, Phase::RetirePrograms, draft);
-            return;
-        }
-        let _ = unpin(&public.pin, program.id, Phase::RetirePrograms, draft);
-    }
-    let result = unpin(&program.pin, program.id, Phase::RetirePrograms, draft);
-    conclude(address, result, mode, draft);
-}
-
-fn prune_map(address: &Address, map: &MapRecord, mode: Mode, draft: &mut Draft<'_>) {
-    let Some(pin) = &map.pin else {
-        return draft.change(Change::new(address.clone(), Action::Delete, mode.reason()));
-    };
-    if !map.owned {
-        let reason = "not ours: stays as it is";
-        return draft.change(Change::new(address.clone(), Action::Forget, reason));
-    }
-    if map.policy == PinPolicy::PersistOnExit && mode != Mode::Purge {
-        let there = draft.live.pins.get(pin).and_then(LiveObject::id) == Some(map.id);
-        if there {
-            if !map.forgotten {
-                let at = draft.after.pin_root.join(pin);
-                let reason = format!("stays pinned at {} (persist-on-exit)", at.display());
-                draft.change(Change::new(address.clone(), Action::Forget, reason));
+            Some(found) if found.id() != Some(*id) => {
+                verdict =
+                    forget(format!("{at} holds {} that is not ours; left in place", found.kind()));
             }
-            let record = MapRecord { forgotten: true, ..map.clone() };
-            draft.after.resources.insert(address.clone(), Resource::Map(record));
-            return;
+            _ if draft.after.forgotten.contains_key(pin) => {
+                verdict = forget(format!("stays pinned at {at} (persist-on-exit)"));
+            }
+            _ if draft.claims.contains_key(pin) && !pin.is_private() => {
+                verdict = forget(format!("{at} is used by another resource now"));
+            }
+            None => verdict = Change::new(address.clone(), Action::Delete, "already gone"),
+            Some(_) => {}
         }
     }
-    // Two addresses may share one pin; the first removes it.
-    if draft.is_retired(pin) {
-        return draft.change(Change::new(address.clone(), Action::Delete, mode.reason()));
-    }
-    let result = unpin(pin, map.id, Phase::RetireMaps, draft);
-    conclude(address, result, mode, draft);
+    draft.change(verdict);
 }
 
-/// Plans to remove a pin of ours.
-///
-/// # Errors
-/// Why there is nothing to remove, in words.
-fn unpin(pin: &PinPath, id: u32, phase: Phase, draft: &mut Draft<'_>) -> Result<(), String> {
-    match draft.live.pins.get(pin) {
-        None => Err("already gone".to_owned()),
-        Some(found) if found.id() == Some(id) => {
-            draft.unpin(phase, pin, id);
-            Ok(())
+fn prune_filter(
+    address: &Address,
+    key: &FilterKey,
+    program: &Address,
+    mode: Mode,
+    draft: &mut Draft<'_>,
+) {
+    let program =
+        draft.inventory().program(program).map(|program| (program.pin.clone(), program.id));
+    let running = draft.live.filters.get(key).map(|filter| filter.program_id);
+    let change = match (program, running) {
+        (_, None) => Change::new(address.clone(), Action::Delete, "already gone"),
+        (Some((pin, id)), Some(found)) if id == found => {
+            let there = draft.id_at(&pin) == Some(id);
+            let program = there.then(|| draft.open(&pin, id));
+            let step = Step::RemoveFilter { key: key.clone(), program, with_clsact: false };
+            draft.step(Phase::Links, step);
+            Change::new(address.clone(), Action::Delete, mode.reason())
         }
-        Some(found) => {
-            let at = draft.after.pin_root.join(pin);
-            Err(format!("{} holds {} that is not ours; left in place", at.display(), found.kind()))
+        (_, Some(found)) => {
+            let reason = format!("it runs program id {found}, not ours; left in place");
+            Change::new(address.clone(), Action::Forget, reason)
         }
-    }
-}
-
-fn conclude(address: &Address, result: Result<(), String>, mode: Mode, draft: &mut Draft<'_>) {
-    let change = match result {
-        Ok(()) => Change::new(address.clone(), Action::Delete, mode.reason()),
-        Err(reason) => Change::new(address.clone(), Action::Forget, reason),
     };
     draft.change(change);
+}
+
+/// A `clsact` qdisc that we added goes with the last of our filters on its interface, whichever
+/// brought it.
+fn hand_on_clsact(draft: &mut Draft<'_>) {
+    let made: Vec<u32> = draft.inventory().clsact().collect();
+    for index in made {
+        let kept =
+            draft.after.resources.values_mut().find_map(|resource| match resource {
+                Resource::Link(LinkRecord {
+                    anchor: Anchor::Filter { key, made_clsact }, ..
+                }) if key.index == index => Some(made_clsact),
+                _ => None,
+            });
+        match kept {
+            Some(made_clsact) => *made_clsact = true,
+            None => draft.remove_clsact_of(index),
+        }
+    }
+}
+
+/// The last step of a plan that removes a filter of each interface.
+pub(super) fn last_removals(steps: &mut [(Phase, Step)]) -> BTreeMap<u32, &mut bool> {
+    let mut last = BTreeMap::new();
+    for (_, step) in steps {
+        if let Step::RemoveFilter { key, with_clsact, .. } = step {
+            last.insert(key.index, with_clsact);
+        }
+    }
+    last
 }

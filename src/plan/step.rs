@@ -29,9 +29,10 @@ impl fmt::Display for Slot {
 
 /// One effect.
 ///
-/// Steps come in three phases. *Prepare* changes nothing that anyone else sees: directories, maps,
-/// loaded programs. *Commit* swaps links and pins. *Retire* removes what is no longer wanted. Every
-/// handle a step obtains is held until the last step is done, so each effect can be undone.
+/// Steps come in three phases. *Prepare* changes nothing that anyone else sees: maps, loaded
+/// programs, directories. *Commit* swaps links and pins, and moves what is no longer wanted into the
+/// stage. *Clear* empties the stage. Every handle a step obtains is held until the last step is
+/// done, so each effect can be undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Makes the pin root with what is missing above it.
@@ -77,6 +78,8 @@ pub enum Step {
         pin: PinPath,
         /// Where the old object waits for the end of the run.
         stage: PinPath,
+        /// Kernel id of the old object; if another lies there by now, the step fails.
+        id: u32,
     },
     /// Renames a pin to a free path.
     Rename {
@@ -100,11 +103,15 @@ pub enum Step {
         link: Slot,
         /// The program it shall run.
         program: Slot,
-        /// The program it must be running now.
-        expected: Slot,
+        /// The program it must be running now; `None` if nothing holds that program but the link, so
+        /// that it can neither be checked nor brought back.
+        expected: Option<Slot>,
     },
     /// Attaches a classifier over netlink.
     AttachFilter {
+        /// Whether a `clsact` qdisc that is there already was added for another deployment, so that
+        /// this one may be the last to use it.
+        shares_clsact: bool,
         /// The link's address.
         address: Address,
         /// The program.
@@ -118,25 +125,33 @@ pub enum Step {
         key: FilterKey,
         /// The program it shall run.
         program: Slot,
-        /// The program it runs now.
-        previous: Slot,
+        /// The program it runs now; `None` if nothing else holds it, so that it cannot be brought
+        /// back.
+        previous: Option<Slot>,
     },
     /// Removes a filter.
     RemoveFilter {
         /// The filter.
         key: FilterKey,
-        /// The program it runs now.
-        program: Slot,
+        /// The program it runs now; `None` if nothing else holds it.
+        program: Option<Slot>,
         /// Whether the qdisc goes too, if nothing else uses it.
         with_clsact: bool,
     },
-    /// Removes a pin whose object is held in [`Slot::Live`].
-    Unpin(PinPath),
-    /// Removes the pin of the object that [`Step::Swap`] put aside.
+    /// Takes a pin out of its place, into the stage.
+    Retire {
+        /// The pin.
+        pin: PinPath,
+        /// Where it waits for the end of the run.
+        stage: PinPath,
+        /// Kernel id of its object; if another lies there by now, the step fails.
+        id: u32,
+    },
+    /// Removes a pin from the stage for good. An object that nothing else holds goes with it.
     DropStaged(PinPath),
     /// Removes a directory below the root, if it is empty by now.
     RemoveDirectory(PinPath),
-    /// Removes the directories that we made on the way to the root, if they are empty by now.
+    /// Removes the root and the directories above it that we made, as far as they are empty by now.
     RemoveRoot,
 }
 
@@ -152,17 +167,11 @@ pub struct ProgramRef {
 }
 
 impl Step {
-    /// Whether the step removes something for good once the run is over.
+    /// Whether the step only clears away what earlier ones put aside. Such steps come last, after the
+    /// new state is on record.
     #[must_use]
-    pub fn retires(&self) -> bool {
-        matches!(
-            self,
-            Self::Unpin(_)
-                | Self::DropStaged(_)
-                | Self::RemoveFilter { .. }
-                | Self::RemoveDirectory(_)
-                | Self::RemoveRoot
-        )
+    pub fn clears(&self) -> bool {
+        matches!(self, Self::DropStaged(_) | Self::RemoveDirectory(_) | Self::RemoveRoot)
     }
 }
 
@@ -186,7 +195,7 @@ impl fmt::Display for Step {
             Self::UpdateLink { link, .. } => write!(f, "swap the program of {link}"),
             Self::ReplaceFilter { key, .. } => write!(f, "replace {}", filter(key)),
             Self::RemoveFilter { key, .. } => write!(f, "remove {}", filter(key)),
-            Self::Unpin(pin) => write!(f, "unpin {pin}"),
+            Self::Retire { pin, .. } => write!(f, "retire pin {pin}"),
             Self::DropStaged(pin) => write!(f, "drop {pin}"),
             Self::RemoveDirectory(path) => write!(f, "remove directory {path}"),
             Self::RemoveRoot => f.write_str("remove the pin root"),

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::model::address::Address;
 use crate::model::attach::{Attachment, XdpMode};
 use crate::model::digest::Digest;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::inventory::{Inventory, Resource};
 use crate::model::kinds::{AttachType, LinkType, MapType, ProgramType};
 use crate::model::live::{
-    LinkTarget, LiveLink, LiveMap, LiveObject, LiveProgram, LiveState, RootState, TargetState,
+    LinkTarget, LiveLink, LiveMap, LiveObject, LiveProgram, LiveState, Others, RootState,
+    TargetState,
 };
 use crate::model::map::{MapOrigin, MapShape, MapSpec};
 use crate::model::name::Name;
@@ -134,9 +136,10 @@ impl Host {
                 (xdp("eth1"), TargetState::Present(3)),
             ]),
             filters: BTreeMap::new(),
+            others: Others::default(),
             host: HostFacts { possible_cpus: 4, page_size: 4096 },
         };
-        let identity = HostIdentity { boot_id: "boot".to_owned(), bpffs: None };
+        let identity = HostIdentity { boot_id: "boot".to_owned(), bpffs: None, netns: 1 };
         let inventory = Inventory::empty(name("edge"), root(), PathBuf::new(), identity);
         Self { live, inventory, next_id: 100 }
     }
@@ -165,7 +168,11 @@ impl Host {
             resource.set_id(id);
             by_pin.extend(resource.pins().map(|(pin, id)| (pin.clone(), id)));
         }
-        self.live.pins.retain(|pin, _| after.pins().any(|(kept, _)| kept == pin));
+        self.live.pins.retain(|pin, found| {
+            let kept = after.pins().any(|(kept, _)| kept == pin);
+            let foreign = found.id().is_some_and(|id| id < 100);
+            kept || foreign
+        });
         for resource in after.resources.values() {
             for (pin, id) in resource.pins() {
                 let found = match resource {
@@ -173,7 +180,7 @@ impl Host {
                     Resource::Program(_) => live_program(id),
                     Resource::Link(link) => {
                         let program = after.program(&link.program).expect("on record");
-                        let index = if link.attachment == xdp("eth1") { 3 } else { 2 };
+                        let index = if link.attachment == Some(xdp("eth1")) { 3 } else { 2 };
                         live_link(id, program.id, index)
                     }
                 };
@@ -239,10 +246,10 @@ fn a_first_apply_verifies_everything_before_anything_is_visible() {
             "create map.fw.scratch",
             "load the programs of object `fw`",
             "make directory fw",
-            "make directory ~progs",
-            "make directory ~progs/edge",
             "make directory ~links",
             "make directory ~links/edge",
+            "make directory ~progs",
+            "make directory ~progs/edge",
             "pin map.fw.flows at fw/flows",
             "pin map.fw.state at state",
             "pin program.fw.filter at ~progs/edge/fw:filter",
@@ -297,7 +304,7 @@ fn a_purge_removes_what_persists() {
     let mut host = Host::empty();
     host.carry_out(&firewall());
     let purge = end(&host.live, &host.inventory, true);
-    assert!(steps(&purge).contains(&"unpin state".to_owned()));
+    assert!(steps(&purge).contains(&"retire pin state".to_owned()));
     host.settle(&purge);
     assert!(host.live.pins.is_empty() && host.inventory.resources.is_empty());
 }
@@ -354,7 +361,7 @@ fn a_matching_pin_of_someone_else_is_used_and_never_unlinked() {
     let adopted = host.carry_out(&firewall());
     assert!(reason(&adopted, "map.fw.flows").contains("never unlinked"));
     let ending = end(&host.live, &host.inventory, true);
-    assert!(!steps(&ending).contains(&"unpin fw/flows".to_owned()));
+    assert!(!steps(&ending).contains(&"retire pin fw/flows".to_owned()));
     assert!(verdicts(&ending).contains(&"forget map.fw.flows".to_owned()));
 }
 
@@ -402,7 +409,7 @@ fn what_took_our_place_is_left_alone() {
     let flows = statuses.iter().find(|status| status.address.as_str() == "map.fw.flows");
     assert_eq!(flows.map(|status| status.state), Some(ResourceState::Foreign));
     let ending = end(&host.live, &host.inventory, true);
-    assert!(!steps(&ending).contains(&"unpin fw/flows".to_owned()));
+    assert!(!steps(&ending).contains(&"retire pin fw/flows".to_owned()));
     assert!(reason(&ending, "map.fw.flows").contains("not ours"));
 }
 
@@ -430,7 +437,7 @@ fn two_objects_share_the_map_of_one_path() {
     assert_eq!(steps(&plan).iter().filter(|step| step.starts_with("create")).count(), 1);
     assert!(host.plan(&both).is_unchanged(), "{:#?}", host.plan(&both).changes);
     let ending = end(&host.live, &host.inventory, false);
-    assert_eq!(steps(&ending).iter().filter(|step| *step == "unpin m").count(), 1);
+    assert_eq!(steps(&ending).iter().filter(|step| *step == "retire pin m").count(), 1);
 }
 
 #[test]
@@ -443,7 +450,7 @@ fn an_external_map_must_exist_and_is_never_touched() {
     host.carry_out(&wanted);
     assert!(host.plan(&wanted).is_unchanged(), "{:#?}", host.plan(&wanted).changes);
     let ending = end(&host.live, &host.inventory, true);
-    assert!(!steps(&ending).contains(&"unpin fw/flows".to_owned()));
+    assert!(!steps(&ending).contains(&"retire pin fw/flows".to_owned()));
 }
 
 #[test]
@@ -481,6 +488,240 @@ fn an_interface_that_came_back_is_attached_anew() {
     assert!(!steps(&anew).iter().any(|step| step.starts_with("load")));
 }
 
+/// One object with one pinned map and one program.
+fn one_map(label: &str, pin: &str, policy: PinPolicy) -> DesiredObject {
+    object(label, vec![map("m", Some(pin), policy)], vec![program("prog", vec![])])
+}
+
+/// Carries out one state after the other and checks that each is settled.
+fn succession(states: &[&Desired]) -> (Host, Vec<Plan>) {
+    let mut host = Host::empty();
+    let mut plans = Vec::new();
+    for state in states {
+        plans.push(host.carry_out(state));
+        let again = host.plan(state);
+        assert!(again.is_unchanged(), "{:#?}\n{:#?}", again.changes, again.steps);
+    }
+    (host, plans)
+}
+
+#[test]
+fn maps_that_swap_their_paths_keep_their_contents() {
+    let two = |first: &str, second: &str| {
+        desired(vec![
+            one_map("one", first, PinPolicy::ByName),
+            one_map("two", second, PinPolicy::PersistOnExit),
+        ])
+    };
+    let (host, plans) = succession(&[&two("a", "b"), &two("b", "a")]);
+    assert!(
+        !steps(&plans[1]).iter().any(|step| step.starts_with("create")),
+        "{:#?}",
+        steps(&plans[1])
+    );
+    let id = |object: &str| host.inventory.map(&Address::map(&name(object), "m")).map(|map| map.id);
+    assert_eq!(host.live.pins[&path("b")].id(), id("one"));
+    let (_, chain) = succession(&[&two("a", "b"), &two("b", "c")]);
+    assert!(!steps(&chain[1]).iter().any(|step| step.starts_with("create")));
+}
+
+#[test]
+fn sharers_of_a_map_can_part() {
+    let two = |first: &str, second: &str| {
+        desired(vec![
+            one_map("one", first, PinPolicy::ByName),
+            one_map("two", second, PinPolicy::ByName),
+        ])
+    };
+    // One stays, so the other starts anew.
+    let (host, plans) = succession(&[&two("s", "s"), &two("t", "s")]);
+    assert!(steps(&plans[1]).contains(&"create map.one.m".to_owned()));
+    assert_eq!(host.live.pins.len(), 4);
+    // Both go: the first takes it along.
+    let (_, plans) = succession(&[&two("s", "s"), &two("t", "u")]);
+    assert!(steps(&plans[1]).contains(&"rename pin s to t".to_owned()));
+    assert!(steps(&plans[1]).contains(&"create map.two.m".to_owned()));
+    // One no longer wants it pinned; the other keeps the pin.
+    let mut private = two("s", "s");
+    private.objects[0].maps[0].pin = None;
+    private.objects[0].maps[0].policy = PinPolicy::None;
+    let (host, _) = succession(&[&two("s", "s"), &private]);
+    assert!(host.live.pins.contains_key(&path("s")));
+    // A new object comes to the path that another leaves.
+    let alone = desired(vec![one_map("one", "s", PinPolicy::ByName)]);
+    let (_, plans) = succession(&[&alone, &two("t", "s")]);
+    assert!(steps(&plans[1]).contains(&"create map.two.m".to_owned()));
+}
+
+#[test]
+fn a_persisting_pin_is_only_ever_forgotten() {
+    let persisting = desired(vec![one_map("one", "p", PinPolicy::PersistOnExit)]);
+    let mut none = desired(vec![one_map("one", "p", PinPolicy::None)]);
+    none.objects[0].maps[0].pin = None;
+    let (host, plans) = succession(&[&persisting, &none]);
+    assert!(
+        !steps(&plans[1]).iter().any(|step| step.contains("retire")),
+        "{:#?}",
+        steps(&plans[1])
+    );
+    assert!(host.inventory.forgotten.contains_key(&path("p")));
+    let (host, plans) = succession(&[&persisting, &none, &persisting]);
+    assert!(!steps(&plans[2]).iter().any(|step| step.starts_with("create")));
+    assert!(host.inventory.forgotten.is_empty());
+    // Another map cannot take its place.
+    let mut usurper = one_map("two", "p", PinPolicy::ByName);
+    usurper.maps[0].spec.shape.max_entries = 1;
+    let mut host = Host::empty();
+    host.carry_out(&persisting);
+    assert!(host.plan(&desired(vec![usurper])).is_refused());
+}
+
+#[test]
+fn a_map_whose_contents_only_a_pin_keeps_never_loses_it() {
+    let jumps = |policy: PinPolicy| {
+        let mut object = one_map("one", "jumps", policy);
+        object.maps[0].spec.shape.map_type = MapType::PROG_ARRAY;
+        if policy == PinPolicy::None {
+            object.maps[0].pin = None;
+        }
+        desired(vec![object])
+    };
+    let (mut host, plans) = succession(&[&jumps(PinPolicy::ByName), &jumps(PinPolicy::None)]);
+    assert!(steps(&plans[1]).contains(&"rename pin jumps to ~maps/edge/one:m".to_owned()));
+    // Without the pin the contents are gone, so the map is made anew and the object loaded again.
+    let keeper = PinPath::map(&name("edge"), &name("one"), "m");
+    host.live.pins.remove(&keeper);
+    let plan = host.plan(&jumps(PinPolicy::None));
+    assert!(reason(&plan, "program.one.prog").contains("is gone"), "{:#?}", plan.changes);
+}
+
+#[test]
+fn an_attachment_moves_to_another_program_without_a_gap() {
+    let attached_to = |which: &str| {
+        let programs = ["first", "second"]
+            .map(|name| program(name, if name == which { vec![xdp("eth0")] } else { Vec::new() }));
+        desired(vec![object("fw", Vec::new(), programs.into())])
+    };
+    let (host, plans) = succession(&[&attached_to("first"), &attached_to("second")]);
+    let (steps, verdicts) = (steps(&plans[1]), verdicts(&plans[1]));
+    assert!(steps.contains(&"swap the program of pin ~links/edge/fw:first:xdp:eth0".to_owned()));
+    assert!(!steps.iter().any(|step| step.starts_with("attach")), "{steps:#?}");
+    assert!(verdicts.contains(&"move link.fw.first[xdp:eth0]".to_owned()), "{verdicts:#?}");
+    assert_eq!(host.live.pins.len(), 3);
+}
+
+#[test]
+fn a_renamed_object_keeps_its_maps_and_its_link() {
+    let mut renamed = firewall();
+    renamed.objects[0].name = name("wall");
+    renamed.objects[0].programs[0].policy = PinPolicy::ByName;
+    renamed.objects[0].programs[0].pin = Some(path("fw/filter"));
+    let mut first = firewall();
+    first.objects[0].programs[0].policy = PinPolicy::ByName;
+    first.objects[0].programs[0].pin = Some(path("fw/filter"));
+    let (_, plans) = succession(&[&first, &renamed]);
+    let steps = steps(&plans[1]);
+    assert!(!steps.contains(&"create map.wall.flows".to_owned()), "{steps:#?}");
+    assert!(!steps.iter().any(|step| step.starts_with("attach")), "{steps:#?}");
+}
+
+#[test]
+fn pins_of_programs_follow_their_policy() {
+    let pinned = |at: &str, policy: PinPolicy| {
+        let mut object = object("fw", Vec::new(), vec![program("prog", vec![])]);
+        object.programs[0].policy = policy;
+        object.programs[0].pin = Some(path(at));
+        desired(vec![object])
+    };
+    let (host, _) = succession(&[&pinned("a", PinPolicy::ByName), &pinned("b", PinPolicy::ByName)]);
+    assert!(!host.live.pins.contains_key(&path("a")) && host.live.pins.contains_key(&path("b")));
+    let persists = pinned("a", PinPolicy::PersistOnExit);
+    let (mut host, plans) = succession(&[&pinned("a", PinPolicy::ByName), &persists]);
+    assert_eq!(verdicts(&plans[1]), ["update program.fw.prog"]);
+    host.settle(&end(&host.live, &host.inventory, false));
+    assert_eq!(host.live.pins.keys().cloned().collect::<Vec<_>>(), [path("a")]);
+    host.carry_out(&persists);
+    assert!(host.plan(&persists).is_unchanged());
+    host.settle(&end(&host.live, &host.inventory, true));
+    assert!(host.live.pins.is_empty());
+}
+
+#[test]
+fn what_a_killed_run_left_in_private_directories_is_cleared() {
+    let mut host = Host::empty();
+    host.carry_out(&firewall());
+    let program = PinPath::program(&name("edge"), &name("fw"), "filter");
+    host.live.pins.insert(program, live_program(190));
+    host.live.pins.insert(PinPath::stage(&name("edge"), 0), live_program(191));
+    host.live.pins.insert(
+        PinPath::link(&name("edge"), &name("old"), "gone", &xdp("eth1")),
+        live_link(192, 190, 3),
+    );
+    let plan = host.plan(&firewall());
+    assert!(!plan.is_refused(), "{:#?}", plan.changes);
+    let steps = steps(&plan);
+    assert!(steps.contains(&"drop ~stage/edge/0".to_owned()), "{steps:#?}");
+    assert!(steps.contains(&"retire pin ~links/edge/old:gone:xdp:eth1".to_owned()), "{steps:#?}");
+    assert!(steps.contains(&"load the programs of object `fw`".to_owned()), "{steps:#?}");
+}
+
+#[test]
+fn a_lost_program_pin_does_not_keep_the_link_from_being_swapped() {
+    let mut host = Host::empty();
+    host.carry_out(&firewall());
+    host.live.pins.remove(&PinPath::program(&name("edge"), &name("fw"), "filter"));
+    let plan = host.plan(&firewall());
+    assert!(
+        verdicts(&plan).contains(&"update link.fw.filter[xdp:eth0]".to_owned()),
+        "{:#?}",
+        plan.changes
+    );
+}
+
+#[test]
+fn another_deployments_pin_is_not_taken() {
+    let mut host = Host::empty();
+    host.live.pins.insert(path("fw/flows"), live_map(7, SHAPE));
+    host.live.others.pins.insert(path("fw/flows"), name("other"));
+    let plan = host.plan(&firewall());
+    assert!(reason(&plan, "map.fw.flows").contains("belongs to deployment `other`"));
+}
+
+#[test]
+fn a_recorded_layout_counts_where_the_types_may_not_be_read() {
+    use crate::model::ctype::{CType, CTypeKind};
+    let typed = |signed| {
+        let ctype = |size| CType { name: "x".into(), size, kind: CTypeKind::Int { signed } };
+        let mut desired = desired(vec![one_map("one", "m", PinPolicy::ByName)]);
+        let spec = &mut desired.objects[0].maps[0].spec;
+        (spec.key, spec.value) = (Some(ctype(4)), Some(ctype(8)));
+        desired
+    };
+    let mut host = Host::empty();
+    host.carry_out(&typed(false));
+    assert!(host.plan(&typed(false)).is_unchanged());
+    assert!(reason(&host.plan(&typed(true)), "map.one.m").contains("layout"));
+}
+
+#[test]
+fn a_refused_plan_announces_no_deletions() {
+    let mut host = Host::empty();
+    host.carry_out(&firewall());
+    let mut native = firewall();
+    native.objects[0].programs[0].attachments =
+        vec![Attachment::Xdp { interface: "eth0".into(), mode: XdpMode::Native }];
+    host.live
+        .targets
+        .insert(native.objects[0].programs[0].attachments[0].clone(), TargetState::Present(2));
+    let plan = host.plan(&native);
+    assert!(plan.is_refused());
+    assert!(
+        !plan.changes.iter().any(|change| change.action == Action::Delete),
+        "{:#?}",
+        plan.changes
+    );
+}
+
 mod compat {
     use super::{HostFacts, LiveMap, MapShape, MapType, map};
     use crate::model::pin::PinPolicy;
@@ -497,10 +738,10 @@ mod compat {
         let mut wanted = map("m", None, PinPolicy::None);
         wanted.spec.shape.map_type = MapType::DEVMAP;
         let live = MapShape { map_flags: 1 << 7, ..wanted.spec.shape };
-        assert_eq!(mismatches(&wanted.spec, &found(live), &HOST), []);
+        assert_eq!(mismatches(&wanted.spec, &found(live), None, &HOST), []);
         wanted.spec.shape.map_type = MapType::HASH;
         let live = MapShape { map_type: MapType::HASH, ..live };
-        let differences = mismatches(&wanted.spec, &found(live), &HOST);
+        let differences = mismatches(&wanted.spec, &found(live), None, &HOST);
         assert_eq!(differences.len(), 1);
         assert_eq!(differences[0].found, "BPF_F_RDONLY_PROG");
     }
@@ -516,8 +757,10 @@ mod compat {
             map_flags: 1,
             map_extra: 5,
         };
-        let fields: Vec<_> =
-            mismatches(&wanted.spec, &found(live), &HOST).iter().map(|one| one.field).collect();
+        let fields: Vec<_> = mismatches(&wanted.spec, &found(live), None, &HOST)
+            .iter()
+            .map(|one| one.field)
+            .collect();
         assert_eq!(
             fields,
             ["type", "key_size", "value_size", "max_entries", "map_flags", "map_extra"]

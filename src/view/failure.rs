@@ -39,9 +39,7 @@ pub fn human(error: &ApplyError, style: Style) -> String {
 fn consequence(error: &ApplyError) -> &'static str {
     match error {
         ApplyError::Stuck { .. } => "the host is neither as before nor as wanted",
-        ApplyError::Failed(_) | ApplyError::Unverified(_) => {
-            "every step was undone: the host is as before"
-        }
+        error if error.rolled_back() => "every step was undone: the host is as before",
         _ => "nothing was changed",
     }
 }
@@ -86,7 +84,8 @@ fn code(error: &ApplyError) -> &'static str {
         ApplyError::Failed(_) => "step-failed",
         ApplyError::Observe(_) => "observe-failed",
         ApplyError::Unverified(_) => "unverified",
-        ApplyError::Store(_) => "record-failed",
+        ApplyError::Unrecorded(_) | ApplyError::Store(_) => "record-failed",
+        ApplyError::OtherNamespace { .. } => "other-network-namespace",
         ApplyError::Lock(_) => "locked",
         ApplyError::Unknown(_) => "unknown-deployment",
         ApplyError::Stuck { .. } => "stuck",

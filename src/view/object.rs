@@ -86,10 +86,16 @@ fn table(text: &mut String, title: &str, head: &[&str], rows: Vec<Vec<String>>, 
     }
 }
 
-/// Objects as one JSON document.
+/// An object, or why it could not be inspected.
+pub type Inspected = Result<Image, String>;
+
+/// Objects as one JSON document, with the problems of those that could not be inspected.
 #[must_use]
-pub fn json(images: &[Image]) -> Value {
+pub fn json(inspected: &[Inspected]) -> Value {
     let object = |image: &Image| json!({ "path": image.path, "sha256": image.digest, "declares": image.spec });
-    let objects: Vec<Value> = images.iter().map(object).collect();
-    json!({ "format_version": FORMAT_VERSION, "objects": objects })
+    let problem = |message: &String| json!({ "code": "object-invalid", "severity": "error", "message": message });
+    let objects: Vec<Value> = inspected.iter().flatten().map(object).collect();
+    let problems: Vec<Value> =
+        inspected.iter().filter_map(|one| one.as_ref().err()).map(problem).collect();
+    json!({ "format_version": FORMAT_VERSION, "objects": objects, "problems": problems })
 }

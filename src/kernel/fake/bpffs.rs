@@ -54,6 +54,11 @@ impl Tree {
         }
     }
 
+    /// The device that the path lies on, if that is bpffs.
+    pub(super) fn device_of(&self, path: &Path) -> Option<u64> {
+        path.starts_with(MOUNT).then_some(self.device)
+    }
+
     pub(super) fn find(&self, path: &Path) -> Option<Node> {
         self.nodes.get(path).copied()
     }

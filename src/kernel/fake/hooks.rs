@@ -86,6 +86,22 @@ impl Hooks {
         self.filters.get(&place(key)).map(|program| LiveFilter { program_id: program.id })
     }
 
+    pub(super) fn filters_at(
+        &self,
+        interface: &str,
+        direction: Direction,
+    ) -> BTreeMap<FilterKey, LiveFilter> {
+        let Some(index) = self.interfaces.get(interface).copied() else { return BTreeMap::new() };
+        let here = self.filters.iter().filter(|(at, _)| (at.0, at.1) == (index, direction));
+        here.map(|(at, program)| {
+            let (priority, handle) = (at.2, at.3);
+            let interface = interface.to_owned();
+            let key = FilterKey { interface, index, direction, priority, handle };
+            (key, LiveFilter { program_id: program.id })
+        })
+        .collect()
+    }
+
     fn interface(&self, name: &str, operation: &str) -> Result<u32> {
         let found = self.interfaces.get(name).copied();
         found.ok_or_else(|| KernelError::errno(operation, Errno::NODEV))

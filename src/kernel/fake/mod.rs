@@ -22,7 +22,7 @@ pub use snapshot::Snapshot;
 pub use state::{Kind, ObjectId};
 
 use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Result};
-use crate::model::attach::Attachment;
+use crate::model::attach::{Attachment, Direction};
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::live::{FilterKey, LiveFilter, LiveObject, RootState, TargetState};
 use crate::model::map::MapSpec;
@@ -175,11 +175,8 @@ impl Kernel for Fake {
 
     fn identity(&self, root: &PinRoot) -> Result<HostIdentity> {
         let state = self.lock();
-        let bpffs = match state.tree.root_state(root.as_path()) {
-            RootState::Present { device } => Some(device),
-            RootState::Absent | RootState::NotBpffs { .. } => None,
-        };
-        Ok(HostIdentity { boot_id: state.boot_id(), bpffs })
+        let bpffs = state.tree.device_of(root.as_path());
+        Ok(HostIdentity { boot_id: state.boot_id(), bpffs, netns: state::NETNS })
     }
 
     fn root_state(&self, root: &PinRoot) -> Result<RootState> {
@@ -209,6 +206,14 @@ impl Kernel for Fake {
 
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>> {
         Ok(self.lock().hooks.filter(key))
+    }
+
+    fn filters(
+        &self,
+        interface: &str,
+        direction: Direction,
+    ) -> Result<BTreeMap<FilterKey, LiveFilter>> {
+        Ok(self.lock().hooks.filters_at(interface, direction))
     }
 
     fn make_root(&self, root: &PinRoot) -> Result<Vec<PathBuf>> {

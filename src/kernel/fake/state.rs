@@ -15,6 +15,9 @@ use crate::model::host::HostFacts;
 /// What the fake says of its hardware.
 pub(super) const FACTS: HostFacts = HostFacts { possible_cpus: 4, page_size: 4096 };
 
+/// Inode of the one network namespace.
+pub(super) const NETNS: u64 = 4_026_531_840;
+
 /// Names one object: each kind counts its own ids, as in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ObjectId {

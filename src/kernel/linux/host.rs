@@ -23,6 +23,15 @@ pub(super) fn boot_id() -> Result<String> {
     }
 }
 
+/// Inode of the calling thread's network namespace.
+pub(super) fn network_namespace() -> Result<u64> {
+    const PATH: &str = "/proc/thread-self/ns/net";
+    match rustix::fs::stat(PATH) {
+        Ok(stat) => Ok(stat.st_ino),
+        Err(errno) => Err(KernelError::errno("look at the network namespace", errno).at(PATH)),
+    }
+}
+
 /// Where the kernel shows its BTF.
 pub(super) const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 

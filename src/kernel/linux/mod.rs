@@ -30,7 +30,7 @@ pub use handle::Handle;
 
 use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Result};
 use crate::btf::Btf;
-use crate::model::attach::Attachment;
+use crate::model::attach::{Attachment, Direction};
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::live::{FilterKey, LiveFilter, LiveObject, RootState, TargetState};
 use crate::model::map::MapSpec;
@@ -86,7 +86,8 @@ impl Kernel for Linux {
     }
 
     fn identity(&self, root: &PinRoot) -> Result<HostIdentity> {
-        Ok(HostIdentity { boot_id: host::boot_id()?, bpffs: bpffs::device(root)? })
+        let bpffs = bpffs::device(root)?;
+        Ok(HostIdentity { boot_id: host::boot_id()?, bpffs, netns: host::network_namespace()? })
     }
 
     fn root_state(&self, root: &PinRoot) -> Result<RootState> {
@@ -119,6 +120,14 @@ impl Kernel for Linux {
 
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>> {
         tc::get(key)
+    }
+
+    fn filters(
+        &self,
+        interface: &str,
+        direction: Direction,
+    ) -> Result<BTreeMap<FilterKey, LiveFilter>> {
+        tc::list(interface, direction)
     }
 
     fn make_root(&self, root: &PinRoot) -> Result<Vec<PathBuf>> {

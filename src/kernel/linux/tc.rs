@@ -2,6 +2,7 @@
 //!
 //! Such a filter is no link: it stays until it is deleted or its interface goes.
 
+use std::collections::BTreeMap;
 use std::os::fd::AsFd as _;
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_DUMP, NLM_F_ECHO, NLM_F_EXCL, NLM_F_REPLACE};
@@ -71,9 +72,9 @@ pub(super) fn remove(key: &FilterKey, with_clsact: bool) -> Result<()> {
     let operation = format!("remove {}", show(key));
     let request = RouteNetlinkMessage::DelTrafficFilter(message(key, vec![kind("bpf")]));
     gone_is_none(netlink::request(request, 0)).map_err(|errno| refused(&operation, errno))?;
-    if with_clsact {
-        remove_clsact_if_unused(key.index)
-            .map_err(|errno| refused("remove the `clsact` qdisc", errno))?;
+    // The filter is gone; an empty qdisc that stays behind changes nothing.
+    if with_clsact && let Err(errno) = remove_clsact_if_unused(key.index) {
+        tracing::warn!(interface = key.interface, %errno, "the `clsact` qdisc stays");
     }
     Ok(())
 }
@@ -90,6 +91,35 @@ pub(super) fn get(key: &FilterKey) -> Result<Option<LiveFilter>> {
         .map(|program_id| LiveFilter { program_id }))
 }
 
+/// Every BPF filter at one hook of an interface.
+pub(super) fn list(
+    interface: &str,
+    direction: Direction,
+) -> Result<BTreeMap<FilterKey, LiveFilter>> {
+    let operation = format!("list the filters of {interface} {}", direction.as_str());
+    let Ok(index) = interface::index(interface) else { return Ok(BTreeMap::new()) };
+    let found = dump(index, direction).map_err(|errno| refused(&operation, errno))?;
+    let filter = |answer: &RouteNetlinkMessage| {
+        let program_id = program_id(answer)?;
+        let RouteNetlinkMessage::NewTrafficFilter(filter) = answer else { return None };
+        let (priority, handle) = preference(&filter.header);
+        let interface = interface.to_owned();
+        let key = FilterKey { interface, index, direction, priority, handle };
+        Some((key, LiveFilter { program_id }))
+    };
+    Ok(found.iter().filter_map(filter).collect())
+}
+
+/// Every filter at one hook, of whichever kind.
+fn dump(index: u32, direction: Direction) -> Answer<Vec<RouteNetlinkMessage>> {
+    let place = TcMessage::from_parts(
+        TcHeader { index: signed(index)?, parent: parent(direction), ..TcHeader::default() },
+        Vec::new(),
+    );
+    let request = RouteNetlinkMessage::GetTrafficFilter(place);
+    Ok(gone_is_none(netlink::request(request, NLM_F_DUMP))?.unwrap_or_default())
+}
+
 /// Adds the qdisc; says whether it was missing.
 fn add_clsact(index: u32) -> Answer<bool> {
     let request = RouteNetlinkMessage::NewQueueDiscipline(clsact(index)?);
@@ -103,13 +133,7 @@ fn add_clsact(index: u32) -> Answer<bool> {
 /// Removes the qdisc unless a filter is left on either side of it.
 fn remove_clsact_if_unused(index: u32) -> Answer<()> {
     for direction in [Direction::Ingress, Direction::Egress] {
-        let place = TcMessage::from_parts(
-            TcHeader { index: signed(index)?, parent: parent(direction), ..TcHeader::default() },
-            Vec::new(),
-        );
-        let request = RouteNetlinkMessage::GetTrafficFilter(place);
-        let filters = gone_is_none(netlink::request(request, NLM_F_DUMP))?;
-        if filters.is_some_and(|filters| !filters.is_empty()) {
+        if !dump(index, direction)?.is_empty() {
             return Ok(());
         }
     }
@@ -126,13 +150,14 @@ fn add_filter(key: &FilterKey, options: Vec<TcOption>, flags: u16) -> Answer<Fil
         RouteNetlinkMessage::NewTrafficFilter(filter) => Some(&filter.header),
         _ => None,
     });
-    let header = chosen.ok_or(Errno::BADMSG)?;
+    let (priority, handle) = preference(chosen.ok_or(Errno::BADMSG)?);
+    Ok(FilterKey { priority, handle, ..key.clone() })
+}
+
+/// Priority and handle of a filter.
+fn preference(header: &TcHeader) -> (u16, u32) {
     let [high, low, ..] = header.info.to_be_bytes();
-    Ok(FilterKey {
-        priority: u16::from_be_bytes([high, low]),
-        handle: u32::from(header.handle),
-        ..key.clone()
-    })
+    (u16::from_be_bytes([high, low]), u32::from(header.handle))
 }
 
 /// What the filter runs, named as libbpf's `bpf_tc_attach` names it.

@@ -13,7 +13,8 @@ pub(crate) fn roots_are_made_and_removed<K: Kernel>(host: &Host<'_, K>) {
     let kernel = host.kernel;
     let root = root();
     assert_eq!(kernel.root_state(&root), Ok(RootState::Absent));
-    assert_eq!(kernel.identity(&root).expect("the host's identity").bpffs, None);
+    let before = kernel.identity(&root).expect("the host's identity");
+    assert!(before.bpffs.is_some(), "the bpffs that the root would be made on");
     assert!(kernel.open(&root, &pin("m")).expect("open").is_none());
     assert_eq!(kernel.list(&root, &private("edge")), Ok(vec![]));
 
@@ -26,6 +27,7 @@ pub(crate) fn roots_are_made_and_removed<K: Kernel>(host: &Host<'_, K>) {
     };
     let identity = kernel.identity(&root).expect("the host's identity");
     assert_eq!(identity.bpffs, Some(device));
+    assert_eq!(identity, before);
     assert!(!identity.boot_id.is_empty());
 
     assert_eq!(kernel.remove_root_directory(&made[0]), Ok(Removal::NotEmpty));

@@ -1,5 +1,7 @@
 //! Filters of `clsact`.
 
+use std::collections::BTreeMap;
+
 use ebpf_apply::kernel::Kernel;
 use ebpf_apply::model::attach::Direction;
 use ebpf_apply::model::live::LiveFilter;
@@ -19,6 +21,11 @@ pub(crate) fn filters_are_attached_replaced_and_removed<K: Kernel>(host: &Host<'
     assert_eq!((key.priority, key.handle), (10, 7));
     let runs = |program: &K::Handle| Ok(Some(LiveFilter { program_id: kernel.id(program) }));
     assert_eq!(kernel.filter(&key), runs(one));
+    let listed = kernel.filters(&key.interface, Direction::Ingress).expect("list the filters");
+    let program_id = kernel.id(one);
+    assert_eq!(listed, BTreeMap::from([(key.clone(), LiveFilter { program_id })]));
+    assert_eq!(kernel.filters(&key.interface, Direction::Egress), Ok(BTreeMap::new()));
+    assert_eq!(kernel.filters("nonesuch", Direction::Ingress), Ok(BTreeMap::new()));
 
     let error = kernel.attach_filter(other, spec, &at).expect_err("the place is taken");
     assert_eq!(error.raw(), Some(Errno::EXIST));

@@ -33,6 +33,10 @@ pub(in super::super) fn open(root: &PinRoot, path: &PinPath) -> Result<Option<Pi
             let reason = "a directory above it is a symbolic link, and those are not followed";
             return Ok(Some(Pin::Unreadable(reason.to_owned())));
         }
+        Err(Errno::NOTDIR) => {
+            let reason = "something that is no directory is in the place of a directory above it";
+            return Ok(Some(Pin::Unreadable(reason.to_owned())));
+        }
         Err(errno) => return Err(refused("open the pin", errno, &root.show(path))),
     };
     inspect(&inode).map(Some).map_err(|errno| refused("open the pin", errno, &root.show(path)))

@@ -28,12 +28,15 @@ pub(in super::super) fn root_state(root: &PinRoot) -> Result<RootState> {
     Ok(RootState::Present { device })
 }
 
-/// `st_dev` of the root; `None` while it does not exist or is not on bpffs.
+/// `st_dev` of the root or of the nearest directory above it; `None` if that is not on bpffs.
 pub(in super::super) fn device(root: &PinRoot) -> Result<Option<u64>> {
-    match root_state(root)? {
-        RootState::Present { device } => Ok(Some(device)),
-        RootState::Absent | RootState::NotBpffs { .. } => Ok(None),
+    const OPERATION: &str = "look at the pin root";
+    let (fd, directory) = nearest(root.as_path(), OPERATION)?;
+    let asked = |errno| refused(OPERATION, errno, &directory);
+    if file_system(fd.as_fd()).map_err(asked)? != BPFFS {
+        return Ok(None);
     }
+    Ok(Some(rustix::fs::fstat(&fd).map_err(asked)?.st_dev))
 }
 
 /// Makes the root and the directories above it that are missing; returns those made, outermost
@@ -112,9 +115,9 @@ pub(in super::super) fn remove_root_directory(directory: &Path) -> Result<Remova
         Err(Errno::NOENT) => return Ok(Removal::Absent),
         Err(errno) => return Err(failed(errno)),
     };
-    // What was made lies on bpffs, and so does the directory it was made in.
+    // What was made lay on bpffs; where there is none any more, it is gone too.
     if file_system(parent.as_fd()).map_err(failed)? != BPFFS {
-        return Err(KernelError::reason(OPERATION, "it is not on a BPF file system").at(directory));
+        return Ok(Removal::Absent);
     }
     removal(rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR)).map_err(failed)
 }

@@ -1,0 +1,178 @@
+//! From what every pin path holds to what it shall hold.
+//!
+//! Each claimed path is settled against what lies there: kept, renamed to, pinned, or swapped. Each
+//! pin of ours that nobody claims is retired through the stage, or forgotten where it persists.
+//! Nothing else in the planner decides about pins.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::inventory::Resource;
+use crate::model::live::LiveObject;
+use crate::model::pin::{PinPath, PinPolicy};
+
+use super::Step;
+use super::draft::{Claim, Draft, Phase, Source, foreign};
+use super::prune::Mode;
+
+/// What becomes of a pin of ours that nobody claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It is removed.
+    Removed,
+    /// It persists: it stays, and is remembered.
+    Forgotten,
+}
+
+/// Plans the way of every pin.
+pub(super) fn settle(mode: Mode, draft: &mut Draft<'_>) {
+    let ours = ours(mode, draft);
+    let claims: Vec<(PinPath, Claim)> =
+        draft.claims.iter().map(|(pin, claim)| (pin.clone(), claim.clone())).collect();
+    let mut renamed = BTreeSet::new();
+    for (pin, claim) in &claims {
+        let from = movable(pin, claim, &ours, &renamed, draft).cloned();
+        settle_claim(pin, claim, from.as_ref(), &ours, draft);
+        renamed.extend(from);
+    }
+    for (pin, (id, fate)) in &ours {
+        if draft.claims.contains_key(pin) || renamed.contains(pin) {
+            continue;
+        }
+        match fate {
+            Fate::Removed => retire(pin, *id, draft),
+            Fate::Forgotten => drop(draft.after.forgotten.insert(pin.clone(), *id)),
+        }
+    }
+}
+
+/// Every pin that is ours and there, with its kernel id and what becomes of it if unclaimed.
+fn ours(mode: Mode, draft: &Draft<'_>) -> BTreeMap<PinPath, (u32, Fate)> {
+    let persists = if mode == Mode::Purge { Fate::Removed } else { Fate::Forgotten };
+    let fate = |policy| if policy == PinPolicy::PersistOnExit { persists } else { Fate::Removed };
+    let inventory = draft.inventory();
+    let mut all: BTreeMap<PinPath, (u32, Fate)> = BTreeMap::new();
+    let mut add = |pin: &PinPath, id: u32, fate: Fate| {
+        // Of two resources that share a pin, the one that persists decides.
+        let entry = all.entry(pin.clone()).or_insert((id, fate));
+        if fate == Fate::Forgotten {
+            entry.1 = fate;
+        }
+    };
+    for resource in inventory.resources.values() {
+        match resource {
+            Resource::Map(map) if !map.owned => {}
+            Resource::Map(map) => {
+                let pin = map.pin.iter();
+                pin.for_each(|pin| add(pin, map.id, fate(map.policy)));
+            }
+            Resource::Program(program) => {
+                add(&program.pin, program.id, Fate::Removed);
+                if let Some(public) = &program.public {
+                    add(&public.pin, program.id, fate(public.policy));
+                }
+            }
+            Resource::Link(_) => {
+                resource.pins().for_each(|(pin, id)| add(pin, id, Fate::Removed));
+            }
+        }
+    }
+    inventory.forgotten.iter().for_each(|(pin, id)| add(pin, *id, persists));
+    draft.known.litter.iter().for_each(|(pin, id)| add(pin, *id, Fate::Removed));
+    all.retain(|pin, (id, _)| draft.id_at(pin) == Some(*id));
+    all
+}
+
+/// The pin that a claimed object can simply be renamed from: ours, claimed by nobody, not used yet.
+fn movable<'c>(
+    pin: &PinPath,
+    claim: &'c Claim,
+    ours: &BTreeMap<PinPath, (u32, Fate)>,
+    renamed: &BTreeSet<PinPath>,
+    draft: &Draft<'_>,
+) -> Option<&'c PinPath> {
+    let Source::Live { pin: from, .. } = &claim.source else { return None };
+    let free = from != pin
+        && !draft.live.pins.contains_key(pin)
+        && ours.contains_key(from)
+        && !draft.claims.contains_key(from)
+        && !renamed.contains(from);
+    free.then_some(from)
+}
+
+fn settle_claim(
+    pin: &PinPath,
+    claim: &Claim,
+    from: Option<&PinPath>,
+    ours: &BTreeMap<PinPath, (u32, Fate)>,
+    draft: &mut Draft<'_>,
+) {
+    let wanted = match &claim.source {
+        Source::Live { id, .. } => Some(*id),
+        Source::New(_) => None,
+    };
+    let Some(found) = draft.live.pins.get(pin) else {
+        let Some(from) = from else {
+            draft.make_directories(pin);
+            let slot = draft.slot(&claim.source);
+            return draft.step(claim.phase, Step::Pin { slot, pin: pin.clone() });
+        };
+        draft.make_directories(pin);
+        let step = Step::Rename { from: from.clone(), to: pin.clone() };
+        return draft.step(claim.phase, step);
+    };
+    if wanted.is_some() && found.id() == wanted {
+        return;
+    }
+    match ours.get(pin) {
+        Some((id, fate)) => {
+            if *fate == Fate::Forgotten && !claim.replaces && !has_another_place(*id, draft) {
+                let at = draft.after.pin_root.join(pin);
+                let reason = format!(
+                    "{} holds a map or program of this deployment that persists: move it with a \
+                     `subpath`, or remove it with `destroy --purge`",
+                    at.display()
+                );
+                return draft.refuse(claim.address.clone(), reason);
+            }
+            let slot = draft.slot(&claim.source);
+            let stage = draft.stage();
+            let step = Step::Swap { slot, pin: pin.clone(), stage, id: *id };
+            draft.step(claim.phase, step);
+        }
+        None if provably_ours(pin, found, draft) => {
+            let slot = draft.slot(&claim.source);
+            let id = found.id().unwrap_or_default();
+            let stage = draft.stage();
+            draft.step(claim.phase, Step::Swap { slot, pin: pin.clone(), stage, id });
+        }
+        None => {
+            let reason = foreign(&draft.after.pin_root, pin, found);
+            draft.refuse(claim.address.clone(), reason);
+        }
+    }
+}
+
+/// Whether something that is on no record is ours all the same: it lies where only this deployment
+/// pins, or it is a program that this deployment loaded.
+fn provably_ours(pin: &PinPath, found: &LiveObject, draft: &Draft<'_>) -> bool {
+    match found {
+        LiveObject::Program(program) if draft.known.has_program(program.id) => true,
+        found => found.id().is_some() && pin.is_private_to(&draft.after.name),
+    }
+}
+
+/// Whether some claim keeps the object with that id, wherever.
+fn has_another_place(wanted: u32, draft: &Draft<'_>) -> bool {
+    let keeps = |claim: &Claim| matches!(&claim.source, Source::Live { id, .. } if *id == wanted);
+    draft.claims.values().any(keeps)
+}
+
+fn retire(pin: &PinPath, id: u32, draft: &mut Draft<'_>) {
+    if pin.as_str().starts_with("~stage/") {
+        // It is where retired pins go; it only has to be dropped.
+        draft.open(pin, id);
+        return draft.step(Phase::DropStaged, Step::DropStaged(pin.clone()));
+    }
+    let stage = draft.stage();
+    draft.step(Phase::Retire, Step::Retire { pin: pin.clone(), stage, id });
+}

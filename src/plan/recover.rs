@@ -1,0 +1,147 @@
+//! What is ours, from the record and from the directories that only this deployment uses.
+//!
+//! The record may be lost, damaged, or older than what a killed run left. Pins under `~progs`,
+//! `~links` and `~maps` of the deployment's name are ours whatever the record says, and their names
+//! tell what they are; so the record is brought in line with them before anything is planned.
+
+use std::collections::BTreeMap;
+
+use crate::model::address::Address;
+use crate::model::attach::Attachment;
+use crate::model::inventory::{Anchor, Inventory, LinkRecord, MapRecord, ProgramRecord, Resource};
+use crate::model::live::{LiveMap, LiveObject, LiveState};
+use crate::model::name::Name;
+use crate::model::pin::{PinPath, PinPolicy, PrivatePin};
+
+/// The record in line with the live state.
+pub(super) struct Known {
+    /// What is ours.
+    pub(super) inventory: Inventory,
+    /// Private pins that belong to no resource: what a killed run left in the stage.
+    pub(super) litter: Vec<(PinPath, u32)>,
+    /// Every program that is or was ours by its kernel id, with a pin of it where there is one. A
+    /// killed run may have left the program that a link still runs in the stage.
+    programs: BTreeMap<u32, Option<PinPath>>,
+}
+
+/// Brings the record in line with what is found in the private directories. An object whose
+/// programs were not those on record counts as not loaded.
+pub(super) fn known(inventory: &Inventory, live: &LiveState) -> Known {
+    let mut known =
+        Known { inventory: inventory.clone(), litter: Vec::new(), programs: BTreeMap::new() };
+    for resource in inventory.resources.values() {
+        if let Resource::Program(program) = resource {
+            known.programs.insert(program.id, None);
+        }
+    }
+    let name = inventory.name.clone();
+    for (pin, found) in live.pins.iter().filter(|(pin, _)| pin.is_private_to(&name)) {
+        let Some(id) = found.id() else { continue };
+        if matches!(found, LiveObject::Program(_)) {
+            known.programs.insert(id, Some(pin.clone()));
+        }
+        if inventory.pins().any(|(recorded, of)| recorded == pin && of == id) {
+            continue;
+        }
+        match (pin.private_parts(&name), found) {
+            (Some(PrivatePin::Program { object, program }), LiveObject::Program(_)) => {
+                known.adopt_program(&object, &program, pin, id);
+            }
+            (Some(PrivatePin::Link { object, program, place }), LiveObject::Link(_)) => {
+                known.adopt_link(&object, &program, &place, pin, id);
+            }
+            (Some(PrivatePin::Map { object, map }), LiveObject::Map(found)) => {
+                known.adopt_map(&object, &map, pin, found);
+            }
+            _ => known.litter.push((pin.clone(), id)),
+        }
+    }
+    known.adopt_filters(live);
+    known
+}
+
+impl Known {
+    /// Whether the program with that id is or was ours.
+    pub(super) fn has_program(&self, id: u32) -> bool {
+        self.programs.contains_key(&id)
+    }
+
+    /// A pin of the program with that id, if one is left.
+    pub(super) fn program_pin(&self, id: u32) -> Option<&PinPath> {
+        self.programs.get(&id)?.as_ref()
+    }
+
+    fn adopt_program(&mut self, object: &str, program: &str, pin: &PinPath, id: u32) {
+        let Ok(object) = Name::new(object) else { return self.litter.push((pin.clone(), id)) };
+        let address = Address::program(&object, program);
+        let public = self.inventory.program(&address).and_then(|record| record.public.clone());
+        let record = ProgramRecord { id, pin: pin.clone(), public };
+        self.inventory.resources.insert(address, Resource::Program(record));
+        self.inventory.objects.remove(&object);
+    }
+
+    fn adopt_link(&mut self, object: &str, program: &str, place: &str, pin: &PinPath, id: u32) {
+        let Ok(name) = Name::new(object) else { return self.litter.push((pin.clone(), id)) };
+        let record = LinkRecord {
+            id,
+            program: Address::program(&name, program),
+            attachment: None,
+            anchor: Anchor::Pin(pin.clone()),
+        };
+        let address = Address::link_at(object, program, place);
+        self.inventory.resources.insert(address, Resource::Link(record));
+    }
+
+    fn adopt_map(&mut self, object: &str, map: &str, pin: &PinPath, found: &LiveMap) {
+        let Ok(object) = Name::new(object) else {
+            return self.litter.push((pin.clone(), found.id));
+        };
+        let record = MapRecord {
+            id: found.id,
+            pin: Some(pin.clone()),
+            policy: PinPolicy::None,
+            owned: true,
+            shape: found.shape,
+            layout: None,
+        };
+        let address = Address::map(&object, map);
+        self.inventory.resources.insert(address, Resource::Map(record));
+    }
+
+    /// Filters that run our programs where the record does not know them.
+    fn adopt_filters(&mut self, live: &LiveState) {
+        for (key, filter) in &live.filters {
+            let anchored = |resource: &Resource| match resource {
+                Resource::Link(LinkRecord { anchor: Anchor::Filter { key: of, .. }, .. }) => {
+                    of == key
+                }
+                _ => false,
+            };
+            if self.inventory.resources.values().any(anchored) {
+                continue;
+            }
+            let mut ours = self.inventory.resources.iter().filter_map(|(address, resource)| {
+                let Resource::Program(program) = resource else { return None };
+                let parts = program.pin.private_parts(&self.inventory.name)?;
+                let PrivatePin::Program { object, program: name } = parts else { return None };
+                (program.id == filter.program_id).then(|| (address.clone(), object, name))
+            });
+            let Some((program, object, name)) = ours.next() else { continue };
+            drop(ours);
+            let place = Attachment::Tc {
+                interface: key.interface.clone(),
+                direction: key.direction,
+                priority: None,
+                handle: None,
+            };
+            let record = LinkRecord {
+                id: 0,
+                program,
+                attachment: None,
+                anchor: Anchor::Filter { key: key.clone(), made_clsact: false },
+            };
+            let address = Address::link_at(&object, &name, &place.to_string());
+            self.inventory.resources.entry(address).or_insert(Resource::Link(record));
+        }
+    }
+}
