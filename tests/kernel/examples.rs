@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use crate::host;
 use crate::program::Program;
@@ -12,8 +13,8 @@ use crate::support::{object, root};
 const OBJECTS: &[&str] =
     &["cgroup_guard", "exec_trace", "firewall", "honeypot", "tc_counter", "three_policies"];
 
-/// Applies an example twice, looks at it, and ends it.
-fn round(example: &str) {
+/// Applies an example twice, looks at it, and ends it. `hooks` are those of `veth0` that it attaches to.
+fn round(example: &str, hooks: &[&str]) {
     for name in OBJECTS {
         object(name);
     }
@@ -25,6 +26,8 @@ fn round(example: &str) {
 
         let first = program.run(&["apply", &manifest, "--detach", "--format", "json"]).status(0);
         assert_eq!(first.json()["outcome"], "applied");
+        let running = host::attached("veth0");
+        assert_eq!(running.keys().collect::<Vec<_>>(), hooks, "{running:?}");
         let again = program.run(&["plan", &manifest, "--detailed-exitcode"]).status(0);
         assert!(again.out.contains("unchanged."), "{}", again.out);
         let status = program.run(&["status", &manifest, "--format", "json"]).status(0).json();
@@ -37,7 +40,10 @@ fn round(example: &str) {
         program.run(&["destroy", &manifest, "--purge"]).status(0);
         assert_eq!(host::tree(), before);
         assert!(host::attached("veth0").is_empty(), "{:?}", host::attached("veth0"));
-        assert!(!program.state().join("inventory.json").exists());
+        let records = fs::read_dir(program.state()).expect("a directory");
+        let records =
+            records.filter(|entry| entry.as_ref().is_ok_and(|entry| entry.path().is_dir()));
+        assert_eq!(records.count(), 0, "no record is left");
     });
 }
 
@@ -52,41 +58,50 @@ fn cgroup() {
         let program = Program::new();
         let manifest = root().join("examples/manifests/cgroup.toml").display().to_string();
         program.run(&["apply", &manifest, "--detach"]).status(0);
+        assert!(!attached_to(cgroup).is_empty());
         program.run(&["plan", &manifest, "--detailed-exitcode"]).status(0);
         program.run(&["destroy", &manifest, "--purge"]).status(0);
+        assert_eq!(attached_to(cgroup), Vec::<serde_json::Value>::new());
         fs::remove_dir(cgroup).expect("nothing holds the cgroup");
         assert_eq!(host::tree(), Vec::<std::path::PathBuf>::new());
     });
 }
 
+/// What is attached to a cgroup, as bpftool sees it.
+fn attached_to(cgroup: &Path) -> Vec<serde_json::Value> {
+    let out = Command::new("bpftool").args(["--json", "cgroup", "show"]).arg(cgroup).output();
+    let out = out.expect("bpftool is installed").stdout;
+    serde_json::from_slice(&out).unwrap_or_default()
+}
+
 #[test]
 fn firewall() {
-    round("firewall.toml");
+    round("firewall.toml", &["xdp"]);
 }
 
 #[test]
 fn shared_map() {
-    round("shared-map.toml");
+    round("shared-map.toml", &["tcx/ingress", "xdp"]);
 }
 
 #[test]
 fn tc() {
-    round("tc.toml");
+    round("tc.toml", &["clsact/egress", "clsact/ingress", "tcx/egress", "tcx/ingress"]);
 }
 
 #[test]
 fn three_policies() {
-    round("three-policies.toml");
+    round("three-policies.toml", &["xdp"]);
 }
 
 #[test]
 fn trace() {
-    round("trace.toml");
+    round("trace.toml", &[]);
 }
 
 #[test]
 fn xdp_filter_of_the_distribution() {
-    round("xdp-filter.toml");
+    round("xdp-filter.toml", &["xdp"]);
 }
 
 #[test]

@@ -50,30 +50,49 @@ fn collect(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Ids of the programs attached to an interface, by hook, as bpftool sees them.
+/// What is attached to an interface, as bpftool sees it: kind (`xdp`, `tcx/ingress`, `clsact/egress`…)
+/// and program ids.
 pub(crate) fn attached(interface: &str) -> BTreeMap<String, Vec<u64>> {
-    let out = Command::new("ip").args(["-json", "-details", "link", "show", interface]).output();
-    let out = out.expect("iproute2 is installed").stdout;
-    let links: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
-    let mut all = BTreeMap::new();
-    if let Some(id) = links[0]["xdp"]["prog"]["id"].as_u64() {
-        all.insert("xdp".to_owned(), vec![id]);
+    let out = Command::new("bpftool").args(["--json", "net", "list", "dev", interface]).output();
+    let out = out.expect("bpftool is installed").stdout;
+    let shown: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+    let mut all: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let mut add = |kind: &str, id: Option<u64>| {
+        all.entry(kind.to_owned()).or_default().extend(id);
+    };
+    // bpftool 7.1 knows no tcx, so links are asked for theirs.
+    for host in shown.as_array().into_iter().flatten() {
+        for xdp in host["xdp"].as_array().into_iter().flatten() {
+            add("xdp", xdp["id"].as_u64().or_else(|| xdp_id(interface)));
+        }
+        for filter in host["tc"].as_array().into_iter().flatten() {
+            let kind = filter["kind"].as_str().unwrap_or_default();
+            if kind.starts_with("clsact") {
+                add(kind, filter["id"].as_u64());
+            }
+        }
     }
-    for hook in ["ingress", "egress"] {
-        let out = Command::new("tc")
-            .args(["-json", "filter", "show", "dev", interface, hook])
-            .output()
-            .expect("iproute2 is installed")
-            .stdout;
-        let filters: serde_json::Value = serde_json::from_slice(&out).unwrap_or_default();
-        let ids: Vec<u64> = filters
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|filter| filter["options"]["prog"]["id"].as_u64())
-            .collect();
-        if !ids.is_empty() {
-            all.insert(format!("tc {hook}"), ids);
+    for (direction, program) in tcx(interface) {
+        add(direction, Some(program));
+    }
+    all
+}
+
+fn xdp_id(interface: &str) -> Option<u64> {
+    let out = Command::new("ip").args(["-json", "-details", "link", "show", interface]).output();
+    let links: serde_json::Value =
+        serde_json::from_slice(&out.expect("iproute2 is installed").stdout).expect("JSON");
+    links[0]["xdp"]["prog"]["id"].as_u64()
+}
+
+/// Programs attached by tcx, by the kernel's own list.
+fn tcx(interface: &str) -> Vec<(&'static str, u64)> {
+    use aya::programs::{SchedClassifier, TcAttachType};
+    let mut all = Vec::new();
+    let sides = [("tcx/ingress", TcAttachType::Ingress), ("tcx/egress", TcAttachType::Egress)];
+    for (name, side) in sides {
+        if let Ok((_, programs)) = SchedClassifier::query_tcx(interface, side) {
+            all.extend(programs.iter().map(|program| (name, u64::from(program.id()))));
         }
     }
     all

@@ -135,3 +135,59 @@ fn nothing_of_a_lost_record_is_lost() {
         assert_eq!(map_id(format!("{PINS}/kept/totals")), totals, "not provably ours, so it stays");
     });
 }
+
+#[test]
+fn a_held_deployment_ends_though_its_record_is_gone() {
+    Sandbox::run(|sandbox| {
+        host::wire(sandbox);
+        let program = Program::new();
+        let manifest = three_policies();
+        let held = program.hold(&manifest);
+        std::fs::remove_dir_all(program.state()).expect("the records");
+        assert_eq!(held.end(Signal::TERM).0, Some(0));
+        assert!(attached("veth0").is_empty());
+    });
+}
+
+#[test]
+fn filters_of_a_lost_record_are_found_again() {
+    Sandbox::run(|sandbox| {
+        host::wire(sandbox);
+        object("tc_counter");
+        let program = Program::new();
+        let manifest = root().join("examples/manifests/tc.toml").display().to_string();
+        program.run(&["apply", &manifest, "--detach"]).status(0);
+        let before = attached("veth0");
+        std::fs::remove_dir_all(program.state()).expect("the records");
+        program.run(&["apply", &manifest, "--detach"]).status(0);
+        let after = attached("veth0");
+        let count = |attached: &std::collections::BTreeMap<String, Vec<u64>>| {
+            attached.iter().map(|(kind, ids)| (kind.clone(), ids.len())).collect::<Vec<_>>()
+        };
+        assert_eq!(count(&after), count(&before));
+        program.run(&["destroy", &manifest, "--purge"]).status(0);
+        assert!(attached("veth0").is_empty());
+    });
+}
+
+#[test]
+fn another_network_namespace_is_not_mistaken_for_its_own() {
+    Sandbox::run(|sandbox| {
+        host::wire(sandbox);
+        let program = Program::new();
+        let manifest = three_policies();
+        program.run(&["apply", &manifest, "--detach"]).status(0);
+        let elsewhere = |words: &[&str]| {
+            let mut command = std::process::Command::new("unshare");
+            let ours = program.command(words);
+            command.arg("--net").arg(ours.get_program()).args(ours.get_args());
+            crate::program::Said::from(command.output().expect("unshare is installed"))
+        };
+        elsewhere(&["apply", &manifest, "--detach"])
+            .status(1)
+            .complains("another network namespace");
+        elsewhere(&["destroy", &manifest]).status(1).complains("another network namespace");
+        assert_eq!(attached("veth0").len(), 1);
+        program.run(&["destroy", &manifest, "--purge"]).status(0);
+    });
+}

@@ -125,7 +125,7 @@ attach = [{ hook = \"tc\", interface = \"veth0\", direction = \"ingress\", prior
         let manifest = program.manifest("edge.toml", text);
         program.run(&["apply", &manifest, "--detach"]).status(0);
         let first = attached("veth0");
-        assert_eq!(first["tc ingress"].len(), 1);
+        assert_eq!(first["clsact/ingress"].len(), 1);
 
         // Any other bytes are another object.
         let mut bytes = fs::read(&copy).expect("the copy");
@@ -133,7 +133,7 @@ attach = [{ hook = \"tc\", interface = \"veth0\", direction = \"ingress\", prior
         fs::write(&copy, bytes).expect("the copy");
         program.run(&["apply", &manifest, "--detach"]).status(0);
         let second = attached("veth0");
-        assert_eq!(second["tc ingress"].len(), 1);
+        assert_eq!(second["clsact/ingress"].len(), 1);
         assert_ne!(second, first);
         program.run(&["plan", &manifest, "--detailed-exitcode"]).status(0);
         program.run(&["destroy", &manifest, "--purge"]).status(0);
@@ -157,5 +157,54 @@ fn an_interface_that_was_made_anew_gets_its_program_back() {
         program.run(&["apply", &manifest, "--detach"]).status(0);
         assert_eq!(attached("veth0").len(), 1);
         program.run(&["plan", &manifest, "--detailed-exitcode"]).status(0);
+    });
+}
+
+#[test]
+fn an_attachment_moves_to_another_program_of_another_object() {
+    Sandbox::run(|sandbox| {
+        host::wire(sandbox);
+        let program = Program::new();
+        let manifest = |object_name: &str, function: &str| {
+            let path = object(object_name);
+            program.manifest(
+                "edge.toml",
+                &format!(
+                    "version = 1\nname = \"edge\"\npin-root = \"/sys/fs/bpf/edge\"\n\n\
+                     [objects.{object_name}]\npath = \"{}\"\n\n[objects.{object_name}.programs.\
+                     {function}]\nattach = [{{ hook = \"xdp\", interface = \"veth0\" }}]\n",
+                    path.display()
+                ),
+            )
+        };
+        let path = manifest("bench_small", "count_packets");
+        program.run(&["apply", &path, "--detach"]).status(0);
+        let (link, first) = link_and_program(&program);
+        let path = manifest("shape_a", "count_a");
+        program.run(&["apply", &path, "--detach"]).status(0);
+        let (link_after, second) = link_and_program(&program);
+        assert_eq!(link_after, link, "the interface was never without a program");
+        assert_ne!(second, first);
+        assert_eq!(attached("veth0")["xdp"], [second]);
+        program.run(&["plan", &path, "--detailed-exitcode"]).status(0);
+        program.run(&["destroy", &path, "--purge"]).status(0);
+        assert!(tree().is_empty() && attached("veth0").is_empty(), "{:?}", tree());
+    });
+}
+
+#[test]
+fn what_the_kernel_makes_of_a_shape_is_no_difference() {
+    Sandbox::run(|_| {
+        let program = Program::new();
+        let path = program.manifest(
+            "edge.toml",
+            &format!(
+                "version = 1\nname = \"edge\"\npin-root = \"/sys/fs/bpf/edge\"\n\n[objects.it]\npath = \
+                 \"{}\"\n",
+                object("shape_kernel").display()
+            ),
+        );
+        program.run(&["apply", &path, "--detach"]).status(0);
+        program.run(&["plan", &path, "--detailed-exitcode"]).status(0);
     });
 }
