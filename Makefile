@@ -8,7 +8,7 @@ BPF_FLAGS := -g -O2 -Wall -target bpf -mcpu=v3 -idirafter /usr/include/$(BPF_ARC
 BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=bpf/out/%.bpf.o)
 
-.PHONY: help deps build bpf demo test lint bench clean
+.PHONY: help deps build bpf demo test lint bench fuzz clean
 .DELETE_ON_ERROR:
 
 help: ## print this
@@ -46,6 +46,19 @@ lint: ## formatting, clippy, documentation, licenses and sources of dependencies
 bench: deps build bpf ## compare loading a small object with bpftool (root)
 	benches/load_vs_bpftool.sh
 
+FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+SECONDS ?= 60
+
+# cargo-fuzz wants a nightly compiler for its flags only; RUSTC_BOOTSTRAP lets the stable one take them. There is no
+# `unsafe` to sanitise in what is fuzzed: without a sanitizer it runs several times as fast.
+fuzz: bpf ## fuzz each target for SECONDS (60) with cargo-fuzz; what is found lands in fuzz/artifacts/
+	@fuzz/seed.sh
+	@set -e; for target in $(FUZZ_TARGETS); do \
+		(set -x; RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target -- \
+			-max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -len_control=0 -print_final_stats=1 \
+			-verbosity=0 $$(test $$target != manifest_parse || echo -dict=fuzz/manifest.dict)); \
+	done
+
 clean: ## remove what was built
 	$(CARGO) clean
-	rm -rf bpf/out
+	rm -rf bpf/out fuzz/target
