@@ -11,6 +11,7 @@ mod path;
 mod prune;
 mod schema;
 mod suggest;
+mod tree;
 mod types;
 mod value;
 mod walk;

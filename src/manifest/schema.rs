@@ -1,22 +1,13 @@
-//! The published JSON schema of the manifest, which is also what the walker follows.
+//! The published JSON schema of the manifest; the walker follows it too, as a
+//! [`Tree`](super::tree::Tree).
 //!
 //! The file in `schema/` is made from the types; `UPDATE_SCHEMA=1 cargo test schema` writes it anew.
-
-use std::sync::LazyLock;
-
-use serde_json::Value;
 
 /// The schema's text (JSON Schema draft-07).
 pub const SCHEMA: &str = include_str!("../../schema/ebpf-apply-v1.schema.json");
 
 /// The schema's `$id`, which names the version of the format.
 pub const SCHEMA_ID: &str = "urn:ebpf-apply:manifest:v1";
-
-/// The schema as a tree, read when it is first needed.
-pub(super) static TREE: LazyLock<Value> = LazyLock::new(|| {
-    // The text is part of the program, and a test reads it.
-    serde_json::from_str(SCHEMA).unwrap_or_default()
-});
 
 #[cfg(test)]
 mod tests {

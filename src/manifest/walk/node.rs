@@ -1,7 +1,8 @@
 //! One node of the schema, with its references followed.
 
-use serde_json::Value;
 use toml::de::DeValue;
+
+use crate::manifest::tree::Tree;
 
 /// Keywords this module understands or may pass over.
 #[cfg(test)]
@@ -33,25 +34,25 @@ pub(super) const KEYWORDS: &[&str] = &[
 /// A schema that a value is held against.
 #[derive(Clone, Copy)]
 pub(super) struct Node<'s> {
-    root: &'s Value,
-    at: &'s Value,
+    root: &'s Tree,
+    at: &'s Tree,
     definition: &'s str,
 }
 
 impl<'s> Node<'s> {
-    pub(super) fn root(root: &'s Value) -> Self {
+    pub(super) fn root(root: &'s Tree) -> Self {
         Self { root, at: root, definition: "" }
     }
 
-    fn of(self, at: &'s Value) -> Self {
+    fn of(self, at: &'s Tree) -> Self {
         Self { at, definition: "", ..self }.resolved()
     }
 
     /// Follows `$ref`, also inside the `allOf` that draft-07 needs beside other keywords. Our
     /// references are at most two deep.
     fn resolved(self) -> Self {
-        let only = self.at.get("allOf").and_then(|all| all.get(0)).unwrap_or(self.at);
-        let target = only.get("$ref").and_then(Value::as_str);
+        let only = self.at.get("allOf").and_then(|all| all.list().first()).unwrap_or(self.at);
+        let target = only.get("$ref").and_then(Tree::text);
         let name = target.and_then(|target| target.strip_prefix("#/definitions/"));
         let found = name.and_then(|name| Some((name, self.root.get("definitions")?.get(name)?)));
         found.map_or(self, |(definition, at)| Self { at, definition, ..self })
@@ -65,8 +66,8 @@ impl<'s> Node<'s> {
     /// Names of the types a value may have; empty means none was said.
     pub(super) fn types(self) -> Vec<&'s str> {
         match self.at.get("type") {
-            Some(Value::String(name)) => vec![name],
-            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
+            Some(Tree::Text(name)) => vec![name],
+            Some(Tree::List(names)) => names.iter().filter_map(Tree::text).collect(),
             _ if !self.words().is_empty() => vec!["string"],
             _ => Vec::new(),
         }
@@ -74,24 +75,21 @@ impl<'s> Node<'s> {
 
     /// The words a string must be one of; empty for any.
     pub(super) fn words(self) -> Vec<&'s str> {
-        if let Some(Value::Array(words)) = self.at.get("enum") {
-            return words.iter().filter_map(Value::as_str).collect();
+        if let Some(words) = self.at.get("enum") {
+            return words.list().iter().filter_map(Tree::text).collect();
         }
-        let Some(Value::Array(branches)) = self.at.get("oneOf") else { return Vec::new() };
+        let branches = self.at.get("oneOf").map_or(&[][..], Tree::list);
         let constants = branches.iter().filter_map(|branch| branch.get("const"));
-        constants.filter_map(Value::as_str).collect()
+        constants.filter_map(Tree::text).collect()
     }
 
     /// Least and greatest value of an integer.
     pub(super) fn range(self) -> (i128, i128) {
-        let bound = |keyword| match self.at.get(keyword) {
-            Some(Value::Number(number)) => number.as_i128(),
-            _ => None,
-        };
+        let bound = |keyword| self.at.get(keyword).and_then(Tree::number);
         if let Some(constant) = bound("const") {
             return (constant, constant);
         }
-        let (low, high) = match self.at.get("format").and_then(Value::as_str) {
+        let (low, high) = match self.at.get("format").and_then(Tree::text) {
             Some("uint16") => (0, u16::MAX.into()),
             Some("uint32") => (0, u32::MAX.into()),
             Some("uint64") => (0, u64::MAX.into()),
@@ -104,7 +102,7 @@ impl<'s> Node<'s> {
     }
 
     pub(super) fn least_items(self) -> usize {
-        let least = self.at.get("minItems").and_then(Value::as_u64);
+        let least = self.at.get("minItems").and_then(Tree::number);
         least.and_then(|least| usize::try_from(least).ok()).unwrap_or(0)
     }
 
@@ -119,14 +117,13 @@ impl<'s> Node<'s> {
 
     /// The known keys.
     pub(super) fn properties(self) -> impl Iterator<Item = &'s str> {
-        let properties = self.at.get("properties").and_then(Value::as_object);
-        properties.into_iter().flatten().map(|(key, _)| key.as_str())
+        self.at.get("properties").map_or(&[][..], Tree::table).iter().map(|(key, _)| *key)
     }
 
     /// The schema of the values under keys the user chooses, where there are such.
     pub(super) fn other_keys(self) -> Option<Self> {
         let others = self.at.get("additionalProperties")?;
-        others.is_object().then(|| self.of(others))
+        matches!(others, Tree::Table(_)).then(|| self.of(others))
     }
 
     /// The grammar of keys the user chooses.
@@ -134,9 +131,8 @@ impl<'s> Node<'s> {
         self.at.get("propertyNames").map(|names| self.of(names))
     }
 
-    pub(super) fn required(self) -> impl Iterator<Item = &'s str> {
-        let keys = self.at.get("required").and_then(Value::as_array);
-        keys.into_iter().flatten().filter_map(Value::as_str)
+    pub(super) fn required(self) -> impl Iterator<Item = &'static str> {
+        self.at.get("required").map_or(&[][..], Tree::list).iter().filter_map(Tree::text)
     }
 
     pub(super) fn requires(self, key: &str) -> bool {
@@ -145,8 +141,8 @@ impl<'s> Node<'s> {
 
     /// The alternatives, if this is a table told apart by one of its keys.
     pub(super) fn tagged(self) -> Option<Tagged<'s>> {
-        let branches = self.at.get("oneOf")?.as_array()?;
-        let first = branches.first()?.get("properties")?.as_object()?;
+        let branches = self.at.get("oneOf")?.list();
+        let first = branches.first()?.get("properties")?.table();
         let tag = first.iter().find(|(_, property)| property.get("const").is_some());
         tag.map(|(tag, _)| Tagged { node: self, tag, branches })
     }
@@ -157,7 +153,7 @@ pub(super) struct Tagged<'s> {
     node: Node<'s>,
     /// The key.
     pub(super) tag: &'s str,
-    branches: &'s [Value],
+    branches: &'s [Tree],
 }
 
 impl<'s> Tagged<'s> {
@@ -170,7 +166,7 @@ impl<'s> Tagged<'s> {
     /// The words that go together with the key `option`.
     pub(super) fn words_with(&self, option: &str) -> impl Iterator<Item = &'s str> {
         let tag = self.tag;
-        let has = move |branch: &&Value| {
+        let has = move |branch: &&Tree| {
             branch.get("properties").is_some_and(|properties| properties.get(option).is_some())
         };
         self.branches.iter().filter(has).filter_map(move |branch| word(branch, tag))
@@ -183,8 +179,8 @@ impl<'s> Tagged<'s> {
     }
 }
 
-fn word<'s>(branch: &'s Value, tag: &str) -> Option<&'s str> {
-    branch.get("properties")?.get(tag)?.get("const")?.as_str()
+fn word(branch: &Tree, tag: &str) -> Option<&'static str> {
+    branch.get("properties")?.get(tag)?.get("const")?.text()
 }
 
 /// The schema's name for what a value is; TOML alone has dates.
@@ -215,8 +211,11 @@ pub(super) fn article(name: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::manifest::SCHEMA;
+    use crate::manifest::tree::TREE;
 
     fn check(schema: &Value) {
         let Value::Object(keywords) = schema else { return };
@@ -237,9 +236,10 @@ mod tests {
     fn the_schema_has_only_keywords_the_walker_knows() {
         let schema: Value = serde_json::from_str(SCHEMA).expect("the schema is JSON");
         check(&schema);
-        let root = Node::root(&schema);
+        let root = Node::root(&TREE);
         assert_eq!(root.property("name").map(Node::definition), Some("Name"));
-        let hook = root.of(&schema["definitions"]["Hook"]);
+        let hook = TREE.get("definitions").and_then(|all| all.get("Hook")).expect("a definition");
+        let hook = root.of(hook);
         assert_eq!(hook.tagged().map(|tagged| tagged.tag), Some("hook"));
     }
 
