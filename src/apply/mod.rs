@@ -105,12 +105,7 @@ impl<K: Kernel> Host<'_, K> {
         purge: bool,
         show: &mut dyn FnMut(&Plan),
     ) -> Result<Applied, ApplyError> {
-        let recorded = self.state.load(name)?.map(|inventory| inventory.pin_root);
-        let default = PinRoot::default_for(name);
-        let root = recorded.as_ref().or(root).unwrap_or(&default);
-        if recorded.is_none() && observe::is_unheard_of(self.kernel, name, root)? {
-            return Err(ApplyError::Unknown(name.clone()));
-        }
+        let root = &self.root_of(name, root)?;
         let _lock = lock::apply(self.state, name, root, self.lock_timeout)?;
         let inventory = self.inventory(name, root)?;
         let end = |inventory: &Inventory| {
@@ -126,6 +121,22 @@ impl<K: Kernel> Host<'_, K> {
             let again = end(after)?;
             if again.is_settled() { Ok(()) } else { Err(ApplyError::unverified(&again)) }
         })
+    }
+
+    /// Where the pins of a deployment are: as recorded, or below `root` if its record is lost and
+    /// something there tells of it.
+    ///
+    /// # Errors
+    /// [`ApplyError::Unknown`] if nothing tells of it.
+    pub fn root_of(&self, name: &Name, root: Option<&PinRoot>) -> Result<PinRoot, ApplyError> {
+        if let Some(recorded) = self.state.load(name)? {
+            return Ok(recorded.pin_root);
+        }
+        let root = root.cloned().unwrap_or_else(|| PinRoot::default_for(name));
+        if observe::is_unheard_of(self.kernel, name, &root)? {
+            return Err(ApplyError::Unknown(name.clone()));
+        }
+        Ok(root)
     }
 
     /// Every recorded deployment against the kernel, or the one of that name. Takes no lock.

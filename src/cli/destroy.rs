@@ -22,12 +22,17 @@ pub(super) fn run(args: &DestroyArgs, context: &Context) -> ExitStatus {
         Ok(ending) => ending,
         Err(status) => return status,
     };
+    let kernel = Linux::new();
+    let host = context.host(&kernel);
+    // Asked before anything is locked: a mistyped name leaves no lock file.
+    if let Err(error) = host.root_of(&name, root.as_ref()) {
+        return failed(Some(&name), &error, context);
+    }
     let _holder = match Holder::take(&context.state, &name) {
         Ok(holder) => holder,
         Err(error) => return failed(Some(&name), &error.into(), context),
     };
-    let kernel = Linux::new();
-    hold::end(&context.host(&kernel), (&name, root.as_ref()), args.purge, context)
+    hold::end(&host, (&name, root.as_ref()), args.purge, context)
 }
 
 /// Which deployment is meant, and where its pins are if its record is lost.

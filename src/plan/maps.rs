@@ -130,8 +130,11 @@ impl Wanted<'_> {
             }
             None => {
                 let known = draft.inventory().map(&self.address);
-                let lost = known.is_some_and(|record| record.pin.as_ref() == Some(self.pin));
-                let reason = if lost { "its pin is gone; starts empty" } else { "not pinned yet" };
+                let reason = match known.map(|record| record.pin.as_ref()) {
+                    Some(Some(pin)) if pin == self.pin => "its pin is gone; starts empty",
+                    Some(None) => "was not pinned before, so it cannot be kept; starts empty",
+                    _ => "not pinned yet",
+                };
                 return Some(self.create(Action::Create, reason, draft));
             }
             Some(found) => found,

@@ -679,6 +679,17 @@ fn a_lost_program_pin_does_not_keep_the_link_from_being_swapped() {
 }
 
 #[test]
+fn a_pin_that_cannot_be_opened_is_not_forgotten() {
+    let mut host = Host::empty();
+    host.carry_out(&firewall());
+    let link = PinPath::link(&name("edge"), &name("fw"), "filter", &xdp("eth0"));
+    host.live.pins.insert(link, LiveObject::Unreadable { reason: "denied".into() });
+    let ending = end(&host.live, &host.inventory, false);
+    assert!(ending.is_refused() && ending.steps.is_empty());
+    assert!(reason(&ending, "link.fw.filter[xdp:eth0]").contains("denied"));
+}
+
+#[test]
 fn another_deployments_pin_is_not_taken() {
     let mut host = Host::empty();
     host.live.pins.insert(path("fw/flows"), live_map(7, SHAPE));

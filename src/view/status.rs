@@ -56,10 +56,11 @@ pub fn human(deployments: &[DeploymentStatus], style: Style) -> String {
 
 fn health(resources: &[ResourceStatus]) -> String {
     let off = resources.iter().filter(|resource| is_off(resource)).count();
-    if off == 0 {
-        "in sync".to_owned()
-    } else {
-        format!("{off} of {} not in sync", resources.len())
+    let unknown = resources.iter().filter(|one| one.state == ResourceState::Unknown).count();
+    match (off, unknown) {
+        (0, 0) => "in sync".to_owned(),
+        (0, unknown) => format!("{unknown} of {} unknown", resources.len()),
+        (off, _) => format!("{off} of {} not in sync", resources.len()),
     }
 }
 

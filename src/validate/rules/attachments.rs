@@ -189,7 +189,8 @@ impl Place<'_, '_, '_> {
         }
         match (&hook.path, &hook.unit) {
             (Some(path), None) if path.is_absolute() => {
-                return Some(Attachment::Cgroup { path: path.clone() });
+                // `/x`, `/x/` and `/x/./` are one cgroup.
+                return Some(Attachment::Cgroup { path: path.components().collect() });
             }
             (Some(_), None) => {
                 let message = "the path of a cgroup is absolute";
