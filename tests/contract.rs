@@ -6,7 +6,8 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use ebpf_apply::kernel::fake::Fake;
+use ebpf_apply::kernel::Kernel as _;
+use ebpf_apply::kernel::fake::{Fake, Handle};
 
 use contract::Host;
 
@@ -22,7 +23,12 @@ fn on_the_fake(case: fn(&Host<'_, Fake>)) {
         kernel.add_interface("net0");
     };
     let cgroup = PathBuf::from(CGROUP);
-    case(&Host { kernel: &kernel, cgroup, renew_interface: &renew_interface });
+    let slot = |map: &Handle, index: u32| {
+        let entries = kernel.entries(kernel.id(map));
+        let id = entries.get(&index.to_ne_bytes()[..])?;
+        Some(u32::from_ne_bytes(id.as_slice().try_into().expect("an id has four bytes")))
+    };
+    case(&Host { kernel: &kernel, cgroup, renew_interface: &renew_interface, slot: &slot });
 }
 
 macro_rules! on_the_fake {
@@ -96,7 +102,7 @@ mod faults {
         let image = crate::contract::image("bench_small");
         kernel.make_root(&root()).expect("make the root");
         let before = kernel.identity(&root()).expect("an identity");
-        let map = kernel.create_map(&image.spec.maps[0], None).expect("create a map");
+        let map = kernel.create_map(&image, &image.spec.maps[0], None).expect("create a map");
         kernel.pin(&map, &root(), &pin("m")).expect("pin");
         kernel.reboot();
         drop(map);

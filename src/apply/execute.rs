@@ -92,6 +92,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::Open { pin, id } => self.open(pin, *id),
             Step::CreateMap { address, object, map } => self.create_map(address, object, map),
             Step::LoadPrograms { object, maps } => self.load_programs(object, maps),
+            Step::FillSlots { map, slots } => self.fill_slots(map, slots),
             Step::Pin { slot, pin } => self.pin(slot, pin),
             Step::Swap { slot, pin, stage, id } => self.swap(slot, pin, stage, *id),
             Step::Rename { from, to } => self.rename(from, to),
@@ -249,7 +250,8 @@ impl<'a, K: Kernel> Executor<'a, K> {
     fn create_map(&mut self, address: &Address, object: &Name, map: &str) -> Result<()> {
         self.load_btf(object)?;
         let btf = self.btf.get(object).and_then(Option::as_ref);
-        let handle = self.kernel.create_map(self.map_spec(object, map)?, btf)?;
+        let image = &self.object(object)?.image;
+        let handle = self.kernel.create_map(image, self.map_spec(object, map)?, btf)?;
         self.held.insert(Slot::New(address.clone()), handle);
         Ok(())
     }
@@ -271,6 +273,15 @@ impl<'a, K: Kernel> Executor<'a, K> {
             self.held.insert(Slot::New(Address::program(name, &program)), handle);
         }
         Ok(())
+    }
+
+    /// Needs no inverse: the map goes when this run does.
+    fn fill_slots(&self, map: &Slot, slots: &BTreeMap<u32, Slot>) -> Result<()> {
+        let mut contents = BTreeMap::new();
+        for (index, slot) in slots {
+            contents.insert(*index, self.handle(slot)?);
+        }
+        self.kernel.fill_slots(self.handle(map)?, &contents)
     }
 
     fn load_btf(&mut self, name: &Name) -> Result<()> {

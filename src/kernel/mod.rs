@@ -81,9 +81,19 @@ pub trait Kernel {
     /// Loads the object's BTF; `None` if it has none.
     fn load_btf(&self, image: &Image) -> Result<Option<Self::Handle>>;
 
-    /// Creates a map as `spec` says (normalised as libbpf does), fills a data section's contents in
-    /// and freezes it where it is read-only.
-    fn create_map(&self, spec: &MapSpec, btf: Option<&Self::Handle>) -> Result<Self::Handle>;
+    /// Creates a map of the object as `spec` says (normalised as libbpf does), fills a data section's
+    /// contents in and freezes it where it is read-only. Slots stay empty.
+    fn create_map(
+        &self,
+        image: &Image,
+        spec: &MapSpec,
+        btf: Option<&Self::Handle>,
+    ) -> Result<Self::Handle>;
+
+    /// Fills slots of a map that was just created: programs into a prog array, maps into a
+    /// map-in-map. The map keeps what it holds alive; a prog array lets go of it with its own last
+    /// handle and pin, though programs still use it.
+    fn fill_slots(&self, map: &Self::Handle, slots: &BTreeMap<u32, &Self::Handle>) -> Result<()>;
 
     /// Relocates, verifies and loads programs of one object; all of them, or none and an error that
     /// carries the verifier's words.

@@ -29,7 +29,7 @@ codes! {
     OBJECT_INVALID = "object-invalid", "a file is no BPF object";
     OBJECT_DEFECT = "object-defect", "a part of an object is broken";
     DIGEST_MISMATCH = "digest-mismatch", "an object has other bytes than the manifest says";
-    EXTERN_UNSUPPORTED = "extern-unsupported", "an object needs a symbol of the kernel that this version cannot supply";
+    EXTERN_UNSUPPORTED = "extern-unsupported", "an object needs a symbol that no kernel has";
     UNKNOWN_MAP = "unknown-map", "the object has no such map";
     UNKNOWN_PROGRAM = "unknown-program", "the object has no such program";
     UNKNOWN_GLOBAL = "unknown-global", "the object has no such global variable";

@@ -135,6 +135,17 @@ impl MapShape {
 }
 
 impl MapSpec {
+    /// The name the kernel is given for it, at most [`KERNEL_NAME_MAX`] bytes of letters, digits, `_`
+    /// and `.`. A data section's begins with as much of `object`, the object's name, as there is
+    /// room for (libbpf `internal_map_name`).
+    #[must_use]
+    pub fn kernel_name(&self, object: &str) -> String {
+        match self.origin {
+            MapOrigin::Section { .. } => section_map_name(object, &self.name),
+            MapOrigin::Declared | MapOrigin::StructOps { .. } => legal(self.name.bytes()),
+        }
+    }
+
     /// Whether `.maps` asks for pinning by name (`__uint(pinning, LIBBPF_PIN_BY_NAME)`).
     #[must_use]
     pub fn declares_pinning(&self) -> bool {
@@ -146,6 +157,27 @@ impl MapSpec {
     pub fn is_declared(&self) -> bool {
         self.origin == MapOrigin::Declared
     }
+}
+
+/// Longest name of a map or program in the kernel, in bytes (`BPF_OBJ_NAME_LEN` without its NUL).
+pub const KERNEL_NAME_MAX: usize = 15;
+
+/// The kernel's name of a map made of a section. Sections of the program's own (`.data.mine`) keep
+/// their name; seven bytes are reserved for the others, though `.bss` has only four.
+#[must_use]
+pub fn section_map_name(object: &str, section: &str) -> String {
+    let reserved = section.len().clamp(7, KERNEL_NAME_MAX);
+    let own = section.get(1..).is_some_and(|rest| rest.contains('.'));
+    let room = if own { 0 } else { KERNEL_NAME_MAX - reserved };
+    legal(object.bytes().take(room).chain(section.bytes()))
+}
+
+/// Cut, and with `_` for what the kernel does not take (`bpf_obj_name_cpy` in
+/// `kernel/bpf/syscall.c`).
+fn legal(name: impl Iterator<Item = u8>) -> String {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.';
+    let place = |byte| if legal(byte) { char::from(byte) } else { '_' };
+    name.take(KERNEL_NAME_MAX).map(place).collect()
 }
 
 #[cfg(test)]
@@ -187,6 +219,21 @@ mod tests {
         assert_eq!(entries(MapType::PERF_EVENT_ARRAY, 0), 6);
         assert_eq!(entries(MapType::PERF_EVENT_ARRAY, 3), 3);
         assert_eq!(entries(MapType::HASH, 0), 0);
+    }
+
+    #[test]
+    fn data_sections_are_named_as_libbpf_names_them() {
+        let names = [
+            ("my_object_name", ".rodata", "my_objec.rodata"),
+            ("my_object_name", ".bss", "my_objec.bss"),
+            ("my_object_name", ".kconfig", "my_obje.kconfig"),
+            ("my_object_name", ".rodata.abracadabra", ".rodata.abracad"),
+            ("a-b", ".data", "a_b.data"),
+            ("", ".data", ".data"),
+        ];
+        for (object, section, name) in names {
+            assert_eq!(section_map_name(object, section), name);
+        }
     }
 
     #[test]

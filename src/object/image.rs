@@ -21,6 +21,14 @@ pub struct Image {
 }
 
 impl Image {
+    /// The object's name as libbpf derives it from its file's (`bpf_object__new`): up to the first
+    /// dot.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let file = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        file.split('.').next().unwrap_or_default()
+    }
+
     /// Hashes and inspects `bytes`; `path` is not opened.
     pub fn new(path: impl Into<PathBuf>, bytes: Vec<u8>) -> Result<Self, InspectError> {
         let spec = inspect(&bytes)?;

@@ -23,6 +23,7 @@ pub(super) enum Phase {
     Open,
     CreateMaps,
     LoadPrograms,
+    FillSlots,
     Directories,
     PinMaps,
     PinPrograms,
@@ -60,6 +61,7 @@ pub(super) enum Source {
 }
 
 /// A plan in the making.
+#[derive(Clone)]
 pub(super) struct Draft<'a> {
     pub(super) live: &'a LiveState,
     /// What is ours now.

@@ -1,6 +1,6 @@
 //! Maps: which existing map each wanted one is, and which are created.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::address::Address;
 use crate::model::digest::Digest;
@@ -25,7 +25,12 @@ struct Wanted<'d> {
     object: &'d Name,
     map: &'d DesiredMap,
     pin: &'d PinPath,
+    /// Whether a fresh map takes the place of one of the same shape.
+    renew: bool,
 }
+
+/// Why an initialised prog array is made anew.
+const RENEWED: &str = "loaded again: a fresh one with its initial programs takes its place";
 
 /// A map that is ours and there.
 #[derive(Clone)]
@@ -35,9 +40,14 @@ struct Held {
     found: LiveMap,
 }
 
-/// Decides on every pinned map of every object. Maps with one path are one map.
-pub(super) fn bind(desired: &Desired, draft: &mut Draft<'_>) -> Vec<Bindings> {
-    let wanted = all_wanted(desired);
+/// Decides on every pinned map of every object. Maps with one path are one map. For the paths of
+/// `renewed`, what is there is not used again.
+pub(super) fn bind(
+    desired: &Desired,
+    renewed: &BTreeSet<PinPath>,
+    draft: &mut Draft<'_>,
+) -> Vec<Bindings> {
+    let wanted = all_wanted(desired, renewed);
     let places = places(&wanted, draft);
     let mut decided: BTreeMap<&PinPath, (Address, Option<Source>)> = BTreeMap::new();
     let mut bindings: BTreeMap<&Name, Bindings> = BTreeMap::new();
@@ -60,12 +70,14 @@ pub(super) fn bind(desired: &Desired, draft: &mut Draft<'_>) -> Vec<Bindings> {
     desired.objects.iter().map(take).collect()
 }
 
-fn all_wanted(desired: &Desired) -> Vec<Wanted<'_>> {
+fn all_wanted<'d>(desired: &'d Desired, renewed: &BTreeSet<PinPath>) -> Vec<Wanted<'d>> {
     let mut all = Vec::new();
     for object in &desired.objects {
         all.extend(object.maps.iter().filter_map(|map| {
             let address = Address::map(&object.name, &map.spec.name);
-            Some(Wanted { address, object: &object.name, map, pin: map.pin.as_ref()? })
+            let pin = map.pin.as_ref()?;
+            let renew = renewed.contains(pin);
+            Some(Wanted { address, object: &object.name, map, pin, renew })
         }));
     }
     all
@@ -168,6 +180,9 @@ impl Wanted<'_> {
             }
             return self.differing(&held.found, &held.pin, true, &differences, draft);
         }
+        if self.renew {
+            return Some(self.create(Action::Replace, RENEWED, draft));
+        }
         let root = draft.after.pin_root.clone();
         let change = if held.pin != *self.pin {
             Change::new(self.address.clone(), Action::Move, "its path changed; contents kept")
@@ -196,6 +211,18 @@ impl Wanted<'_> {
             let reason = format!(
                 "{} belongs to deployment `{other}`: say `external = true` to use its map, or choose \
                  another `subpath`",
+                draft.after.pin_root.join(self.pin).display()
+            );
+            return self.refuse(reason, draft);
+        }
+        if self.renew && owned {
+            return Some(self.create(Action::Replace, RENEWED, draft));
+        }
+        if self.renew {
+            let reason = format!(
+                "{} holds a prog array that is not on record as this deployment's, and the object \
+                 initialises its slots, which would change programs that run: remove the pin by \
+                 hand, choose another `subpath`, or use it as it is with `external = true`",
                 draft.after.pin_root.join(self.pin).display()
             );
             return self.refuse(reason, draft);
@@ -393,8 +420,9 @@ pub(super) fn plan_private(object: &DesiredObject, reload: bool, draft: &mut Dra
 
 /// Whether the kernel drops a map's contents with its last user reference, though programs still
 /// use it (`map_release_uref` in `kernel/bpf/`: prog arrays, sockmaps; timers and work queues too).
+/// No program refers to the map of the struct ops it belongs to, so that one goes as a whole.
 fn drops_contents_unreferenced(spec: &MapSpec) -> bool {
-    let by_type = [MapType::PROG_ARRAY, MapType::SOCKMAP, MapType::SOCKHASH];
+    let by_type = [MapType::PROG_ARRAY, MapType::SOCKMAP, MapType::SOCKHASH, MapType::STRUCT_OPS];
     let timers = |name: &str| matches!(name, "struct bpf_timer" | "struct bpf_wq");
     by_type.contains(&spec.shape.map_type)
         || spec.value.as_ref().is_some_and(|value| value.contains(&timers))

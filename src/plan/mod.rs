@@ -15,6 +15,7 @@ mod pins;
 mod programs;
 mod prune;
 mod recover;
+mod slots;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -78,12 +79,15 @@ pub fn plan(desired: &Desired, live: &LiveState, inventory: &Inventory) -> Plan 
     let mut draft = Draft::new(live, &known, desired.pin_root.clone());
     draft.after.manifest.clone_from(&desired.manifest);
     refuse_root(desired, &mut draft);
-    let bindings = maps::bind(desired, &mut draft);
+    let bindings = slots::bind(desired, &mut draft);
     let wanted = links::wanted(desired);
     for (object, bound) in desired.objects.iter().zip(&bindings) {
         let reload = programs::reload_reason(object, bound, &draft);
         maps::plan_private(object, reload.is_some(), &mut draft);
         programs::plan(object, bound, reload.as_deref(), &mut draft);
+        if reload.is_some() {
+            slots::plan(object, bound, &mut draft);
+        }
         links::plan(object, reload.is_some(), &wanted, &mut draft);
         let record = ObjectRecord {
             path: object.image.path.clone(),

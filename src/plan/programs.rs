@@ -70,7 +70,7 @@ pub(super) fn plan(
 }
 
 /// Where each map of the object is found when its programs are loaded.
-fn map_slots(
+pub(super) fn map_slots(
     object: &DesiredObject,
     bindings: &Bindings,
     draft: &mut Draft<'_>,

@@ -62,6 +62,13 @@ pub enum Step {
         /// Where each of its maps is, by name.
         maps: BTreeMap<String, Slot>,
     },
+    /// Fills slots of a map that this run creates, so that nobody sees it half-filled.
+    FillSlots {
+        /// The map.
+        map: Slot,
+        /// What goes where: programs into a prog array, maps into a map-in-map.
+        slots: BTreeMap<u32, Slot>,
+    },
     /// Pins at a free path.
     Pin {
         /// What.
@@ -186,6 +193,7 @@ impl fmt::Display for Step {
             Self::LoadPrograms { object, .. } => {
                 write!(f, "load the programs of object `{object}`")
             }
+            Self::FillSlots { map, .. } => write!(f, "fill the slots of {map}"),
             Self::Pin { slot, pin } => write!(f, "pin {slot} at {pin}"),
             Self::Swap { slot, pin, .. } => write!(f, "put {slot} in place of pin {pin}"),
             Self::Rename { from, to } => write!(f, "rename pin {from} to {to}"),

@@ -13,6 +13,6 @@ pub struct Environment<'e> {
     /// The kernel's BTF. Needed for CO-RE and for kernel functions and variables.
     pub kernel_btf: Option<&'e Btf<'e>>,
     /// Addresses of kernel symbols that are used without a type (`extern const void x __ksym`), from
-    /// `/proc/kallsyms`.
+    /// `/proc/kallsyms`; 0 for one that is hidden.
     pub kernel_symbols: &'e BTreeMap<String, u64>,
 }

@@ -120,13 +120,14 @@ impl<'a> Externs<'a> {
             let candidate = declared.kernel_kind().and_then(|_| found.next()).flatten();
             let resolved = match &declared.what {
                 What::Config(variable) => Ok(Some(Extern::Config(variable.offset))),
-                What::Symbol => {
-                    let address = environment.kernel_symbols.get(declared.name).copied();
-                    let address = address.or(declared.weak.then_some(0));
-                    address
-                        .map(|address| Some(Extern::Address(address)))
-                        .ok_or_else(|| "the kernel has no such symbol".to_owned())
-                }
+                What::Symbol => match environment.kernel_symbols.get(declared.name).copied() {
+                    Some(0) | None if declared.weak => Ok(Some(Extern::Address(0))),
+                    Some(0) => Err("its address is hidden from this process \
+                                        (kernel.kptr_restrict, CAP_SYSLOG)"
+                        .to_owned()),
+                    Some(address) => Ok(Some(Extern::Address(address))),
+                    None => Err("the kernel has no such symbol".to_owned()),
+                },
                 What::Unusable(reason) => Err(reason.clone()),
                 What::Function(id) | What::Variable(id) => {
                     let local = local.map(|btf| At { btf, id: *id });

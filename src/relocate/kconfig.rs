@@ -25,7 +25,10 @@ pub enum KconfigKind {
     /// `bool`
     Bool,
     /// `char`
-    Char,
+    Char {
+        /// Whether it has a sign.
+        signed: bool,
+    },
     /// An integer.
     Int {
         /// Whether it has a sign.
@@ -47,10 +50,15 @@ impl KconfigKind {
         match found.shape() {
             Shape::Int(int) => match int.encoding {
                 IntEncoding::Bool => (size == 1).then_some((Self::Bool, 1, 1)),
-                // Told by its size: compilers do not mark it.
-                _ if size == 1 => scalar(Self::Char),
-                _ if !matches!(size, 2 | 4 | 8) => None,
-                encoding => scalar(Self::Int { signed: encoding == IntEncoding::Signed }),
+                encoding => {
+                    let signed = encoding == IntEncoding::Signed;
+                    match size {
+                        // Told by its size: compilers do not mark it.
+                        1 => scalar(Self::Char { signed }),
+                        2 | 4 | 8 => scalar(Self::Int { signed }),
+                        _ => None,
+                    }
+                }
             },
             Shape::Enum(_) if size == 4 && found.is_named("libbpf_tristate") => {
                 scalar(Self::Tristate)
@@ -58,7 +66,7 @@ impl KconfigKind {
             Shape::Enum64(_) if found.is_named("libbpf_tristate") => scalar(Self::Tristate),
             Shape::Array(array) if array.count > 0 => {
                 let (element, ..) = Self::of_element(btf, array.element)?;
-                (element == Self::Char).then_some((Self::Text, size, 1))
+                matches!(element, Self::Char { .. }).then_some((Self::Text, size, 1))
             }
             _ => None,
         }

@@ -61,6 +61,12 @@ impl<'a> Linker<'a> {
         self.externs.kconfig()
     }
 
+    /// BTF id of the data section `.kconfig`, the type of that map's value.
+    #[must_use]
+    pub fn kconfig_type(&self) -> Option<u32> {
+        Some(self.btf.as_ref()?.types.data_section(".kconfig")?.id())
+    }
+
     /// The kernel symbols the object needs the addresses of.
     pub fn kernel_symbols(&self) -> impl Iterator<Item = &'a str> {
         self.externs.symbols()

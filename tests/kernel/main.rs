@@ -17,4 +17,5 @@ mod program;
 mod readme;
 mod refusals;
 mod same_as_libbpf;
+mod slots;
 mod updates;

@@ -25,6 +25,7 @@ pub enum CallKind {
     RemoveDirectory,
     LoadBtf,
     CreateMap,
+    FillSlots,
     LoadPrograms,
     Attach,
     UpdateLink,

@@ -46,7 +46,7 @@ pub struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        lock(&self.state).release(self.object);
+        lock(&self.state).release_by_user(self.object);
     }
 }
 
@@ -190,7 +190,7 @@ impl Kernel for Fake {
             return Ok(Some(Found { object: LiveObject::Directory, handle: None }));
         };
         let described = state.describe(object);
-        state.hold(object);
+        state.hold_for_user(object);
         drop(state);
         Ok(Some(Found { object: described, handle: Some(self.handle(object)) }))
     }
@@ -243,11 +243,18 @@ impl Kernel for Fake {
         Ok(Some(self.handle(btf)))
     }
 
-    fn create_map(&self, spec: &MapSpec, btf: Option<&Handle>) -> Result<Handle> {
+    fn create_map(&self, image: &Image, spec: &MapSpec, btf: Option<&Handle>) -> Result<Handle> {
         let mut state = self.act(CallKind::CreateMap, spec.name.as_str())?;
-        let map = state.add_map(spec, btf.map(|btf| btf.object))?;
+        let map = state.add_map(image, spec, btf.map(|btf| btf.object))?;
         drop(state);
         Ok(self.handle(map))
+    }
+
+    fn fill_slots(&self, map: &Handle, slots: &BTreeMap<u32, &Handle>) -> Result<()> {
+        let mut state = self.act(CallKind::FillSlots, map.object.to_string())?;
+        slots
+            .iter()
+            .try_for_each(|(index, content)| state.fill_slot(map.object, *index, content.object))
     }
 
     fn load_programs(
@@ -321,14 +328,14 @@ impl Kernel for Fake {
             return Err(KernelError::errno("pin", Errno::INVAL).at(root.join(path)));
         }
         state.tree.pin(&root.join(path), handle.object)?;
-        state.hold(handle.object);
+        state.hold_for_user(handle.object);
         Ok(())
     }
 
     fn unpin(&self, root: &PinRoot, path: &PinPath) -> Result<()> {
         let mut state = self.act(CallKind::Unpin, path.as_str())?;
         let object = state.tree.unpin(&root.join(path))?;
-        state.release(object);
+        state.release_by_user(object);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use super::super::{KernelError, Result};
 use super::state::{FACTS, Kind, ObjectId, State};
 use crate::model::ctype::CType;
 use crate::model::digest::Digest;
-use crate::model::kinds::{AttachType, LinkType, ProgramType};
+use crate::model::kinds::{AttachType, LinkType, MapType, ProgramType};
 use crate::model::live::{LinkTarget, LiveLink, LiveMap, LiveObject, LiveProgram};
 use crate::model::map::{DataSection, MapOrigin, MapShape, MapSpec};
 use crate::model::program::ProgramSpec;
@@ -32,6 +32,8 @@ pub(super) struct Map {
     pub(super) shape: MapShape,
     pub(super) entries: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(super) frozen: bool,
+    /// Programs of a prog array, maps of a map-in-map; `entries` has their ids.
+    slots: BTreeMap<u32, ObjectId>,
     types: [Option<CType>; 2],
     btf: Option<ObjectId>,
 }
@@ -65,10 +67,22 @@ impl Object {
     /// What lives at least as long as this.
     pub(super) fn uses(&self) -> Vec<ObjectId> {
         match self {
-            Self::Map(map) => map.btf.into_iter().collect(),
+            Self::Map(map) => map.btf.into_iter().chain(map.slots.values().copied()).collect(),
             Self::Program(program) => program.maps.iter().copied().collect(),
             Self::Link(link) => vec![link.program],
             Self::Btf => Vec::new(),
+        }
+    }
+
+    /// What it lets go of when no handle and no pin is left (`map_release_uref` in
+    /// `kernel/bpf/syscall.c`): a prog array, its programs.
+    pub(super) fn empty(&mut self) -> Vec<ObjectId> {
+        match self {
+            Self::Map(map) if map.shape.map_type == MapType::PROG_ARRAY => {
+                map.entries.clear();
+                std::mem::take(&mut map.slots).into_values().collect()
+            }
+            _ => Vec::new(),
         }
     }
 }
@@ -78,11 +92,13 @@ impl State {
         self.add(Object::Btf)
     }
 
-    pub(super) fn add_map(&mut self, spec: &MapSpec, btf: Option<ObjectId>) -> Result<ObjectId> {
+    pub(super) fn add_map(
+        &mut self,
+        image: &Image,
+        spec: &MapSpec,
+        btf: Option<ObjectId>,
+    ) -> Result<ObjectId> {
         let operation = format!("create map `{}`", spec.name);
-        if !spec.slots.is_empty() || matches!(spec.origin, MapOrigin::StructOps { .. }) {
-            return Err(KernelError::reason(operation, "this map is not supported yet"));
-        }
         if let Some(btf) = btf {
             self.expect(btf, Kind::Btf, &operation)?;
         }
@@ -100,13 +116,40 @@ impl State {
         }
         let typed = btf.is_some();
         Ok(self.add(Object::Map(Map {
-            name: cut(&spec.name),
+            name: spec.kernel_name(image.name()),
             shape: spec.shape.normalised(&FACTS),
             entries,
             frozen,
+            slots: BTreeMap::new(),
             types: [&spec.key, &spec.value].map(|ctype| ctype.clone().filter(|_| typed)),
             btf,
         })))
+    }
+
+    /// Fills a slot: `EINVAL` for a map without slots of that kind, `E2BIG` past its end
+    /// (`fd_array_map_update_elem` in `kernel/bpf/arraymap.c`).
+    pub(super) fn fill_slot(&mut self, id: ObjectId, index: u32, content: ObjectId) -> Result<()> {
+        let refuse = |errno| Err(KernelError::errno(format!("fill slot {index} of {id}"), errno));
+        let counted = self.objects.get_mut(&id).map(|counted| &mut counted.object);
+        let Some(Object::Map(map)) = counted else { return refuse(Errno::INVAL) };
+        let wanted = match map.shape.map_type {
+            MapType::PROG_ARRAY => Kind::Program,
+            MapType::ARRAY_OF_MAPS | MapType::HASH_OF_MAPS => Kind::Map,
+            _ => return refuse(Errno::INVAL),
+        };
+        if content.kind != wanted {
+            return refuse(Errno::INVAL);
+        }
+        if map.shape.map_type != MapType::HASH_OF_MAPS && index >= map.shape.max_entries {
+            return refuse(Errno::TOOBIG);
+        }
+        let replaced = map.slots.insert(index, content);
+        map.entries.insert(index.to_ne_bytes().to_vec(), content.id.to_ne_bytes().to_vec());
+        self.hold(content);
+        if let Some(replaced) = replaced {
+            self.release(replaced);
+        }
+        Ok(())
     }
 
     /// What the verifier says of a program.

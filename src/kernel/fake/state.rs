@@ -67,6 +67,8 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct Counted {
     references: usize,
+    /// Those among them that are handles and pins.
+    users: usize,
     pub(super) object: Object,
 }
 
@@ -84,7 +86,7 @@ impl Default for State {
 }
 
 impl State {
-    /// Adds an object with one reference, which the caller owns. The object holds what it uses.
+    /// Adds an object with one handle, which the caller owns. The object holds what it uses.
     pub(super) fn add(&mut self, object: Object) -> ObjectId {
         let kind = object.kind();
         let last = self.last_id.entry(kind).or_default();
@@ -93,8 +95,28 @@ impl State {
         for used in object.uses() {
             self.hold(used);
         }
-        self.objects.insert(id, Counted { references: 1, object });
+        self.objects.insert(id, Counted { references: 1, users: 1, object });
         id
+    }
+
+    /// Takes another handle, or a pin.
+    pub(super) fn hold_for_user(&mut self, id: ObjectId) {
+        if let Some(counted) = self.objects.get_mut(&id) {
+            counted.users += 1;
+        }
+        self.hold(id);
+    }
+
+    /// Gives a handle or a pin back; with the last, a prog array lets go of its programs.
+    pub(super) fn release_by_user(&mut self, id: ObjectId) {
+        let Some(counted) = self.objects.get_mut(&id) else { return };
+        counted.users -= 1;
+        if counted.users == 0 {
+            for dropped in counted.object.empty() {
+                self.release(dropped);
+            }
+        }
+        self.release(id);
     }
 
     /// Takes another reference.

@@ -10,19 +10,19 @@ use super::sys::{self, MapAttributes, MapTypes, ObjectKind};
 use super::{Linux, capability};
 use crate::model::kinds::MapType;
 use crate::model::map::{DataSection, MapOrigin, MapShape, MapSpec};
+use crate::object::Image;
 
 /// How deep maps may lie in maps; the kernel allows one level.
 const INNER_DEPTH: u32 = 1;
 
 /// Creates the map, fills a data section's contents in, and freezes it where it is read-only.
-pub(super) fn create(linux: &Linux, spec: &MapSpec, btf: Option<&Handle>) -> Result<Handle> {
+pub(super) fn create(
+    linux: &Linux,
+    image: &Image,
+    spec: &MapSpec,
+    btf: Option<&Handle>,
+) -> Result<Handle> {
     let operation = format!("create map `{}`", spec.name);
-    if !spec.slots.is_empty() {
-        return Err(KernelError::reason(
-            operation,
-            "its definition initialises slots (`.values`), which is not supported yet",
-        ));
-    }
     if matches!(spec.origin, MapOrigin::StructOps { .. }) {
         return Err(KernelError::reason(operation, "struct_ops are not supported yet"));
     }
@@ -30,7 +30,7 @@ pub(super) fn create(linux: &Linux, spec: &MapSpec, btf: Option<&Handle>) -> Res
         .map(|btf| btf.expect(ObjectKind::Btf))
         .transpose()
         .map_err(|errno| KernelError::errno(operation.as_str(), errno))?;
-    let fd = create_empty(linux, spec, btf, 0)?;
+    let fd = create_empty(linux, image.name(), spec, btf, 0)?;
     if let MapOrigin::Section { kind, contents } = &spec.origin {
         fill(fd.as_fd(), spec, contents)?;
         if *kind == DataSection::Rodata {
@@ -44,6 +44,7 @@ pub(super) fn create(linux: &Linux, spec: &MapSpec, btf: Option<&Handle>) -> Res
 
 fn create_empty(
     linux: &Linux,
+    object: &str,
     spec: &MapSpec,
     btf: Option<BorrowedFd<'_>>,
     depth: u32,
@@ -54,12 +55,12 @@ fn create_empty(
             return Err(KernelError::reason(operation(), "a map lies in a map that lies in a map"));
         }
         // A template: the kernel takes its shape, and it is gone when this returns.
-        Some(inner) => Some(create_empty(linux, inner, btf, depth + 1)?),
+        Some(inner) => Some(create_empty(linux, object, inner, btf, depth + 1)?),
         None => None,
     };
     let attributes = MapAttributes {
         shape: normalised(linux, spec.shape)?,
-        name: &spec.name,
+        name: &spec.kernel_name(object),
         numa_node: spec.numa_node,
         inner: inner.as_ref().map(OwnedFd::as_fd),
         types: btf.and_then(|btf| types(spec, btf)),

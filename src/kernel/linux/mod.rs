@@ -7,6 +7,7 @@ mod attach;
 mod bpffs;
 mod btf;
 mod capability;
+mod externs;
 mod handle;
 mod host;
 mod interface;
@@ -16,6 +17,7 @@ mod observe;
 mod occupant;
 mod programs;
 mod refusal;
+mod slots;
 mod sys;
 mod target;
 mod tc;
@@ -150,8 +152,12 @@ impl Kernel for Linux {
         btf::load(image)
     }
 
-    fn create_map(&self, spec: &MapSpec, btf: Option<&Handle>) -> Result<Handle> {
-        maps::create(self, spec, btf)
+    fn create_map(&self, image: &Image, spec: &MapSpec, btf: Option<&Handle>) -> Result<Handle> {
+        maps::create(self, image, spec, btf)
+    }
+
+    fn fill_slots(&self, map: &Handle, slots: &BTreeMap<u32, &Handle>) -> Result<()> {
+        slots::fill(map, slots)
     }
 
     fn load_programs(

@@ -10,7 +10,7 @@ use std::{iter, thread};
 use super::super::{KernelError, LoadRequest, Result};
 use super::handle::Handle;
 use super::sys::{ObjectKind, ProgramAttributes, ProgramBtf, flags};
-use super::{Linux, refusal, verifier};
+use super::{Linux, externs, refusal, verifier};
 use crate::btf::{Btf, Kind};
 use crate::model::kinds::{AttachType, ProgramType};
 use crate::model::program::{ProgramKind, ProgramSpec};
@@ -24,10 +24,19 @@ pub(super) fn load(
     request: &LoadRequest<'_, Handle>,
 ) -> Result<BTreeMap<String, Handle>> {
     let linker = open(image)?;
+    let btf = request
+        .btf
+        .map(|btf| btf.expect(ObjectKind::Btf))
+        .transpose()
+        .map_err(|errno| KernelError::errno("use the object's BTF", errno))?;
+    // Needed until the programs that use it hold it.
+    let kconfig = externs::kconfig_map(image, &linker, btf)?;
     let maps: BTreeMap<String, i32> = request
         .maps
         .iter()
-        .map(|(name, map)| ((*name).to_owned(), map.as_fd().as_raw_fd()))
+        .map(|(name, map)| (*name, map.as_fd()))
+        .chain(kconfig.iter().map(|map| (externs::KCONFIG, map.as_fd())))
+        .map(|(name, map)| (name.to_owned(), map.as_raw_fd()))
         .collect();
     let kernel_btf =
         if linker.needs_kernel_btf() || request.programs.iter().any(|p| attaches_by_btf(p)) {
@@ -35,17 +44,12 @@ pub(super) fn load(
         } else {
             None
         };
-    let kernel_symbols = kernel_symbols(&linker)?;
+    let kernel_symbols = externs::kernel_symbols(&linker)?;
     let environment = Environment {
         maps: &maps,
         kernel_btf: kernel_btf.as_ref(),
         kernel_symbols: &kernel_symbols,
     };
-    let btf = request
-        .btf
-        .map(|btf| btf.expect(ObjectKind::Btf))
-        .transpose()
-        .map_err(|errno| KernelError::errno("use the object's BTF", errno))?;
     let loader =
         Loader { image, binding: linker.bind(environment), kernel_btf: kernel_btf.as_ref(), btf };
     loader.load_all(&request.programs)
@@ -60,26 +64,6 @@ pub(super) fn open(image: &Image) -> Result<Linker<'_>> {
 
 fn attaches_by_btf(program: &ProgramSpec) -> bool {
     program.kind.as_ref().is_some_and(|kind| kind.needs_attach_btf)
-}
-
-/// Addresses of the kernel symbols the object names without a type, if it does.
-fn kernel_symbols(linker: &Linker<'_>) -> Result<BTreeMap<String, u64>> {
-    const PATH: &str = "/proc/kallsyms";
-    let wanted: Vec<&str> = linker.kernel_symbols().collect();
-    if wanted.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let text = std::fs::read_to_string(PATH).map_err(|error| {
-        KernelError::reason("look up kernel symbols", error.to_string()).at(PATH)
-    })?;
-    let symbols = text.lines().filter_map(|line| {
-        let mut fields = line.split_ascii_whitespace();
-        let address = u64::from_str_radix(fields.next()?, 16).ok()?;
-        let name = fields.nth(1)?;
-        // An address of 0 is one that may not be seen (`kptr_restrict`).
-        (address != 0 && wanted.contains(&name)).then(|| (name.to_owned(), address))
-    });
-    Ok(symbols.collect())
 }
 
 /// One object being loaded; shared by the threads.

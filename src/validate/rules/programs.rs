@@ -5,7 +5,7 @@ use super::places::Places;
 use crate::manifest::{Hook, Load};
 use crate::model::code;
 use crate::model::kinds::{AttachType, ProgramType};
-use crate::model::object::{ExternKind, Part};
+use crate::model::object::{ExternKind, ExternSpec, Part};
 use crate::model::pin::{PinPath, PinPolicy};
 use crate::model::problem::Problem;
 use crate::model::program::ProgramSpec;
@@ -106,22 +106,29 @@ fn loadable(subject: &Subject<'_>, program: &mut ProgramSpec, findings: &mut Fin
     }
 }
 
-/// Symbols that something outside of the object must supply.
+/// Values that are asked for like those of the kernel's configuration, and that no kernel has.
 fn externs(subject: &Subject<'_>, findings: &mut Findings<'_>) {
-    for symbol in subject.spec().externs.iter().filter(|symbol| !symbol.weak) {
-        let what = match symbol.kind {
-            ExternKind::Kfunc => "the kernel function",
-            ExternKind::Ksym => "the kernel variable",
-            ExternKind::Kconfig => "the kernel's configuration value",
-            // The object's defects say this one.
-            ExternKind::Undefined => continue,
-        };
+    for symbol in subject.spec().externs.iter().filter(|symbol| !can_be_supplied(symbol)) {
         let message = format!(
-            "the object needs {what} `{}`, which this version cannot supply yet",
+            "`{}` is no option of the kernel's configuration, and nothing else that a loader supplies",
             symbol.name
         );
-        let problem = Problem::error(code::EXTERN_UNSUPPORTED, None, message)
-            .help("`__weak` on its declaration lets the object do without it");
+        let problem = Problem::error(code::EXTERN_UNSUPPORTED, None, message).help(
+            "what is declared with `__kconfig` is named `CONFIG_…`, `LINUX_KERNEL_VERSION`, \
+             `LINUX_HAS_BPF_COOKIE` or `LINUX_HAS_SYSCALL_WRAPPER`",
+        );
         findings.at_value(&subject.path(), problem);
     }
+}
+
+/// Whether some kernel may have it (libbpf `bpf_object__resolve_externs`). What is nowhere declared
+/// is a defect of the object.
+fn can_be_supplied(symbol: &ExternSpec) -> bool {
+    const KNOWN: [&str; 3] =
+        ["LINUX_KERNEL_VERSION", "LINUX_HAS_BPF_COOKIE", "LINUX_HAS_SYSCALL_WRAPPER"];
+    let name = symbol.name.as_str();
+    symbol.kind != ExternKind::Kconfig
+        || name.starts_with("CONFIG_")
+        || KNOWN.contains(&name)
+        || (symbol.weak && name.starts_with("LINUX_"))
 }

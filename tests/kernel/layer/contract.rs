@@ -2,7 +2,7 @@
 
 use ebpf_apply::kernel::linux::Linux;
 
-use super::running::has;
+use super::running::{has, slot};
 use crate::contract::{self, Host};
 use crate::sandbox::{Sandbox, ip};
 
@@ -28,7 +28,12 @@ fn on_linux(name: &str, case: fn(&Host<'_, Linux>)) {
             sandbox.wire("net0", "net1");
         };
         let cgroup = sandbox.cgroup().to_owned();
-        case(&Host { kernel: &Linux::new(), cgroup, renew_interface: &renew_interface });
+        case(&Host {
+            kernel: &Linux::new(),
+            cgroup,
+            renew_interface: &renew_interface,
+            slot: &slot,
+        });
     });
 }
 

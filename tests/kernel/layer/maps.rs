@@ -55,6 +55,7 @@ fn of_every_type() {
     ];
     Sandbox::run(|_| {
         let kernel = Linux::new();
+        let image = image("bench_small");
         for (map_type, key_size, value_size, map_flags) in types {
             let max_entries = 2;
             let map_extra = 0;
@@ -68,7 +69,8 @@ fn of_every_type() {
                 value_type_id: 0,
                 ..packets()
             };
-            let map = kernel.create_map(&spec, None).unwrap_or_else(|error| panic!("{error}"));
+            let map =
+                kernel.create_map(&image, &spec, None).unwrap_or_else(|error| panic!("{error}"));
             let mut found = describe(&kernel, &map).shape;
             if matches!(map_type, MapType::DEVMAP | MapType::DEVMAP_HASH) {
                 found.map_flags &= !(1 << 7); // The kernel adds `BPF_F_RDONLY_PROG` itself.
@@ -86,11 +88,10 @@ fn of_every_definition() {
         let btf = kernel.load_btf(&image).expect("load BTF");
         let facts = kernel.facts().expect("the host's facts");
         for spec in &image.spec.maps {
-            // The machine may have one node only, and slots are filled later.
-            let spec =
-                MapSpec { numa_node: spec.numa_node.map(|_| 0), slots: Vec::new(), ..spec.clone() };
+            // The machine may have one node only.
+            let spec = MapSpec { numa_node: spec.numa_node.map(|_| 0), ..spec.clone() };
             let map = kernel
-                .create_map(&spec, btf.as_ref())
+                .create_map(&image, &spec, btf.as_ref())
                 .unwrap_or_else(|error| panic!("{error} ({:?})", error.advice));
             assert_eq!(
                 describe(&kernel, &map).shape,
@@ -107,21 +108,11 @@ fn of_every_definition() {
 fn on_the_node_that_is_named() {
     Sandbox::run(|_| {
         let kernel = Linux::new();
-        let flows = image("inspect_rich").spec.map("flows").expect("the object has it").clone();
+        let image = image("inspect_rich");
+        let flows = image.spec.map("flows").expect("the object has it").clone();
         let nowhere = MapSpec { numa_node: Some(1 << 20), ..flows };
-        let error = kernel.create_map(&nowhere, None).expect_err("there is no such node");
+        let error = kernel.create_map(&image, &nowhere, None).expect_err("there is no such node");
         assert_eq!(error.raw(), Some(Errno::INVAL));
-    });
-}
-
-#[test]
-fn with_initialised_slots_are_refused_for_now() {
-    Sandbox::run(|_| {
-        let kernel = Linux::new();
-        let jumps = image("inspect_rich").spec.map("jumps").expect("the object has it").clone();
-        let error = kernel.create_map(&jumps, None).expect_err("its slots cannot be filled");
-        assert!(error.to_string().contains("`jumps`"), "{error}");
-        assert!(error.to_string().contains("slots"), "{error}");
     });
 }
 
@@ -132,11 +123,11 @@ fn without_types_where_the_kernel_refuses_them() {
         let image = image("bench_small");
         let btf = kernel.load_btf(&image).expect("load BTF");
         let spec = packets();
-        let typed = kernel.create_map(&spec, btf.as_ref()).expect("create a map");
+        let typed = kernel.create_map(&image, &spec, btf.as_ref()).expect("create a map");
         assert_eq!(describe(&kernel, &typed).key.map(|key| key.name), Some("__u32".to_owned()));
         // 16 bytes are no `__u64`.
         let shape = MapShape { value_size: 16, ..spec.shape };
-        let untyped = kernel.create_map(&MapSpec { shape, ..spec }, btf.as_ref());
+        let untyped = kernel.create_map(&image, &MapSpec { shape, ..spec }, btf.as_ref());
         let found = describe(&kernel, &untyped.expect("create a map"));
         assert_eq!((found.shape.value_size, found.key), (16, None));
     });

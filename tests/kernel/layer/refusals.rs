@@ -52,9 +52,10 @@ fn a_missing_license_is_advised() {
 #[test]
 fn a_map_the_kernel_does_not_know_is_named() {
     Sandbox::run(|_| {
-        let mut spec = image("bench_small").spec.map("packets").expect("it has one").clone();
+        let image = image("bench_small");
+        let mut spec = image.spec.map("packets").expect("it has one").clone();
         spec.shape.map_type = MapType(9999);
-        let error = Linux::new().create_map(&spec, None).expect_err("no such type");
+        let error = Linux::new().create_map(&image, &spec, None).expect_err("no such type");
         assert_eq!(error.raw(), Some(Errno::INVAL));
         assert!(error.to_string().contains("`packets` (unknown(9999), key 4"), "{error}");
         assert!(error.advice.is_some_and(|advice| advice.contains("unknown(9999)")));

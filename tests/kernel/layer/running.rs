@@ -1,6 +1,6 @@
 //! What the running kernel is too old for, and what runs on it.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,43 @@ fn data(map: &Handle) -> MapData {
 pub(crate) fn element<V: aya::Pod>(map: &Handle, index: u32) -> V {
     let array: Array<_, V> = Map::Array(data(map)).try_into().expect("an array of such values");
     array.get(&index, 0).expect("the index is inside")
+}
+
+/// Runs a program once, on `packet` if its type takes one, and gives what it returns.
+#[expect(unsafe_code, reason = "no crate wraps BPF_PROG_TEST_RUN")]
+pub(crate) fn run(program: &Handle, packet: &[u8]) -> u32 {
+    /// What `BPF_PROG_TEST_RUN` takes.
+    #[repr(C)]
+    #[derive(Default)]
+    struct TestRun {
+        prog_fd: i32,
+        retval: u32,
+        data_size_in: u32,
+        data_size_out: u32,
+        data_in: u64,
+        data_out: u64,
+        repeat: u32,
+        duration: u32,
+        ctx: [u64; 3],
+    }
+    const PROG_TEST_RUN: libc::c_int = 10;
+    let mut attr = TestRun {
+        prog_fd: program.as_fd().as_raw_fd(),
+        data_size_in: u32::try_from(packet.len()).expect("a short packet"),
+        data_in: if packet.is_empty() { 0 } else { packet.as_ptr().expose_provenance() as u64 },
+        ..TestRun::default()
+    };
+    // SAFETY: the kernel reads the packet and writes only into `attr`.
+    let answer =
+        unsafe { libc::syscall(libc::SYS_bpf, PROG_TEST_RUN, &raw mut attr, size_of::<TestRun>()) };
+    assert_eq!(answer, 0, "run a program: {}", std::io::Error::last_os_error());
+    attr.retval
+}
+
+/// The id of what a slot of a prog array or array of maps holds.
+pub(crate) fn slot(map: &Handle, index: u32) -> Option<u32> {
+    let array: Array<_, u32> = Map::Array(data(map)).try_into().expect("an array of ids");
+    array.get(&index, 0).ok()
 }
 
 /// The sum of the values of a hash of numbers.

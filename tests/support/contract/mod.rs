@@ -21,11 +21,13 @@ use ebpf_apply::object::Image;
 use crate::support;
 
 /// A host to be tested: bpffs on `/sys/fs/bpf`, an interface `net0`, and a cgroup.
-pub(crate) struct Host<'a, K> {
+pub(crate) struct Host<'a, K: Kernel> {
     pub(crate) kernel: &'a K,
     pub(crate) cgroup: PathBuf,
     /// Removes `net0` from the host, and adds it again.
     pub(crate) renew_interface: &'a dyn Fn(),
+    /// What a slot of a prog array or array of maps holds, by id.
+    pub(crate) slot: &'a dyn Fn(&K::Handle, u32) -> Option<u32>,
 }
 
 /// Calls a macro with the names of all cases.
@@ -44,6 +46,8 @@ macro_rules! for_each_case {
             shapes_are_normalised,
             programs_use_their_maps,
             loading_is_all_or_nothing,
+            slots_hold_what_they_are_filled_with,
+            a_prog_array_lets_go_when_nobody_holds_it,
             an_interface_takes_one_xdp_program,
             links_are_updated_if_they_run_the_old_program,
             a_link_dies_with_its_last_reference,
@@ -96,7 +100,7 @@ pub(crate) fn create_maps<K: Kernel>(
     btf: Option<&K::Handle>,
 ) -> BTreeMap<String, K::Handle> {
     let create = |spec: &MapSpec| {
-        let map = kernel.create_map(spec, btf);
+        let map = kernel.create_map(image, spec, btf);
         map.unwrap_or_else(|error| panic!("{error} ({:?})", error.advice))
     };
     image.spec.maps.iter().map(|spec| (spec.name.clone(), create(spec))).collect()

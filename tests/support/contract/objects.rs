@@ -5,6 +5,8 @@ use ebpf_apply::model::ctype::CTypeKind;
 use ebpf_apply::model::kinds::{MapType, ProgramType};
 use ebpf_apply::model::map::MapOrigin;
 
+use rustix::io::Errno;
+
 use super::{Host, image, pin};
 
 pub(crate) fn objects_live_with_their_last_reference<K: Kernel>(host: &Host<'_, K>) {
@@ -41,7 +43,7 @@ pub(crate) fn data_sections_are_maps_of_one_value<K: Kernel>(host: &Host<'_, K>)
     if let MapOrigin::Section { contents, .. } = &mut short.origin {
         contents.push(1);
     }
-    assert!(kernel.create_map(&short, None).is_err(), "the contents do not fit");
+    assert!(kernel.create_map(&loaded.image, &short, None).is_err(), "the contents do not fit");
 }
 
 pub(crate) fn shapes_are_normalised<K: Kernel>(host: &Host<'_, K>) {
@@ -52,7 +54,7 @@ pub(crate) fn shapes_are_normalised<K: Kernel>(host: &Host<'_, K>) {
     let image = image("exec_trace");
     let mut spec = image.spec.map("execs").expect("a ring buffer").clone();
     spec.shape.max_entries = facts.page_size + 1;
-    let map = kernel.create_map(&spec, None).expect("create a ring buffer");
+    let map = kernel.create_map(&image, &spec, None).expect("create a ring buffer");
     kernel.pin(&map, &root, &pin("ring")).expect("pin");
     assert_eq!(host.map(&root, &pin("ring")).shape.max_entries, 2 * facts.page_size);
 
@@ -60,7 +62,7 @@ pub(crate) fn shapes_are_normalised<K: Kernel>(host: &Host<'_, K>) {
     spec.shape.map_type = MapType::PERF_EVENT_ARRAY;
     spec.shape.value_size = 4;
     spec.shape.max_entries = 0;
-    let map = kernel.create_map(&spec, None).expect("create a perf event array");
+    let map = kernel.create_map(&image, &spec, None).expect("create a perf event array");
     kernel.pin(&map, &root, &pin("perf")).expect("pin");
     assert_eq!(host.map(&root, &pin("perf")).shape.max_entries, facts.possible_cpus);
 }
@@ -90,6 +92,53 @@ pub(crate) fn programs_use_their_maps<K: Kernel>(host: &Host<'_, K>) {
         panic!("the value is a struct")
     };
     assert_eq!(members[0].name, "packets");
+}
+
+pub(crate) fn slots_hold_what_they_are_filled_with<K: Kernel>(host: &Host<'_, K>) {
+    let kernel = host.kernel;
+    let loaded = host.load("initial_slots");
+    let jumps = &loaded.maps["jumps"];
+    assert_eq!((host.slot)(jumps, 0), None, "they are not filled by creating the map");
+    let (first, third) = (loaded.program("first"), loaded.program("third"));
+    kernel.fill_slots(jumps, &[(0, first), (2, third)].into()).expect("fill");
+    let slots: Vec<_> = (0..4).map(|index| (host.slot)(jumps, index)).collect();
+    assert_eq!(slots, [Some(kernel.id(first)), None, Some(kernel.id(third)), None]);
+
+    let (outer, left) = (&loaded.maps["by_index"], &loaded.maps["left"]);
+    kernel.fill_slots(outer, &[(1, left)].into()).expect("fill");
+    assert_eq!((host.slot)(outer, 1), Some(kernel.id(left)));
+    kernel.fill_slots(&loaded.maps["by_key"], &[(2, left)].into()).expect("fill");
+
+    for (map, index, content) in [(jumps, 4, first), (outer, 4, left)] {
+        let error = kernel.fill_slots(map, &[(index, content)].into()).expect_err("past the end");
+        assert_eq!(error.raw(), Some(Errno::TOOBIG), "{error}");
+    }
+    for (map, content) in [(jumps, left), (outer, first), (left, left)] {
+        assert!(kernel.fill_slots(map, &[(0, content)].into()).is_err(), "of another kind");
+    }
+}
+
+pub(crate) fn a_prog_array_lets_go_when_nobody_holds_it<K: Kernel>(host: &Host<'_, K>) {
+    let kernel = host.kernel;
+    let root = host.root();
+    let mut loaded = host.load("initial_slots");
+    let (jumps, outer) = (loaded.maps.remove("jumps"), loaded.maps.remove("by_index"));
+    let (jumps, outer) = (jumps.expect("it has it"), outer.expect("it has it"));
+    kernel.fill_slots(&jumps, &[(0, loaded.program("third"))].into()).expect("fill");
+    kernel.fill_slots(&outer, &[(1, &loaded.maps["left"])].into()).expect("fill");
+    // The program `third` uses `by_index`, and `entry` uses `jumps`.
+    kernel.pin(loaded.program("entry"), &root, &pin("entry")).expect("pin");
+    kernel.pin(&jumps, &root, &pin("jumps")).expect("pin");
+    let (third, left) = (kernel.id(loaded.program("third")), kernel.id(&loaded.maps["left"]));
+    let array = kernel.id(&jumps);
+    drop((loaded, jumps));
+    let found = kernel.open(&root, &pin("jumps")).expect("open").expect("it is pinned");
+    assert_eq!((host.slot)(&found.handle.expect("a handle"), 0), Some(third), "the pin keeps it");
+    assert_eq!((host.slot)(&outer, 1), Some(left), "an inner map lives as long as its outer one");
+
+    kernel.unpin(&root, &pin("jumps")).expect("unpin");
+    let program = host.program(&root, &pin("entry"));
+    assert!(program.map_ids.contains(&array), "the program still uses the array");
 }
 
 pub(crate) fn loading_is_all_or_nothing<K: Kernel>(host: &Host<'_, K>) {

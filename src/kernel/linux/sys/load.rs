@@ -26,6 +26,13 @@ pub(in crate::kernel::linux) struct MapAttributes<'a> {
     pub(in crate::kernel::linux) types: Option<MapTypes<'a>>,
 }
 
+impl MapAttributes<'_> {
+    /// A map of that shape, without a name, types or anything else.
+    pub(in crate::kernel::linux) fn new(shape: MapShape) -> Self {
+        Self { shape, name: "", numa_node: None, inner: None, types: None }
+    }
+}
+
 /// The BTF types of a map's key and value.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::kernel::linux) struct MapTypes<'a> {
@@ -117,6 +124,31 @@ pub(in crate::kernel::linux) fn set_array_value(map: BorrowedFd<'_>, value: &[u8
     unsafe { bpf(Command::MapUpdateElem, &mut attr) }.map(drop)
 }
 
+/// Puts a program into a slot of a prog array, or a map into one of a map-in-map.
+///
+/// `EINVAL` unless `map` is one of those, with keys of 4 bytes.
+pub(in crate::kernel::linux) fn set_slot(
+    map: BorrowedFd<'_>,
+    index: u32,
+    content: BorrowedFd<'_>,
+) -> Answer<()> {
+    let shape = map_info(map)?.shape;
+    let types = [MapType::PROG_ARRAY, MapType::ARRAY_OF_MAPS, MapType::HASH_OF_MAPS];
+    if !types.contains(&shape.map_type) || shape.key_size != 4 || shape.value_size != 4 {
+        return Err(Errno::INVAL);
+    }
+    let (key, value) = ([index], [number(content)]);
+    let mut attr = abi::MapElement {
+        map_fd: number(map),
+        key: address(&key),
+        value: address(&value),
+        ..abi::MapElement::default()
+    };
+    // SAFETY: `MapElement` is what `BPF_MAP_UPDATE_ELEM` takes; the kernel reads a key of 4 bytes and
+    // a value of 4 bytes, as was checked.
+    unsafe { bpf(Command::MapUpdateElem, &mut attr) }.map(drop)
+}
+
 pub(in crate::kernel::linux) fn freeze_map(map: BorrowedFd<'_>) -> Answer<()> {
     let mut attr = abi::MapFreeze { map_fd: number(map) };
     // SAFETY: `MapFreeze` is what `BPF_MAP_FREEZE` takes; it holds no address.
@@ -164,6 +196,24 @@ pub(in crate::kernel::linux) fn load_program(
     }
     // SAFETY: the kernel has just made this descriptor for us.
     answer.map(|fd| unsafe { own(fd) })
+}
+
+/// Whether programs of tracepoints may ask for their cookie (libbpf `probe_kern_bpf_cookie`).
+pub(in crate::kernel::linux) fn has_attach_cookie() -> bool {
+    /// `call bpf_get_attach_cookie`, `exit`
+    const CODE: [Insn; 2] = [Insn(174 << 32 | 0x85), Insn(0x95)];
+    let attributes = ProgramAttributes {
+        program_type: ProgramType::TRACEPOINT,
+        name: "",
+        instructions: &CODE,
+        license: c"GPL",
+        kernel_version: 0,
+        flags: 0,
+        attach_type: 0,
+        attach_btf_id: 0,
+        btf: None,
+    };
+    load_program(&attributes, &mut []).is_ok()
 }
 
 /// Address, count and record size of a table; all zero for an empty one.
