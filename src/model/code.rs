@@ -35,7 +35,6 @@ codes! {
     UNKNOWN_GLOBAL = "unknown-global", "the object has no such global variable";
     UNKNOWN_SECTION = "unknown-section", "a program's section does not say what kind of program it is";
     PROGRAM_UNSUPPORTED = "program-unsupported", "a kind of program that this version cannot load";
-    MAP_UNSUPPORTED = "map-unsupported", "a kind of map that this version cannot create";
     SLOT_NOT_LOADED = "slot-not-loaded", "a map's initial contents name a program that is not loaded";
     PIN_ATTRIBUTE_MISSING = "pin-attribute-missing", "the manifest pins a map whose definition does not ask for it";
     PIN_ATTRIBUTE_INVALID = "pin-attribute-invalid", "a map's `pinning` attribute has a value libbpf does not know";

@@ -89,6 +89,14 @@ pub enum RelocateError {
         /// Why not.
         reason: String,
     },
+    /// A struct of operations that does not fit the running kernel's.
+    #[error("struct ops `{map}`: {reason}")]
+    StructOps {
+        /// Its variable.
+        map: String,
+        /// Why not.
+        reason: String,
+    },
     /// Debug information covers the program but not a function it calls.
     #[error("program `{program}`: function `{function}` has no {table} in .BTF.ext")]
     InfoMissing {

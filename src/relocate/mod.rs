@@ -9,7 +9,7 @@
 //! tag is the one it has when libbpf loads the object. It is pure: it makes no system call, reads no
 //! file, and knows nothing of manifests or pins. It panics on no input.
 //!
-//! Not here yet: BTF of kernel modules, `struct_ops`, globals in arenas, jump tables.
+//! Not here yet: BTF of kernel modules, globals in arenas, jump tables.
 
 mod attach;
 mod core;
@@ -30,6 +30,7 @@ mod object_btf;
 mod poison;
 mod reference;
 mod sanitize;
+mod struct_ops;
 
 pub use attach::find_attach_btf_id;
 pub use core::CoreError;
@@ -41,3 +42,4 @@ pub use link::{LinkedProgram, Unresolved};
 pub use linker::{Binding, Linker};
 pub use poison::{POISON, poisoned_instruction};
 pub use sanitize::{BtfFeature, sanitize_btf};
+pub use struct_ops::{KernelOp, KernelOps};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::findings::Spot;
 use crate::manifest::{KeyPath, Load, ObjectEntry};
+use crate::model::map::{MapOrigin, MapSpec};
 use crate::model::name::Name;
 use crate::model::object::ObjectSpec;
 use crate::model::program::ProgramSpec;
@@ -27,10 +28,31 @@ impl<'m> Subject<'m> {
         &self.image.spec
     }
 
-    /// Whether a program is loaded: libbpf's autoload rule, and the manifest's choice.
+    /// Whether a program is loaded: libbpf's autoload rule, and the manifest's choice. A program of
+    /// struct ops is loaded with the maps it is in (libbpf `bpf_object_adjust_struct_ops_autoload`).
     pub(super) fn loads(&self, program: &ProgramSpec) -> bool {
-        let named = self.entry.programs.contains_key(&program.name);
-        named || (self.entry.load == Load::All && program.autoload)
+        if self.entry.programs.contains_key(&program.name) {
+            return true;
+        }
+        let is_in = |map: &&MapSpec| map.slots.iter().any(|(_, name)| *name == program.name);
+        let mut ops = self.spec().maps.iter().filter(|map| is_ops(map)).filter(is_in).peekable();
+        if ops.peek().is_some() {
+            return ops.any(|map| self.creates(map));
+        }
+        self.entry.load == Load::All && program.autoload
+    }
+
+    /// Whether a map is created: all are, but those of `?.struct_ops` only if the manifest names
+    /// them.
+    pub(super) fn creates(&self, map: &MapSpec) -> bool {
+        match map.origin {
+            MapOrigin::StructOps { autocreate, .. } => {
+                autocreate
+                    || self.entry.maps.contains_key(&map.name)
+                    || self.entry.programs.contains_key(&map.name)
+            }
+            MapOrigin::Declared | MapOrigin::Section { .. } => true,
+        }
     }
 
     /// Where the manifest says which file the object is.
@@ -65,4 +87,9 @@ impl<'m> Subject<'m> {
         let named = self.entry.programs.contains_key(name);
         if named { Spot::Key(self.program(name)) } else { Spot::Value(self.path()) }
     }
+}
+
+/// Whether it is a struct of operations.
+pub(super) fn is_ops(map: &MapSpec) -> bool {
+    matches!(map.origin, MapOrigin::StructOps { .. })
 }

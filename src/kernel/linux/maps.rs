@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use super::super::{KernelError, Result};
 use super::handle::Handle;
 use super::sys::{self, MapAttributes, MapTypes, ObjectKind};
-use super::{Linux, capability};
+use super::{Linux, capability, struct_ops};
 use crate::model::kinds::MapType;
 use crate::model::map::{DataSection, MapOrigin, MapShape, MapSpec};
 use crate::object::Image;
@@ -23,14 +23,16 @@ pub(super) fn create(
     btf: Option<&Handle>,
 ) -> Result<Handle> {
     let operation = format!("create map `{}`", spec.name);
-    if matches!(spec.origin, MapOrigin::StructOps { .. }) {
-        return Err(KernelError::reason(operation, "struct_ops are not supported yet"));
-    }
     let btf = btf
         .map(|btf| btf.expect(ObjectKind::Btf))
         .transpose()
         .map_err(|errno| KernelError::errno(operation.as_str(), errno))?;
-    let fd = create_empty(linux, image.name(), spec, btf, 0)?;
+    let fd = match spec.origin {
+        MapOrigin::StructOps { .. } => struct_ops::create(linux, image, spec, btf)?,
+        MapOrigin::Declared | MapOrigin::Section { .. } => {
+            create_empty(linux, image.name(), spec, btf, 0)?
+        }
+    };
     if let MapOrigin::Section { kind, contents } = &spec.origin {
         fill(fd.as_fd(), spec, contents)?;
         if *kind == DataSection::Rodata {
@@ -64,6 +66,7 @@ fn create_empty(
         numa_node: spec.numa_node,
         inner: inner.as_ref().map(OwnedFd::as_fd),
         types: btf.and_then(|btf| types(spec, btf)),
+        kernel_value: 0,
     };
     let created = sys::create_map(&attributes).or_else(|errno| {
         if attributes.types.is_none() {
@@ -140,7 +143,7 @@ fn describe(shape: &MapShape) -> String {
     )
 }
 
-fn refused(operation: String, errno: Errno, spec: &MapSpec) -> KernelError {
+pub(super) fn refused(operation: String, errno: Errno, spec: &MapSpec) -> KernelError {
     let error = KernelError::errno(operation, errno);
     let map_type = spec.shape.map_type;
     match errno {

@@ -18,6 +18,7 @@ mod occupant;
 mod programs;
 mod refusal;
 mod slots;
+mod struct_ops;
 mod sys;
 mod target;
 mod tc;

@@ -9,8 +9,9 @@ use std::{iter, thread};
 
 use super::super::{KernelError, LoadRequest, Result};
 use super::handle::Handle;
+use super::struct_ops::Member;
 use super::sys::{ObjectKind, ProgramAttributes, ProgramBtf, flags};
-use super::{Linux, externs, refusal, verifier};
+use super::{Linux, externs, refusal, struct_ops, verifier};
 use crate::btf::{Btf, Kind};
 use crate::model::kinds::{AttachType, ProgramType};
 use crate::model::program::{ProgramKind, ProgramSpec};
@@ -50,8 +51,19 @@ pub(super) fn load(
         kernel_btf: kernel_btf.as_ref(),
         kernel_symbols: &kernel_symbols,
     };
-    let loader =
-        Loader { image, binding: linker.bind(environment), kernel_btf: kernel_btf.as_ref(), btf };
+    let is_created = |map: &str| request.maps.contains_key(map);
+    let members =
+        struct_ops::members(&linker, image, &request.programs, is_created, environment.kernel_btf)
+            .map_err(|reason| {
+                KernelError::reason(format!("load object `{}`", image.path.display()), reason)
+            })?;
+    let loader = Loader {
+        image,
+        binding: linker.bind(environment),
+        kernel_btf: environment.kernel_btf,
+        btf,
+        members,
+    };
     loader.load_all(&request.programs)
 }
 
@@ -63,7 +75,7 @@ pub(super) fn open(image: &Image) -> Result<Linker<'_>> {
 }
 
 fn attaches_by_btf(program: &ProgramSpec) -> bool {
-    program.kind.as_ref().is_some_and(|kind| kind.needs_attach_btf)
+    program.kind.as_ref().is_some_and(|kind| kind.needs_attach_btf) || struct_ops::is_op(program)
 }
 
 /// One object being loaded; shared by the threads.
@@ -72,6 +84,15 @@ struct Loader<'a> {
     binding: Binding<'a, 'a>,
     kernel_btf: Option<&'a Btf<'a>>,
     btf: Option<BorrowedFd<'a>>,
+    /// What the programs of struct ops are for.
+    members: BTreeMap<String, Member>,
+}
+
+/// What a program attaches to, as the kernel must know when it loads it.
+#[derive(Clone, Copy, Default)]
+struct Target {
+    attach_type: u32,
+    btf_id: u32,
 }
 
 impl Loader<'_> {
@@ -122,6 +143,9 @@ impl Loader<'_> {
             .link(&program.name)
             .map_err(|error| KernelError::reason(operation(), error.to_string()))?;
         let license = self.image.spec.license.as_deref();
+        let target = self
+            .target(program, kind)
+            .map_err(|reason| KernelError::reason(operation(), reason))?;
         let attributes = ProgramAttributes {
             program_type: kind.program_type,
             name: &program.name,
@@ -130,10 +154,8 @@ impl Loader<'_> {
             license: &CString::new(license.unwrap_or_default()).unwrap_or_default(),
             kernel_version: kernel_version(kind.program_type),
             flags: load_flags(kind),
-            attach_type: kind.attach_type.map_or(0, |attach_type| attach_type.0),
-            attach_btf_id: self
-                .attach_btf_id(kind)
-                .map_err(|reason| KernelError::reason(operation(), reason))?,
+            attach_type: target.attach_type,
+            attach_btf_id: target.btf_id,
             btf: self.btf.filter(|_| !linked.func_info.is_empty()).map(|btf| ProgramBtf {
                 btf,
                 functions: &linked.func_info,
@@ -148,6 +170,22 @@ impl Loader<'_> {
         let handle = Handle::of_kind(fd, ObjectKind::Program)
             .map_err(|errno| KernelError::errno(operation(), errno))?;
         Ok(handle.loaded_for(kind.attach_type))
+    }
+
+    fn target(
+        &self,
+        program: &ProgramSpec,
+        kind: &ProgramKind,
+    ) -> std::result::Result<Target, String> {
+        if kind.program_type == ProgramType::STRUCT_OPS {
+            let member = self.members.get(&program.name).ok_or(
+                "it is in no struct of operations that is created, so the kernel cannot be told what \
+                 it is for",
+            )?;
+            return Ok(Target { attach_type: member.index, btf_id: member.type_id });
+        }
+        let attach_type = kind.attach_type.map_or(0, |attach_type| attach_type.0);
+        Ok(Target { attach_type, btf_id: self.attach_btf_id(kind)? })
     }
 
     /// The type in the kernel's BTF that a program attaches to; 0 if it attaches otherwise.

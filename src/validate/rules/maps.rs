@@ -20,11 +20,8 @@ pub(in crate::validate) fn resolve(
     defects(subject, findings);
     let mut maps = Vec::new();
     for mut spec in specs {
-        if let MapOrigin::StructOps { autocreate, .. } = spec.origin {
-            if !autocreate {
-                continue;
-            }
-            struct_ops(subject, &spec, findings);
+        if !subject.creates(&spec) {
+            continue;
         }
         slots(subject, &spec, findings);
         if let Some(entry) = subject.entry.maps.get(&spec.name) {
@@ -57,13 +54,6 @@ fn defects(subject: &Subject<'_>, findings: &mut Findings<'_>) {
         };
         findings.at(&at, Problem::error(code::OBJECT_DEFECT, None, defect.to_string()));
     }
-}
-
-fn struct_ops(subject: &Subject<'_>, map: &MapSpec, findings: &mut Findings<'_>) {
-    let message = format!("map `{}` is a `struct_ops` map, which cannot be created yet", map.name);
-    let problem = Problem::error(code::MAP_UNSUPPORTED, None, message)
-        .help("`SEC(\"?.struct_ops\")` leaves it out unless it is asked for");
-    findings.at(&subject.map_spot(&map.name), problem);
 }
 
 /// Initial contents of a prog array name programs that must be loaded.

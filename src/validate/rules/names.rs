@@ -2,10 +2,9 @@
 
 use crate::manifest::{Hook, ProgramEntry, listed, suggest};
 use crate::model::code;
-use crate::model::map::MapOrigin;
 use crate::model::problem::Problem;
 use crate::validate::findings::Findings;
-use crate::validate::subject::Subject;
+use crate::validate::subject::{Subject, is_ops};
 
 /// Looks every map, program and global of the manifest up in the object.
 pub(in crate::validate) fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
@@ -18,10 +17,16 @@ pub(in crate::validate) fn check(subject: &Subject<'_>, findings: &mut Findings<
         findings.at_key(&subject.map(name), unknown(code::UNKNOWN_MAP, "map", name, &maps));
     }
     for (name, entry) in &subject.entry.programs {
-        if !programs.contains(&name.as_str()) && !names_struct_ops(subject, name, entry) {
-            let problem = unknown(code::UNKNOWN_PROGRAM, "program", name, &programs);
-            findings.at_key(&subject.program(name), problem);
+        if programs.contains(&name.as_str()) {
+            continue;
         }
+        let problem = if names_struct_ops(subject, name, entry) {
+            let message = "this version creates struct ops, and cannot register them yet";
+            Problem::error(code::HOOK_UNAVAILABLE, None, message)
+        } else {
+            unknown(code::UNKNOWN_PROGRAM, "program", name, &programs)
+        };
+        findings.at_key(&subject.program(name), problem);
     }
     for name in subject.entry.globals.keys().filter(|name| !globals.contains(&name.as_str())) {
         let mut problem = unknown(code::UNKNOWN_GLOBAL, "global variable", name, &globals);
@@ -35,9 +40,8 @@ pub(in crate::validate) fn check(subject: &Subject<'_>, findings: &mut Findings<
 
 /// Whether a program's entry is for a `struct_ops` map, as the hook of that name wants it.
 fn names_struct_ops(subject: &Subject<'_>, name: &str, entry: &ProgramEntry) -> bool {
-    let is_ops = |origin: &MapOrigin| matches!(origin, MapOrigin::StructOps { .. });
     entry.attach.iter().any(|hook| matches!(hook, Hook::StructOps(_)))
-        && subject.spec().map(name).is_some_and(|map| is_ops(&map.origin))
+        && subject.spec().map(name).is_some_and(is_ops)
 }
 
 fn unknown(code: &'static str, what: &str, name: &str, known: &[&str]) -> Problem {

@@ -11,7 +11,7 @@ use crate::model::problem::Problem;
 use crate::model::program::ProgramSpec;
 use crate::validate::desired::DesiredProgram;
 use crate::validate::findings::Findings;
-use crate::validate::subject::Subject;
+use crate::validate::subject::{Subject, is_ops};
 
 /// The programs to load, in the object's order.
 pub(in crate::validate) fn resolve(
@@ -74,19 +74,23 @@ fn loadable(subject: &Subject<'_>, program: &mut ProgramSpec, findings: &mut Fin
     };
     let (name, section) = (&program.name, &program.section);
     let at = subject.program_spot(name);
-    let unsupported = match kind.program_type {
-        ProgramType::EXT => "`freplace` programs",
-        ProgramType::STRUCT_OPS => "`struct_ops` programs",
-        _ => "",
-    };
-    if !unsupported.is_empty() {
+    if kind.program_type == ProgramType::EXT {
         let message = format!(
-            "program `{name}` cannot be loaded: this version does not load {unsupported} yet"
+            "program `{name}` cannot be loaded: the kernel must be told which program it replaces a \
+             function of, and this version cannot say that yet"
         );
         let problem = Problem::error(code::PROGRAM_UNSUPPORTED, None, message)
             .help("`load = \"listed\"` on the object leaves out what is not named");
         findings.at(&at, problem);
         return;
+    }
+    if kind.program_type == ProgramType::STRUCT_OPS && !is_operation(subject, name) {
+        let message = format!("program `{name}` is in no `struct_ops` that is created");
+        let problem = Problem::error(code::SECTION_INCOMPLETE, None, message).help(
+            "the kernel must know what it is for when it is loaded: set it as a member of a variable \
+             in `SEC(\".struct_ops.link\")`, or leave it out with `load = \"listed\"`",
+        );
+        findings.at(&at, problem);
     }
     if kind.attach_type == Some(AttachType::TRACE_RAW_TP) && kind.target.is_none() {
         let entry = subject.entry.programs.get(name);
@@ -104,6 +108,13 @@ fn loadable(subject: &Subject<'_>, program: &mut ProgramSpec, findings: &mut Fin
         ));
         findings.at(&at, problem);
     }
+}
+
+/// Whether a program is a member of struct ops that are created.
+fn is_operation(subject: &Subject<'_>, program: &str) -> bool {
+    subject.spec().maps.iter().any(|map| {
+        is_ops(map) && subject.creates(map) && map.slots.iter().any(|(_, name)| name == program)
+    })
 }
 
 /// Values that are asked for like those of the kernel's configuration, and that no kernel has.

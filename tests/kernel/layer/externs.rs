@@ -39,7 +39,7 @@ fn values_of_the_configuration_and_addresses_of_symbols_arrive() {
         assert_eq!(seen(7).to_string(), option("CONFIG_HZ"));
         assert_eq!(seen(8), option("CONFIG_LOG_BUF_SHIFT").parse::<u64>().unwrap_or_default());
         let compiler = option("CONFIG_CC_VERSION_TEXT");
-        assert_eq!(Some(seen(9)), compiler.bytes().nth(1).map(u64::from));
+        assert_eq!(Some(seen(9)), compiler.as_bytes().get(1).copied().map(u64::from));
         assert_eq!(seen(10), 0, "the text was cut and ends");
         assert_eq!(seen(11), 0);
         assert_eq!(Some(seen(12)), address("bpf_prog_put"));

@@ -11,3 +11,4 @@ mod pins;
 mod races;
 mod refusals;
 pub(crate) mod running;
+mod struct_ops;

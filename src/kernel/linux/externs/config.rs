@@ -51,9 +51,9 @@ mod tests {
     #[test]
     fn text_is_read_packed_or_plain() {
         let plain = b"CONFIG_BPF=y\n";
-        let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
-        packer.write_all(plain).expect("write to memory");
-        let packed = packer.finish().expect("write to memory");
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(plain).expect("write to memory");
+        let packed = encoder.finish().expect("write to memory");
         assert_eq!(read(&plain[..]).expect("plain"), "CONFIG_BPF=y\n");
         assert_eq!(read(&packed[..]).expect("packed"), "CONFIG_BPF=y\n");
         assert!(read(&packed[..packed.len() - 9]).is_err(), "cut short");

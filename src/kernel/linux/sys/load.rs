@@ -24,12 +24,14 @@ pub(in crate::kernel::linux) struct MapAttributes<'a> {
     pub(in crate::kernel::linux) numa_node: Option<u32>,
     pub(in crate::kernel::linux) inner: Option<BorrowedFd<'a>>,
     pub(in crate::kernel::linux) types: Option<MapTypes<'a>>,
+    /// Type in the kernel's BTF of a value of struct ops; 0 for none.
+    pub(in crate::kernel::linux) kernel_value: u32,
 }
 
 impl MapAttributes<'_> {
     /// A map of that shape, without a name, types or anything else.
     pub(in crate::kernel::linux) fn new(shape: MapShape) -> Self {
-        Self { shape, name: "", numa_node: None, inner: None, types: None }
+        Self { shape, name: "", numa_node: None, inner: None, types: None, kernel_value: 0 }
     }
 }
 
@@ -81,7 +83,7 @@ pub(in crate::kernel::linux) fn load_btf(bytes: &[u8]) -> Answer<OwnedFd> {
 }
 
 pub(in crate::kernel::linux) fn create_map(attributes: &MapAttributes<'_>) -> Answer<OwnedFd> {
-    let MapAttributes { shape, name, numa_node, inner, types } = *attributes;
+    let MapAttributes { shape, name, numa_node, inner, types, kernel_value } = *attributes;
     let mut attr = abi::MapCreate {
         map_type: shape.map_type.0,
         key_size: shape.key_size,
@@ -94,6 +96,7 @@ pub(in crate::kernel::linux) fn create_map(attributes: &MapAttributes<'_>) -> An
         btf_fd: types.map_or(0, |types| number(types.btf)),
         btf_key_type_id: types.map_or(0, |types| types.key),
         btf_value_type_id: types.map_or(0, |types| types.value),
+        btf_vmlinux_value_type_id: kernel_value,
         map_extra: shape.map_extra,
         ..abi::MapCreate::default()
     };
