@@ -34,6 +34,7 @@ fn link(bytes: &[u8], kernel: Option<&Btf<'_>>) -> BTreeMap<String, LinkedProgra
     let binding = linker.bind(Environment {
         maps: &maps,
         kernel_btf: kernel,
+        core_btf: kernel,
         kernel_symbols: &kernel_symbols,
     });
     linker
@@ -232,8 +233,12 @@ fn externs_are_found_in_the_kernel_or_left_out() {
     let (mut maps, address) = (descriptors(&bytes), 0xffff_ffff_8123_4567_u64);
     maps.insert(".kconfig".to_owned(), 99);
     let kernel_symbols = BTreeMap::from([("schedule".to_owned(), address)]);
-    let environment =
-        Environment { maps: &maps, kernel_btf: Some(&types), kernel_symbols: &kernel_symbols };
+    let environment = Environment {
+        maps: &maps,
+        kernel_btf: Some(&types),
+        core_btf: Some(&types),
+        kernel_symbols: &kernel_symbols,
+    };
     let binding = linker.bind(environment);
 
     let functions = binding.link("functions").expect("what is missing is weak");
@@ -274,8 +279,9 @@ fn what_is_missing_is_named() {
     let bytes = read("relocate_core");
     let (none, symbols) = (BTreeMap::new(), BTreeMap::new());
     let linker = Linker::open(&bytes).expect("the object can be linked");
-    assert!(linker.needs_kernel_btf());
-    let environment = Environment { maps: &none, kernel_btf: None, kernel_symbols: &symbols };
+    assert!(linker.needs_core_btf());
+    let environment =
+        Environment { maps: &none, kernel_btf: None, core_btf: None, kernel_symbols: &symbols };
     let binding = linker.bind(environment);
     let error = binding.link("layouts").expect_err("there is no kernel").to_string();
     assert!(error.contains("program `layouts`"), "{error}");
@@ -286,7 +292,7 @@ fn what_is_missing_is_named() {
 
     let bytes = read("relocate_calls");
     let linker = Linker::open(&bytes).expect("the object can be linked");
-    assert!(!linker.needs_kernel_btf());
+    assert!(!linker.needs_core_btf());
     let missing = linker.bind(environment).link("on_demand");
     let map = "first".to_owned();
     assert_eq!(missing, Err(RelocateError::MapMissing { program: "on_demand".into(), map }));
@@ -347,6 +353,7 @@ fn try_everything(bytes: &[u8], kernel: &[u8]) {
     let binding = linker.bind(Environment {
         maps: &maps,
         kernel_btf: types.as_ref(),
+        core_btf: types.as_ref(),
         kernel_symbols: &kernel_symbols,
     });
     for program in linker.programs() {

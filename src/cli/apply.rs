@@ -27,7 +27,10 @@ pub(super) fn run(args: &ApplyArgs, context: &Context) -> ExitStatus {
         Ok(holder) => holder,
         Err(error) => return failed(Some(&name), &error.into(), context),
     };
-    let kernel = Linux::new();
+    let kernel = match Linux::with_btf(args.btf.as_deref()) {
+        Ok(kernel) => kernel,
+        Err(error) => return failed(Some(&name), &error.into(), context),
+    };
     let host = context.host(&kernel);
     let applied = host.apply(&desired, &mut |plan| show(&name, plan, context));
     let applied = match applied {

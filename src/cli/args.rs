@@ -100,6 +100,10 @@ pub(super) struct ApplyArgs {
     /// Apply and exit; programs, links and pins stay in the kernel
     #[arg(long)]
     pub(super) detach: bool,
+
+    /// Types of the running kernel, if it does not tell them: raw BTF, or an ELF file with `.BTF`
+    #[arg(long, value_name = "FILE")]
+    pub(super) btf: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -127,6 +131,10 @@ pub(super) struct PlanArgs {
     /// Exit with 2 if there are changes
     #[arg(long)]
     pub(super) detailed_exitcode: bool,
+
+    /// Types of the running kernel, if it does not tell them: raw BTF, or an ELF file with `.BTF`
+    #[arg(long, value_name = "FILE")]
+    pub(super) btf: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

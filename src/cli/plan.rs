@@ -13,7 +13,10 @@ pub(super) fn run(args: &PlanArgs, context: &Context) -> ExitStatus {
         Ok(desired) => desired,
         Err(status) => return status,
     };
-    let kernel = Linux::new();
+    let kernel = match Linux::with_btf(args.btf.as_deref()) {
+        Ok(kernel) => kernel,
+        Err(error) => return failed(Some(&desired.name), &error.into(), context),
+    };
     let plan = match context.host(&kernel).plan(&desired) {
         Ok(plan) => plan,
         Err(error) => return failed(Some(&desired.name), &error, context),

@@ -72,12 +72,17 @@ impl<'a> Linker<'a> {
         self.externs.symbols()
     }
 
-    /// Whether linking needs the kernel's BTF: for CO-RE relocations other than of the object's own
-    /// type ids, or for typed externs.
+    /// Whether linking needs [`Environment::kernel_btf`]: for typed externs.
     #[must_use]
     pub fn needs_kernel_btf(&self) -> bool {
         self.externs.needs_kernel_btf()
-            || self.btf.as_ref().is_some_and(|btf| CoreInfo::needs_kernel_btf(&btf.ext))
+    }
+
+    /// Whether linking needs [`Environment::core_btf`]: for CO-RE relocations other than of the
+    /// object's own type ids.
+    #[must_use]
+    pub fn needs_core_btf(&self) -> bool {
+        self.btf.as_ref().is_some_and(|btf| CoreInfo::needs_kernel_btf(&btf.ext))
     }
 
     /// The object's BTF made fit for `BPF_BTF_LOAD`: sizes and offsets of data sections filled in
@@ -96,7 +101,7 @@ impl<'a> Linker<'a> {
     #[must_use]
     pub fn bind<'l>(&'l self, environment: Environment<'l>) -> Binding<'l, 'a> {
         let core = match &self.btf {
-            Some(btf) => CoreInfo::resolve(&self.elf, &self.functions, btf, environment.kernel_btf),
+            Some(btf) => CoreInfo::resolve(&self.elf, &self.functions, btf, environment.core_btf),
             None => CoreInfo::default(),
         };
         let externs = self.externs.resolve(self.btf.as_ref().map(|btf| &btf.types), &environment);

@@ -18,4 +18,5 @@ mod readme;
 mod refusals;
 mod same_as_libbpf;
 mod slots;
+mod types;
 mod updates;

@@ -6,6 +6,7 @@
 mod attach;
 mod bpffs;
 mod btf;
+mod btf_file;
 mod capability;
 mod externs;
 mod handle;
@@ -46,6 +47,7 @@ use crate::object::Image;
 pub struct Linux {
     facts: OnceLock<HostFacts>,
     kernel_btf: OnceLock<Vec<u8>>,
+    core_btf: Option<Vec<u8>>,
 }
 
 impl Linux {
@@ -53,6 +55,13 @@ impl Linux {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// With a file, adjusts programs to its types instead of the kernel's own (CO-RE): raw BTF, or an
+    /// ELF file with a section `.BTF`. What the kernel itself looks up by id still comes from the
+    /// kernel.
+    pub fn with_btf(file: Option<&Path>) -> Result<Self> {
+        Ok(Self { core_btf: file.map(btf_file::read).transpose()?, ..Self::default() })
     }
 
     fn host_facts(&self) -> Result<HostFacts> {

@@ -39,16 +39,18 @@ pub(super) fn load(
         .chain(kconfig.iter().map(|map| (externs::KCONFIG, map.as_fd())))
         .map(|(name, map)| (name.to_owned(), map.as_raw_fd()))
         .collect();
-    let kernel_btf =
-        if linker.needs_kernel_btf() || request.programs.iter().any(|p| attaches_by_btf(p)) {
-            Some(linux.kernel_btf()?)
-        } else {
-            None
-        };
+    let by_type = request.programs.iter().any(|program| attaches_by_btf(program));
+    let needs_core = linker.needs_core_btf();
+    let own = linker.needs_kernel_btf() || by_type || (needs_core && linux.core_btf.is_none());
+    let kernel_btf = own.then(|| linux.kernel_btf()).transpose()?;
+    let given = linux.core_btf.as_deref().filter(|_| needs_core).map(Btf::parse).transpose();
+    let given =
+        given.map_err(|error| KernelError::reason("read the BTF given", error.to_string()))?;
     let kernel_symbols = externs::kernel_symbols(&linker)?;
     let environment = Environment {
         maps: &maps,
         kernel_btf: kernel_btf.as_ref(),
+        core_btf: given.as_ref().or(kernel_btf.as_ref()),
         kernel_symbols: &kernel_symbols,
     };
     let is_created = |map: &str| request.maps.contains_key(map);
