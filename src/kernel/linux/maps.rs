@@ -41,6 +41,11 @@ pub(super) fn create(
             })?;
         }
     }
+    if spec.shape.map_type == MapType::ARENA {
+        let page_size = linux.host_facts()?.page_size;
+        sys::map_arena(fd.as_fd(), page_size)
+            .map_err(|errno| KernelError::errno(format!("map arena `{}`", spec.name), errno))?;
+    }
     Handle::of_kind(fd, ObjectKind::Map).map_err(|errno| KernelError::errno(operation, errno))
 }
 

@@ -8,7 +8,8 @@ use ebpf_apply::model::map::{MapShape, MapSpec};
 use ebpf_apply::model::pin::PinRoot;
 use rustix::io::Errno;
 
-use crate::contract::{image, pin};
+use super::running::{element, eventually, run};
+use crate::contract::{image, load, pin};
 use crate::sandbox::Sandbox;
 
 /// `BPF_F_NO_PREALLOC`
@@ -101,6 +102,24 @@ fn of_every_definition() {
             );
         }
         assert!(image.spec.maps.len() >= 12, "the object has maps of many kinds");
+    });
+}
+
+#[test]
+fn that_need_more_than_sizes() {
+    Sandbox::run(|_| {
+        let loaded = load(&Linux::new(), "map_types");
+        run(loaded.program("touch"), &[0; 64]);
+        assert_eq!(run(loaded.program("allocate"), &[]), 0);
+        let seen = |index| element::<u64>(&loaded.maps["seen"], index);
+        assert_eq!(seen(0), 1, "counted under a spin lock");
+        assert_eq!(seen(1), 1, "a timer was started");
+        eventually("the timer fired", || element::<[u64; 3]>(&loaded.maps["timers"], 0)[2] > 0);
+        assert_eq!(seen(2), 5, "the last element of an array of arrays");
+        assert_eq!(seen(3), 1, "a bloom filter knows what was put in");
+        assert_eq!(seen(4), 1, "a page of the arena");
+        let extra = describe(&Linux::new(), &loaded.maps["seldom"]).shape.map_extra;
+        assert_eq!(extra, 5, "the number of hashes");
     });
 }
 

@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "bpf(2) and perf_event_open(2) have no safe wrapper")]
 
 mod abi;
+mod arena;
 mod info;
 mod link;
 mod load;
@@ -16,6 +17,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use rustix::io::Errno;
 
 pub(super) use abi::flags;
+pub(super) use arena::map_arena;
 pub(super) use info::{
     LinkName, MapInfo, ObjectKind, btf_bytes, btf_id, kind, link_info, link_name, map_info,
     open_btf, open_program, program_info, program_map_ids,
