@@ -59,9 +59,14 @@ path = "tc_counter.bpf.o"
 
 [objects.counter.programs.tc_count]
 attach = [{ hook = "tc", interface = "eth1", direction = "egress" }]
+
+[objects.jumper]
+path = "initial_slots.bpf.o"
+subpath = "jumps"
 "#;
 
-/// The same deployment later: a global changed, pins moved, an attachment went and one came.
+/// The same deployment later: a global changed, pins moved, an attachment went and one came, and a
+/// prog array that is loaded again has moved as well.
 fn second() -> String {
     FIRST
         .replace(
@@ -70,6 +75,10 @@ fn second() -> String {
         )
         .replace("subpath = \"fw\"", "subpath = \"wall\"")
         .replace(", { hook = \"xdp\", interface = \"eth1\" }", "")
+        .replace(
+            "subpath = \"jumps\"",
+            "subpath = \"leaps\"\n\n[objects.jumper.maps.by_key]\nmax-entries = 8",
+        )
         .replace(
             "direction = \"ingress\" }",
             "direction = \"ingress\" }, { hook = \"tcx\", interface = \"eth1\", direction = \
@@ -82,7 +91,7 @@ fn second() -> String {
 }
 
 fn desired(text: &str) -> Desired {
-    for name in ["firewall", "honeypot", "tc_counter"] {
+    for name in ["firewall", "honeypot", "tc_counter", "initial_slots"] {
         support::object(name);
     }
     let objects = support::root().join("bpf/out");
