@@ -10,10 +10,11 @@ use std::{iter, thread};
 use super::super::{KernelError, LoadRequest, Result};
 use super::handle::Handle;
 use super::struct_ops::Member;
-use super::sys::{ObjectKind, ProgramAttributes, ProgramBtf, flags};
+use super::sys::{self, ObjectKind, ProgramAttributes, ProgramBtf, flags};
 use super::{Linux, externs, refusal, struct_ops, verifier};
 use crate::btf::{Btf, Kind};
 use crate::model::kinds::{AttachType, ProgramType};
+use crate::model::map::{DataSection, MapOrigin};
 use crate::model::program::{ProgramKind, ProgramSpec};
 use crate::object::Image;
 use crate::relocate::{Binding, Environment, Linker, find_attach_btf_id};
@@ -59,11 +60,19 @@ pub(super) fn load(
             .map_err(|reason| {
                 KernelError::reason(format!("load object `{}`", image.path.display()), reason)
             })?;
+    let constants = image
+        .spec
+        .maps
+        .iter()
+        .filter(|map| matches!(map.origin, MapOrigin::Section { kind: DataSection::Rodata, .. }))
+        .filter_map(|map| request.maps.get(map.name.as_str()).map(|map| map.as_fd()))
+        .collect();
     let loader = Loader {
         image,
         binding: linker.bind(environment),
         kernel_btf: environment.kernel_btf,
         btf,
+        constants,
         members,
     };
     loader.load_all(&request.programs)
@@ -86,6 +95,8 @@ struct Loader<'a> {
     binding: Binding<'a, 'a>,
     kernel_btf: Option<&'a Btf<'a>>,
     btf: Option<BorrowedFd<'a>>,
+    /// Maps of constants, which every program holds.
+    constants: Vec<BorrowedFd<'a>>,
     /// What the programs of struct ops are for.
     members: BTreeMap<String, Member>,
 }
@@ -169,6 +180,10 @@ impl Loader<'_> {
         let fd = verifier::load(&attributes).map_err(|refusal| {
             refusal::explain(operation(), &refusal, kind, license, &linked.unresolved)
         })?;
+        for map in &self.constants {
+            // As libbpf does, so that tools find them. Older kernels cannot, and nothing hangs on it.
+            let _unknown = sys::bind_map(fd.as_fd(), *map);
+        }
         let handle = Handle::of_kind(fd, ObjectKind::Program)
             .map_err(|errno| KernelError::errno(operation(), errno))?;
         Ok(handle.loaded_for(kind.attach_type))

@@ -20,6 +20,7 @@ pub(super) enum Command {
     MapFreeze = 22,
     LinkCreate = 28,
     LinkUpdate = 29,
+    ProgBindMap = 35,
 }
 
 /// Flags of the commands, and of the XDP hook.
@@ -167,6 +168,14 @@ pub(super) struct LinkUpdate {
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ProgBindMap {
+    pub(super) prog_fd: u32,
+    pub(super) map_fd: u32,
+    pub(super) flags: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RawTracepointOpen {
     pub(super) name: u64,
     pub(super) prog_fd: u32,
@@ -273,6 +282,7 @@ mod tests {
             (Command::MapFreeze, bpf_cmd::BPF_MAP_FREEZE),
             (Command::LinkCreate, bpf_cmd::BPF_LINK_CREATE),
             (Command::LinkUpdate, bpf_cmd::BPF_LINK_UPDATE),
+            (Command::ProgBindMap, bpf_cmd::BPF_PROG_BIND_MAP),
         ];
         for (ours, theirs) in pairs {
             assert_eq!(ours as u32, theirs as u32, "{ours:?}");
@@ -326,6 +336,7 @@ mod tests {
         assert_eq!(size_of::<BtfLoad>(), 32);
         assert_eq!(size_of::<LinkCreate>(), 32);
         assert_eq!(size_of::<LinkUpdate>(), 16);
+        assert_eq!(size_of::<ProgBindMap>(), 12);
         assert_eq!(size_of::<RawTracepointOpen>(), 16);
         assert_eq!(size_of::<PerfEvent>(), 64);
     }

@@ -201,6 +201,16 @@ pub(in crate::kernel::linux) fn load_program(
     answer.map(|fd| unsafe { own(fd) })
 }
 
+/// Makes a program hold a map that its code does not refer to (Linux 5.10).
+pub(in crate::kernel::linux) fn bind_map(
+    program: BorrowedFd<'_>,
+    map: BorrowedFd<'_>,
+) -> Answer<()> {
+    let mut attr = abi::ProgBindMap { prog_fd: number(program), map_fd: number(map), flags: 0 };
+    // SAFETY: `ProgBindMap` is what `BPF_PROG_BIND_MAP` takes; it holds no address.
+    unsafe { bpf(Command::ProgBindMap, &mut attr) }.map(drop)
+}
+
 /// Whether programs of tracepoints may ask for their cookie (libbpf `probe_kern_bpf_cookie`).
 pub(in crate::kernel::linux) fn has_attach_cookie() -> bool {
     /// `call bpf_get_attach_cookie`, `exit`

@@ -24,7 +24,7 @@ pub(super) use info::{
 };
 pub(super) use link::{LinkTarget, create_link, open_raw_tracepoint, update_link};
 pub(super) use load::{
-    MapAttributes, MapTypes, ProgramAttributes, ProgramBtf, create_map, freeze_map,
+    MapAttributes, MapTypes, ProgramAttributes, ProgramBtf, bind_map, create_map, freeze_map,
     has_attach_cookie, load_btf, load_program, set_array_value, set_slot,
 };
 pub(super) use perf::open_tracepoint_event;
