@@ -100,6 +100,10 @@ pub(super) struct ApplyArgs {
     /// Apply and exit; programs, links and pins stay in the kernel
     #[arg(long)]
     pub(super) detach: bool,
+
+    /// Write all that the verifier says of a program it refuses to DIR/OBJECT.PROGRAM.log
+    #[arg(long, value_name = "DIR")]
+    pub(super) verifier_log: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -30,6 +30,7 @@ mod object_btf;
 mod poison;
 mod reference;
 mod sanitize;
+mod source_line;
 
 pub use attach::find_attach_btf_id;
 pub use core::CoreError;
@@ -41,3 +42,4 @@ pub use link::{LinkedProgram, Unresolved};
 pub use linker::{Binding, Linker};
 pub use poison::{POISON, poisoned_instruction};
 pub use sanitize::{BtfFeature, sanitize_btf};
+pub use source_line::SourceLine;

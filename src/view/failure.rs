@@ -8,6 +8,9 @@ use crate::model::problem::Severity;
 use super::Style;
 use super::problems::ProblemJson;
 
+/// How much of the verifier's log is shown.
+const LOG_LINES: usize = 20;
+
 /// A failure for people.
 #[must_use]
 pub fn human(error: &ApplyError, style: Style) -> String {
@@ -18,8 +21,16 @@ pub fn human(error: &ApplyError, style: Style) -> String {
         }
     }
     if let Some(log) = error.verifier_log() {
-        text.push_str("  the verifier says:\n");
-        for line in log.lines() {
+        let (tail, lines) = log.tail(LOG_LINES);
+        let cut = if lines > LOG_LINES {
+            format!(
+                " (the last {LOG_LINES} of {lines} lines; `apply --verifier-log DIR` keeps all)"
+            )
+        } else {
+            String::new()
+        };
+        let _ = writeln!(text, "  the verifier says{cut}:");
+        for line in tail.lines() {
             let _ = writeln!(text, "    {line}");
         }
     }
@@ -71,7 +82,7 @@ pub fn problems_json(error: &ApplyError) -> Vec<ProblemJson> {
         other => {
             let mut message = other.to_string();
             if let Some(log) = other.verifier_log() {
-                let _ = write!(message, "\n{log}");
+                let _ = write!(message, "\n{}", log.tail(LOG_LINES).0);
             }
             vec![problem(code(other), message, other.advice())]
         }

@@ -158,9 +158,14 @@ impl Loader<'_> {
                 line_size: linked.line_info_record_size,
             }),
         };
-        let fd = verifier::load(&attributes).map_err(|refusal| {
-            refusal::explain(operation(), &refusal, kind, license, &linked.unresolved)
-        })?;
+        let fd =
+            verifier::load(&attributes).map_err(|refusal| {
+                let line = refusal::instruction(&refusal)
+                    .and_then(|instruction| self.binding.source_line(&linked, instruction));
+                let unresolved = &linked.unresolved;
+                refusal::explain(operation(), &refusal, line.as_ref(), kind, license, unresolved)
+                    .log(&self.image.path, &program.name, &refusal.log)
+            })?;
         let handle = Handle::of_kind(fd, ObjectKind::Program)
             .map_err(|errno| KernelError::errno(operation(), errno))?;
         Ok(handle.loaded_for(kind.attach_type))
