@@ -57,11 +57,7 @@ pub(super) fn run(args: &ApplyArgs, context: &Context) -> ExitStatus {
 fn keep(directory: &Path, log: &VerifierLog, context: &Context) {
     let path = directory.join(format!("{}.{}.log", log.object, log.program));
     let written = fs::create_dir_all(directory).and_then(|()| fs::write(&path, &log.text));
-    let path = path.display();
-    context.complain(&match written {
-        Ok(()) => format!("the verifier's log is in {path}\n"),
-        Err(error) => format!("warning: cannot write the verifier's log to {path}: {error}\n"),
-    });
+    context.complain(|style| view::failure::kept(&path, &written, style));
 }
 
 fn show(name: &Name, plan: &Plan, context: &Context) {

@@ -1,6 +1,8 @@
 //! Failures of runs: what, where, why, and what to do.
 
 use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
 
 use crate::apply::ApplyError;
 use crate::model::problem::Severity;
@@ -45,6 +47,19 @@ pub fn human(error: &ApplyError, style: Style) -> String {
     }
     let _ = writeln!(text, "  {}", consequence(error));
     text
+}
+
+/// Where the verifier's log was written, or why not.
+#[must_use]
+pub fn kept(path: &Path, written: &io::Result<()>, style: Style) -> String {
+    let path = path.display();
+    match written {
+        Ok(()) => format!("the verifier's log is in {path}\n"),
+        Err(error) => {
+            let warning = style.yellow("warning");
+            format!("{warning}: cannot write the verifier's log to {path}: {error}\n")
+        }
+    }
 }
 
 fn consequence(error: &ApplyError) -> &'static str {
