@@ -43,8 +43,8 @@ lint: ## formatting, clippy, documentation, licenses and sources of dependencies
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 	$(CARGO) deny --locked check bans licenses sources
 
-bench: deps build bpf ## compare loading a small object with bpftool (root)
-	benches/load_vs_bpftool.sh
+bench: deps build bpf ## compare loading with bpftool: time, memory, share of bpf(2) (root)
+	benches/compare.sh
 
 FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 SECONDS ?= 60

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * As little as an object can be and still be one: one program, one map, no CO-RE. What loading it
- * costs is what the loader costs (benches/load_vs_bpftool.sh).
+ * costs is what the loader costs (benches/compare.sh).
  */
 #include <linux/bpf.h>
 

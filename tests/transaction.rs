@@ -238,7 +238,10 @@ fn a_program_that_the_verifier_refuses_is_found_before_anything_is_visible() {
         "[objects.honeypot.globals]\nbait_port = 2323\n\n[objects.honeypot.programs",
     );
     let error = machine.apply(&changed).expect_err("refused");
-    assert_eq!(error.verifier_log(), Some("R1 invalid mem access 'scalar'"));
+    assert_eq!(
+        error.verifier_log().map(|log| log.text.as_str()),
+        Some("R1 invalid mem access 'scalar'")
+    );
     assert_eq!(machine.visible(), before);
 }
 

@@ -1,6 +1,6 @@
 //! Why a run failed, and what that means for the host.
 
-use crate::kernel::KernelError;
+use crate::kernel::{KernelError, VerifierLog};
 use crate::model::name::Name;
 use crate::plan::{Action, Plan, Step};
 
@@ -95,9 +95,9 @@ impl ApplyError {
         }
     }
 
-    /// The verifier's last words, for a refused program.
+    /// What the verifier wrote of a program it refused.
     #[must_use]
-    pub fn verifier_log(&self) -> Option<&str> {
+    pub fn verifier_log(&self) -> Option<&VerifierLog> {
         match self {
             Self::Failed(failure) => failure.error.log.as_deref(),
             Self::Stuck { error, .. } => error.verifier_log(),

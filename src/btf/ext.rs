@@ -176,6 +176,12 @@ impl FuncInfo {
 }
 
 impl LineInfo {
+    /// The line, counted from 1; 0 for code that no line stands for (`BPF_LINE_INFO_LINE_NUM`).
+    #[must_use]
+    pub fn line(&self) -> u32 {
+        self.line_col >> 10
+    }
+
     /// Decodes a record of [`BtfExt::line_info`].
     #[must_use]
     pub fn decode(record: &[u8]) -> Self {

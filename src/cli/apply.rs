@@ -1,6 +1,10 @@
 //! `ebpf-apply apply`, and `ebpf-apply MANIFEST`
 
+use std::fs;
+use std::path::Path;
+
 use crate::apply::{Applied, Holder};
+use crate::kernel::VerifierLog;
 use crate::kernel::linux::Linux;
 use crate::model::name::Name;
 use crate::plan::Plan;
@@ -35,7 +39,12 @@ pub(super) fn run(args: &ApplyArgs, context: &Context) -> ExitStatus {
     let applied = host.apply(&desired, &mut |plan| show(&name, plan, context));
     let applied = match applied {
         Ok(applied) => applied,
-        Err(error) => return failed(Some(&name), &error, context),
+        Err(error) => {
+            if let (Some(directory), Some(log)) = (&args.verifier_log, error.verifier_log()) {
+                keep(directory, log, context);
+            }
+            return failed(Some(&name), &error, context);
+        }
     };
     report(&name, &applied, args.detach, context);
     if args.detach {
@@ -45,6 +54,13 @@ pub(super) fn run(args: &ApplyArgs, context: &Context) -> ExitStatus {
     drop((desired, applied));
     ending.wait();
     hold::end(&host, (&name, Some(&root)), false, context)
+}
+
+/// Writes a log of the verifier to a file of its own and says where.
+fn keep(directory: &Path, log: &VerifierLog, context: &Context) {
+    let path = directory.join(format!("{}.{}.log", log.object, log.program));
+    let written = fs::create_dir_all(directory).and_then(|()| fs::write(&path, &log.text));
+    context.complain(|style| view::failure::kept(&path, &written, style));
 }
 
 fn show(name: &Name, plan: &Plan, context: &Context) {

@@ -104,6 +104,9 @@ pub(super) struct ApplyArgs {
     /// Types of the running kernel, if it does not tell them: raw BTF, or an ELF file with `.BTF`
     #[arg(long, value_name = "FILE")]
     pub(super) btf: Option<PathBuf>,
+    /// Write all that the verifier says of a program it refuses to DIR/OBJECT.PROGRAM.log
+    #[arg(long, value_name = "DIR")]
+    pub(super) verifier_log: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

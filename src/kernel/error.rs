@@ -16,8 +16,29 @@ pub struct KernelError {
     pub cause: Cause,
     /// What it usually means here and what to do.
     pub advice: Option<String>,
-    /// The last lines of the verifier, for a refused program.
-    pub log: Option<String>,
+    /// What the verifier wrote, for a refused program.
+    pub log: Option<Box<VerifierLog>>,
+}
+
+/// What the verifier wrote of a program it refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifierLog {
+    /// The object's file, without its directory.
+    pub object: String,
+    /// The program.
+    pub program: String,
+    /// All of it.
+    pub text: String,
+}
+
+impl VerifierLog {
+    /// The last `count` lines that are not empty, and how many such lines there are in all.
+    #[must_use]
+    pub fn tail(&self, count: usize) -> (String, usize) {
+        let lines: Vec<&str> = self.text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let tail = lines.get(lines.len().saturating_sub(count)..).unwrap_or_default();
+        (tail.join("\n"), lines.len())
+    }
 }
 
 /// Why an operation failed.
@@ -60,10 +81,13 @@ impl KernelError {
         self
     }
 
-    /// Adds the verifier's log.
+    /// Adds the verifier's log of a program; an empty one says nothing.
     #[must_use]
-    pub fn log(mut self, log: impl Into<String>) -> Self {
-        self.log = Some(log.into());
+    pub fn log(mut self, object: &Path, program: &str, text: &str) -> Self {
+        self.log = (!text.trim().is_empty()).then(|| {
+            let object = object.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Box::new(VerifierLog { object, program: program.to_owned(), text: text.to_owned() })
+        });
         self
     }
 
@@ -95,6 +119,16 @@ impl std::error::Error for KernelError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_is_cut_to_its_end() {
+        let text: String = (0..100).fold(String::new(), |log, n| format!("{log}{n}\n\n"));
+        let error = KernelError::reason("load", "no").log(Path::new("/a/b.o"), "p", &text);
+        let log = error.log.expect("there is one");
+        assert_eq!((log.object.as_str(), log.tail(2)), ("b.o", ("98\n99".to_owned(), 100)));
+        let error = KernelError::reason("load", "no").log(Path::new("/a/b.o"), "p", "\n");
+        assert_eq!(error.log, None);
+    }
 
     #[test]
     fn names_operation_path_and_answer() {

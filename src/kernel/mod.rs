@@ -11,7 +11,7 @@ pub mod linux;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use error::KernelError;
+pub use error::{KernelError, VerifierLog};
 
 use crate::model::attach::{Attachment, Direction};
 use crate::model::host::{HostFacts, HostIdentity};

@@ -30,6 +30,7 @@ mod object_btf;
 mod poison;
 mod reference;
 mod sanitize;
+mod source_line;
 mod struct_ops;
 
 pub use attach::find_attach_btf_id;
@@ -42,4 +43,5 @@ pub use link::{LinkedProgram, Unresolved};
 pub use linker::{Binding, Linker};
 pub use poison::{POISON, poisoned_instruction};
 pub use sanitize::{BtfFeature, sanitize_btf};
+pub use source_line::SourceLine;
 pub use struct_ops::{KernelOp, KernelOps};

@@ -1,12 +1,17 @@
 //! Failures of runs: what, where, why, and what to do.
 
 use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
 
 use crate::apply::ApplyError;
 use crate::model::problem::Severity;
 
 use super::Style;
 use super::problems::ProblemJson;
+
+/// How much of the verifier's log is shown.
+const LOG_LINES: usize = 20;
 
 /// A failure for people.
 #[must_use]
@@ -18,8 +23,16 @@ pub fn human(error: &ApplyError, style: Style) -> String {
         }
     }
     if let Some(log) = error.verifier_log() {
-        text.push_str("  the verifier says:\n");
-        for line in log.lines() {
+        let (tail, lines) = log.tail(LOG_LINES);
+        let cut = if lines > LOG_LINES {
+            format!(
+                " (the last {LOG_LINES} of {lines} lines; `apply --verifier-log DIR` keeps all)"
+            )
+        } else {
+            String::new()
+        };
+        let _ = writeln!(text, "  the verifier says{cut}:");
+        for line in tail.lines() {
             let _ = writeln!(text, "    {line}");
         }
     }
@@ -34,6 +47,19 @@ pub fn human(error: &ApplyError, style: Style) -> String {
     }
     let _ = writeln!(text, "  {}", consequence(error));
     text
+}
+
+/// Where the verifier's log was written, or why not.
+#[must_use]
+pub fn kept(path: &Path, written: &io::Result<()>, style: Style) -> String {
+    let path = path.display();
+    match written {
+        Ok(()) => format!("the verifier's log is in {path}\n"),
+        Err(error) => {
+            let warning = style.yellow("warning");
+            format!("{warning}: cannot write the verifier's log to {path}: {error}\n")
+        }
+    }
 }
 
 fn consequence(error: &ApplyError) -> &'static str {
@@ -71,7 +97,7 @@ pub fn problems_json(error: &ApplyError) -> Vec<ProblemJson> {
         other => {
             let mut message = other.to_string();
             if let Some(log) = other.verifier_log() {
-                let _ = write!(message, "\n{log}");
+                let _ = write!(message, "\n{}", log.tail(LOG_LINES).0);
             }
             vec![problem(code(other), message, other.advice())]
         }

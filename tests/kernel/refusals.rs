@@ -79,6 +79,21 @@ fn an_object_that_the_verifier_rejects_takes_the_others_with_it() {
     });
 }
 
+#[test]
+fn all_that_the_verifier_says_is_kept_on_request() {
+    Sandbox::run(|_| {
+        let program = Program::new();
+        let path = program.manifest("edge.toml", &manifest("rejected", ""));
+        let logs = program.directory().join("logs");
+        let logs_text = logs.display().to_string();
+        let said = program.run(&["apply", &path, "--detach", "--verifier-log", &logs_text]);
+        said.status(1).complains("rejected.bpf.c:30: `__u16 ethertype = eth->h_proto;`");
+        let log = fs::read_to_string(logs.join("rejected.bpf.o.read_blindly.log")).expect("a log");
+        assert!(log.contains("invalid access to packet") && log.contains("processed"), "{log}");
+        assert_eq!(fs::read_dir(&logs).expect("a directory").count(), 1);
+    });
+}
+
 /// The kernel frees programs a moment after their last reference goes; this waits for that.
 fn no_program_is_left(name: &str) {
     let left = || {

@@ -161,7 +161,9 @@ impl State {
             return Err(KernelError::reason(operation, reason));
         }
         match self.faults.rejected.get(&spec.name) {
-            Some(log) => Err(KernelError::errno(operation, Errno::ACCESS).log(log)),
+            Some(log) => {
+                Err(KernelError::errno(operation, Errno::ACCESS).log(&image.path, &spec.name, log))
+            }
             None => Ok(()),
         }
     }

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use super::super::{KernelError, Result};
 use super::handle::Handle;
 use super::sys::{self, MapAttributes, MapTypes, ObjectKind};
-use super::{Linux, capability, struct_ops};
+use super::{Linux, capability, since, struct_ops};
 use crate::model::kinds::MapType;
 use crate::model::map::{DataSection, MapOrigin, MapShape, MapSpec};
 use crate::object::Image;
@@ -148,6 +148,20 @@ fn describe(shape: &MapShape) -> String {
     )
 }
 
+/// What `EINVAL` means: a type that is too new, or a shape that this type does not take.
+fn invalid(map_type: MapType) -> String {
+    match (since::of_map(map_type), since::running()) {
+        (Some(since), Some(running)) if running < since => format!(
+            "the running kernel does not know maps of type {map_type}; {}",
+            since::compare(since, Some(running))
+        ),
+        _ => format!(
+            "the running kernel does not know the type {map_type}, or does not take these sizes or \
+             flags with it"
+        ),
+    }
+}
+
 pub(super) fn refused(operation: String, errno: Errno, spec: &MapSpec) -> KernelError {
     let error = KernelError::errno(operation, errno);
     let map_type = spec.shape.map_type;
@@ -156,10 +170,7 @@ pub(super) fn refused(operation: String, errno: Errno, spec: &MapSpec) -> Kernel
         Errno::NOMEM | Errno::TOOBIG => {
             error.advice("the kernel has no memory for a map of this size; lower `max-entries`")
         }
-        Errno::INVAL => error.advice(format!(
-            "the running kernel does not know the type {map_type}, or does not take these sizes or \
-             flags with it"
-        )),
+        Errno::INVAL => error.advice(invalid(map_type)),
         _ => error,
     }
 }

@@ -177,9 +177,14 @@ impl Loader<'_> {
                 line_size: linked.line_info_record_size,
             }),
         };
-        let fd = verifier::load(&attributes).map_err(|refusal| {
-            refusal::explain(operation(), &refusal, kind, license, &linked.unresolved)
-        })?;
+        let fd =
+            verifier::load(&attributes).map_err(|refusal| {
+                let line = refusal::instruction(&refusal)
+                    .and_then(|instruction| self.binding.source_line(&linked, instruction));
+                let unresolved = &linked.unresolved;
+                refusal::explain(operation(), &refusal, line.as_ref(), kind, license, unresolved)
+                    .log(&self.image.path, &program.name, &refusal.log)
+            })?;
         for map in &self.constants {
             // As libbpf does, so that tools find them. Older kernels cannot, and nothing hangs on it.
             let _unknown = sys::bind_map(fd.as_fd(), *map);

@@ -3,22 +3,21 @@
 use rustix::io::Errno;
 
 use super::super::KernelError;
-use super::capability;
 use super::verifier::Refusal;
+use super::{capability, cause, since};
 use crate::model::kinds::ProgramType;
 use crate::model::program::ProgramKind;
-use crate::relocate::{Unresolved, poisoned_instruction};
-
-/// How much of the verifier's log an error carries.
-const LINES: usize = 20;
+use crate::relocate::{SourceLine, Unresolved, poisoned_instruction};
 
 /// The verifier's words for a helper that only GPL-compatible programs may call.
 const GPL_ONLY: &str = "cannot call GPL-restricted function from non-GPL compatible program";
 
-/// Adds the verifier's last words and, for the usual causes, advice.
+/// The error for a refused program: where, if the verifier named an instruction, and for the usual
+/// causes advice.
 pub(super) fn explain(
     operation: String,
     refusal: &Refusal,
+    line: Option<&SourceLine>,
     kind: &ProgramKind,
     license: Option<&str>,
     unresolved: &[Unresolved],
@@ -27,11 +26,27 @@ pub(super) fn explain(
     let mut error = if refusal.log.is_empty() {
         KernelError::errno(operation, refusal.errno)
     } else {
-        KernelError::reason(operation, "the verifier rejects it")
+        KernelError::reason(operation, rejected(line))
     };
-    error.log = refusal.last_lines(LINES);
     error.advice = advice(refusal, kind, license, unresolved);
     error
+}
+
+/// The instruction that a refusal is about, as far as the log tells.
+pub(super) fn instruction(refusal: &Refusal) -> Option<usize> {
+    cause::last_instruction(&refusal.log)
+}
+
+fn rejected(line: Option<&SourceLine>) -> String {
+    match line {
+        None => "the verifier rejects it".to_owned(),
+        Some(SourceLine { file, line, text }) if text.is_empty() => {
+            format!("the verifier rejects {file}:{line}")
+        }
+        Some(SourceLine { file, line, text }) => {
+            format!("the verifier rejects {file}:{line}: `{text}`")
+        }
+    }
 }
 
 fn advice(
@@ -60,6 +75,9 @@ fn advice(
              this kernel, or not for this type",
             kind.program_type
         ));
+    }
+    if let Some(cause) = cause::explain(log) {
+        return Some(cause);
     }
     match refusal.errno {
         Errno::PERM => Some(capability::advice(capability::for_program(kind.program_type))),
@@ -103,8 +121,11 @@ fn unknown(kind: &ProgramKind) -> String {
         }
         _ => "",
     };
+    let since = since::of_program(kind.program_type)
+        .map(|release| format!("; {}", since::compare(release, since::running())))
+        .unwrap_or_default();
     format!(
-        "the running kernel does not know programs of type {}{at}{sleepable}",
+        "the running kernel does not know programs of type {}{at}{sleepable}{since}",
         kind.program_type
     )
 }
@@ -128,7 +149,8 @@ mod tests {
         let unresolved =
             [Unresolved { instruction: 12, access: "struct task_struct.nonesuch".to_owned() }];
         let refusal = Refusal { errno, log: log.to_owned() };
-        let error = explain("load program `p`".to_owned(), &refusal, &KIND, license, &unresolved);
+        let error =
+            explain("load program `p`".to_owned(), &refusal, None, &KIND, license, &unresolved);
         error.advice.unwrap_or_default()
     }
 
@@ -158,6 +180,6 @@ mod tests {
     #[test]
     fn silence_means_an_unknown_type() {
         assert!(advised(Errno::INVAL, "", None).contains("type xdp for xdp"));
-        assert_eq!(advised(Errno::INVAL, "R0 !read_ok\n", None), "");
+        assert_eq!(advised(Errno::INVAL, "R0 of a new kind\n", None), "");
     }
 }

@@ -68,13 +68,6 @@ impl Refusal {
         matches!(self.errno, Errno::INVAL | Errno::TOOBIG)
             && words.iter().any(|word| self.log.contains(word))
     }
-
-    /// The last `count` lines of the log that are not empty.
-    pub(super) fn last_lines(&self, count: usize) -> Option<String> {
-        let lines: Vec<&str> = self.log.lines().filter(|line| !line.trim().is_empty()).collect();
-        let tail = lines.get(lines.len().saturating_sub(count)..).unwrap_or_default();
-        (!tail.is_empty()).then(|| tail.join("\n"))
-    }
 }
 
 #[cfg(test)]
@@ -83,14 +76,6 @@ mod tests {
 
     fn refusal(errno: Errno, log: &str) -> Refusal {
         Refusal { errno, log: log.to_owned() }
-    }
-
-    #[test]
-    fn the_log_is_cut_to_its_end() {
-        let long: String = (0..100).fold(String::new(), |log, n| format!("{log}{n}\n\n"));
-        assert_eq!(refusal(Errno::INVAL, &long).last_lines(2).as_deref(), Some("98\n99"));
-        assert_eq!(refusal(Errno::INVAL, "one\n").last_lines(20).as_deref(), Some("one"));
-        assert_eq!(refusal(Errno::PERM, "\n").last_lines(20), None);
     }
 
     #[test]

@@ -31,12 +31,12 @@ fn the_verifier_is_quoted() {
         let words = error.to_string();
         assert!(words.starts_with("cannot load program `read_blindly` of object"), "{words}");
         assert!(
-            words.ends_with("the verifier rejects it"),
-            "no errno, which would mislead: {words}"
+            words.ends_with("rejected.bpf.c:30: `__u16 ethertype = eth->h_proto;`"),
+            "the line, and no errno, which would mislead: {words}"
         );
         let log = error.log.expect("the verifier says why");
-        assert!(log.contains("invalid access to packet"), "{log}");
-        assert!(log.lines().count() <= 20, "{log}");
+        assert!(log.text.contains("invalid access to packet"), "{}", log.text);
+        assert_eq!((log.object.as_str(), log.program.as_str()), ("rejected.bpf.o", "read_blindly"));
     });
 }
 
@@ -138,5 +138,30 @@ fn a_map_that_was_not_created_is_named() {
         };
         let error = kernel.load_programs(&image, &request).expect_err("a map is missing");
         assert!(error.to_string().contains("map `packets`"), "{error}");
+    });
+}
+
+#[test]
+fn the_usual_causes_are_explained_at_their_lines() {
+    Sandbox::run(|_| {
+        // Each program of the source, what the error names, and what the advice does.
+        for (program, place, advised) in [
+            ("unchecked_packet", "`return data[12] == 8", "`data_end`"),
+            ("unchecked_value", "`*count += 1;`", "with NULL"),
+            ("unreleased_record", "`return XDP_PASS;`", "`bpf_ringbuf_submit`"),
+            ("foreign_helper", "`return bpf_skb_store_bytes(", "`bpf_skb_store_bytes`"),
+            ("large_stack", "", "512 bytes"),
+            ("endless", "refused.bpf.c:", "this loop ends"),
+            ("kernel_pointer", "`return *task;`", "`bpf_probe_read_kernel`"),
+            ("beyond_value", "`return count[", "compare it with the size"),
+            ("unset_register", "`asm volatile(", "nothing has set"),
+        ] {
+            let error = refusal("refused", program);
+            let words = error.to_string();
+            assert!(words.contains("the verifier rejects"), "{words}");
+            assert!(words.contains(place), "{words}\n{:?}", error.log);
+            let advice = error.advice.unwrap_or_default();
+            assert!(advice.contains(advised), "{program}: {advice}\n{:?}", error.log);
+        }
     });
 }

@@ -1,0 +1,130 @@
+//! Since which Linux the kernel has a type of program or map.
+//!
+//! Source: the first release whose `include/uapi/linux/bpf.h` has the constant (`git log -S`), which
+//! is what `docs/kernel-versions.md` of bcc lists.
+
+use crate::model::kinds::{MapType, ProgramType};
+
+/// Major and minor number of a release.
+pub(super) type Release = (u8, u8);
+
+/// The release that brought a type of program; `None` for a type not listed.
+pub(super) fn of_program(program_type: ProgramType) -> Option<Release> {
+    Some(match program_type {
+        ProgramType::SOCKET_FILTER => (3, 19),
+        ProgramType::KPROBE | ProgramType::SCHED_CLS | ProgramType::SCHED_ACT => (4, 1),
+        ProgramType::TRACEPOINT => (4, 7),
+        ProgramType::XDP => (4, 8),
+        ProgramType::PERF_EVENT => (4, 9),
+        ProgramType::CGROUP_SKB
+        | ProgramType::CGROUP_SOCK
+        | ProgramType::LWT_IN
+        | ProgramType::LWT_OUT
+        | ProgramType::LWT_XMIT => (4, 10),
+        ProgramType::SOCK_OPS => (4, 13),
+        ProgramType::SK_SKB => (4, 14),
+        ProgramType::CGROUP_DEVICE => (4, 15),
+        ProgramType::SK_MSG | ProgramType::RAW_TRACEPOINT | ProgramType::CGROUP_SOCK_ADDR => {
+            (4, 17)
+        }
+        ProgramType::LWT_SEG6LOCAL | ProgramType::LIRC_MODE2 => (4, 18),
+        ProgramType::SK_REUSEPORT => (4, 19),
+        ProgramType::FLOW_DISSECTOR => (4, 20),
+        ProgramType::CGROUP_SYSCTL | ProgramType::RAW_TRACEPOINT_WRITABLE => (5, 2),
+        ProgramType::CGROUP_SOCKOPT => (5, 3),
+        ProgramType::TRACING => (5, 5),
+        ProgramType::STRUCT_OPS | ProgramType::EXT => (5, 6),
+        ProgramType::LSM => (5, 7),
+        ProgramType::SK_LOOKUP => (5, 9),
+        ProgramType::SYSCALL => (5, 14),
+        ProgramType::NETFILTER => (6, 4),
+        _ => return None,
+    })
+}
+
+/// The release that brought a type of map; `None` for a type not listed.
+pub(super) fn of_map(map_type: MapType) -> Option<Release> {
+    Some(match map_type {
+        MapType::HASH | MapType::ARRAY => (3, 19),
+        MapType::PROG_ARRAY => (4, 2),
+        MapType::PERF_EVENT_ARRAY => (4, 3),
+        MapType::PERCPU_HASH | MapType::PERCPU_ARRAY | MapType::STACK_TRACE => (4, 6),
+        MapType::CGROUP_ARRAY => (4, 8),
+        MapType::LRU_HASH | MapType::LRU_PERCPU_HASH => (4, 10),
+        MapType::LPM_TRIE => (4, 11),
+        MapType::ARRAY_OF_MAPS | MapType::HASH_OF_MAPS => (4, 12),
+        MapType::DEVMAP | MapType::SOCKMAP => (4, 14),
+        MapType::CPUMAP => (4, 15),
+        MapType::XSKMAP | MapType::SOCKHASH => (4, 18),
+        MapType::CGROUP_STORAGE | MapType::REUSEPORT_SOCKARRAY => (4, 19),
+        MapType::PERCPU_CGROUP_STORAGE | MapType::QUEUE | MapType::STACK => (4, 20),
+        MapType::SK_STORAGE => (5, 2),
+        MapType::DEVMAP_HASH => (5, 4),
+        MapType::STRUCT_OPS => (5, 6),
+        MapType::RINGBUF => (5, 8),
+        MapType::INODE_STORAGE => (5, 10),
+        MapType::TASK_STORAGE => (5, 11),
+        MapType::BLOOM_FILTER => (5, 16),
+        MapType::USER_RINGBUF => (6, 1),
+        MapType::CGRP_STORAGE => (6, 2),
+        MapType::ARENA => (6, 9),
+        _ => return None,
+    })
+}
+
+/// The release that runs.
+pub(super) fn running() -> Option<Release> {
+    let code = aya::util::KernelVersion::current().ok()?.code();
+    let [_, major, minor, _] = code.to_be_bytes();
+    Some((major, minor))
+}
+
+/// "which Linux has since 6.4, and this is 5.15"; that it was built without, if it is new enough.
+pub(super) fn compare(since: Release, running: Option<Release>) -> String {
+    let (major, minor) = since;
+    match running {
+        Some(running) if running < since => {
+            format!("Linux has them since {major}.{minor}, and this is {}.{}", running.0, running.1)
+        }
+        Some((a, b)) => {
+            format!("Linux has them since {major}.{minor}, so this one ({a}.{b}) was built without")
+        }
+        None => format!("Linux has them since {major}.{minor}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_type_has_a_release_and_later_types_no_earlier_one() {
+        // Types are numbered in the order in which they came. The first, `unspec`, is none.
+        let programs = ProgramType::KNOWN.iter().map(|(known, name)| (of_program(*known), name));
+        let mut last = (0, 0);
+        for (since, name) in programs.skip(1) {
+            let since = since.expect(name);
+            assert!(since >= last, "{name} is said to be older than the type before it");
+            last = since;
+        }
+        let maps = MapType::KNOWN.iter().filter(|(known, _)| *known <= MapType::ARENA);
+        let mut last = (0, 0);
+        for (since, name) in maps.map(|(known, name)| (of_map(*known), name)).skip(1) {
+            let since = since.expect(name);
+            assert!(since >= last, "{name} is said to be older than the type before it");
+            last = since;
+        }
+    }
+
+    #[test]
+    fn too_old_is_told_from_built_without() {
+        assert_eq!(compare((6, 4), Some((5, 15))), "Linux has them since 6.4, and this is 5.15");
+        assert!(compare((6, 4), Some((6, 18))).ends_with("this one (6.18) was built without"));
+        assert!(compare((5, 8), Some((5, 8))).contains("built without"));
+    }
+
+    #[test]
+    fn the_running_release_is_known() {
+        assert!(running().is_some_and(|release| release > (4, 0)));
+    }
+}
