@@ -52,9 +52,7 @@ fn bpftool(words: &[&str]) -> serde_json::Value {
 #[test]
 fn programs_have_the_same_tags_and_maps() {
     // All sections of these are known to the libbpf of the oldest bpftool that is around.
-    for name in
-        ["relocate_calls", "subprogs", "firewall", "globals", "core_read", "exec_trace", "externs"]
-    {
+    for name in ["relocate_calls", "subprogs", "firewall", "globals", "core_read", "exec_trace"] {
         Sandbox::run(|_| {
             let object = object(name);
             let loaded = Command::new("bpftool")
