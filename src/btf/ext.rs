@@ -35,7 +35,8 @@ pub struct InfoTable<'a> {
 pub struct InfoSection<'a> {
     /// Offset of the section's name in the strings of `.BTF`.
     pub name_off: u32,
-    record_size: u32,
+    /// Bytes of a record.
+    pub record_size: u32,
     bytes: &'a [u8],
 }
 
@@ -159,6 +160,23 @@ impl<'a> InfoSection<'a> {
     /// The records as they lie, each of the table's record size.
     pub fn records(self) -> impl Iterator<Item = &'a [u8]> {
         self.bytes.chunks_exact((self.record_size as usize).max(1))
+    }
+
+    /// The records from the first on that begins at `offset` or later, of records sorted by offset as
+    /// the kernel demands them.
+    pub fn records_from(self, offset: u32) -> impl Iterator<Item = &'a [u8]> {
+        let size = (self.record_size as usize).max(1);
+        let record = |index: usize| self.bytes.get(index * size..(index + 1) * size);
+        let (mut low, mut high) = (0, self.bytes.len() / size);
+        while low < high {
+            let middle = low.midpoint(high);
+            if record(middle).is_some_and(|record| field(record, 0) < offset) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        self.records().skip(low)
     }
 
     /// The records as CO-RE relocations.

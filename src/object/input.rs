@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use object::elf::STT_OBJECT;
 
 use super::elf::{Elf, NAME_MAX, Section, Symbol};
-use crate::btf::{Btf, SecVar, Shape, Type};
+use crate::btf::{Btf, Kind, SecVar, Shape, Type};
 
 /// An opened object.
 pub(super) struct Input<'a> {
@@ -13,6 +13,10 @@ pub(super) struct Input<'a> {
     /// `None` without a readable `.BTF`.
     pub(super) btf: Option<Btf<'a>>,
     variables: BTreeMap<(usize, &'a str), Symbol<'a>>,
+    /// The first `DATASEC` of each name.
+    data_sections: BTreeMap<&'a str, Type<'a>>,
+    /// The index of the first section of each name.
+    sections: BTreeMap<&'a str, usize>,
 }
 
 /// A variable of a data section, as its BTF and its symbol together describe it.
@@ -43,7 +47,16 @@ impl<'a> Input<'a> {
             .filter(|symbol| symbol.kind == STT_OBJECT && !symbol.name.is_empty())
             .map(|symbol| ((symbol.section, symbol.name), *symbol))
             .collect();
-        Self { elf, btf, variables }
+        let mut data_sections = BTreeMap::new();
+        let types = btf.iter().flat_map(Btf::types);
+        for found in types.filter(|found| found.kind() == Kind::Datasec) {
+            data_sections.entry(found.name()).or_insert(found);
+        }
+        let mut sections = BTreeMap::new();
+        for section in &elf.sections {
+            sections.entry(section.name).or_insert(section.index);
+        }
+        Self { elf, btf, variables, data_sections, sections }
     }
 
     /// The variables of a section that have a symbol.
@@ -51,7 +64,8 @@ impl<'a> Input<'a> {
         self.variables.range((section, "")..(section + 1, "")).map(|(_, symbol)| symbol)
     }
 
-    /// The BTF of a data section with its variables, in the order of their offsets.
+    /// The BTF of a data section with its variables, in the order of their offsets. Of several
+    /// sections of one name, it is the first's.
     ///
     /// Compilers leave offsets in BTF 0, for the loader to take from the symbols; a linked object
     /// has them filled in (libbpf `btf_fixup_datasec`).
@@ -60,7 +74,8 @@ impl<'a> Input<'a> {
         section: &Section<'_>,
     ) -> Option<(Type<'a>, Vec<Variable<'a>>)> {
         let btf = self.btf.as_ref()?;
-        let found = btf.data_section(section.name)?;
+        let is_first = self.sections.get(section.name) == Some(&section.index);
+        let found = self.data_sections.get(section.name).copied().filter(|_| is_first)?;
         let linked = found.size().is_some_and(|size| size > 0);
         let mut variables: Vec<_> = btf
             .variables(found)

@@ -3,6 +3,8 @@
 //! Source: `init_struct_ops_maps` and `bpf_object__collect_st_ops_relos` in libbpf's
 //! `src/libbpf.c`.
 
+use std::collections::BTreeMap;
+
 use object::elf::SHT_PROGBITS;
 
 use super::ctypes::Types;
@@ -25,6 +27,7 @@ pub(super) fn maps(
     defects: &mut Vec<Defect>,
 ) -> Vec<MapSpec> {
     let mut maps = Vec::new();
+    let mut members = BTreeMap::new();
     for section in &input.elf.sections {
         let (name, autocreate) = sections::autoload(section.name);
         let link = match name {
@@ -45,7 +48,8 @@ pub(super) fn maps(
         };
         let mut relocations: Vec<_> = input.elf.relocations(section.index).collect();
         relocations.sort_by_key(|relocation| relocation.offset);
-        for variable in &variables {
+        let mut relocations = by_variable(&relocations, &variables);
+        for (index, variable) in variables.iter().enumerate() {
             let name = variable.name();
             if name.is_empty() {
                 let problem = "holds struct ops without a readable name";
@@ -55,7 +59,9 @@ pub(super) fn maps(
             match ops_type(btf, variable) {
                 Ok(found) => {
                     let origin = MapOrigin::StructOps { link, autocreate };
-                    let slots = slots(input, &relocations, variable, found, defects);
+                    let own = relocations.remove(&index).unwrap_or_default();
+                    let members = members.entry(found.id()).or_insert_with(|| places(found));
+                    let slots = slots(input, &own, variable, members, defects);
                     maps.push(map(name, origin, found, types, slots));
                 }
                 Err(problem) => defects.push(map_defect(name, problem)),
@@ -108,26 +114,49 @@ fn map(
     }
 }
 
-/// The members that point to programs. `relocations` are those of the section, by offset.
+/// The relocations that lie in each variable, by its index. Both are sorted by offset; where
+/// variables overlap, a relocation is the last one's.
+fn by_variable<'r>(
+    relocations: &'r [Relocation],
+    variables: &[Variable<'_>],
+) -> BTreeMap<usize, Vec<&'r Relocation>> {
+    let start = |variable: &Variable<'_>| u64::from(variable.offset.unwrap_or(0));
+    let mut own = BTreeMap::<usize, Vec<_>>::new();
+    for relocation in relocations {
+        let after = variables.partition_point(|variable| start(variable) <= relocation.offset);
+        let Some(index) = after.checked_sub(1) else { continue };
+        let end = variables.get(index).map(|variable| start(variable) + u64::from(variable.size));
+        if end.is_some_and(|end| relocation.offset < end) {
+            own.entry(index).or_default().push(relocation);
+        }
+    }
+    own
+}
+
+/// The first member at each bit of a struct.
+fn places(found: Type<'_>) -> BTreeMap<u64, u32> {
+    let mut places = BTreeMap::new();
+    for (index, member) in (0..).zip(found.members()) {
+        places.entry(u64::from(member.bit_offset)).or_insert(index);
+    }
+    places
+}
+
+/// The members that point to programs: `relocations` are those in the variable.
 fn slots(
     input: &Input<'_>,
-    relocations: &[Relocation],
+    relocations: &[&Relocation],
     variable: &Variable<'_>,
-    found: Type<'_>,
+    members: &BTreeMap<u64, u32>,
     defects: &mut Vec<Defect>,
 ) -> Vec<(u32, String)> {
     let start = u64::from(variable.offset.unwrap_or(0));
-    let end = start + u64::from(variable.size);
-    let first = relocations.partition_point(|relocation| relocation.offset < start);
-    let own = relocations.iter().skip(first).take_while(|relocation| relocation.offset < end);
     let mut slots = Vec::new();
-    for relocation in own {
-        let bytes = relocation.offset - start;
-        let member = (0..)
-            .zip(found.members())
-            .find(|(_, member)| u64::from(member.bit_offset) == bytes * 8);
+    for relocation in relocations {
+        let bytes = relocation.offset.saturating_sub(start);
+        let member = members.get(&bytes.saturating_mul(8));
         match (member, program_at(input, relocation)) {
-            (Some((index, _)), Some(program)) => slots.push((index, program.to_owned())),
+            (Some(index), Some(program)) => slots.push((*index, program.to_owned())),
             _ => defects.push(map_defect(
                 variable.name(),
                 format!("what it points to at byte {bytes} is no program"),
@@ -142,4 +171,58 @@ fn program_at<'a>(input: &Input<'a>, relocation: &Relocation) -> Option<&'a str>
     let symbol = input.elf.symbols.get(relocation.symbol)?;
     let holder = input.elf.sections.get(symbol.section)?;
     programs::is_entry(holder, symbol).then_some(symbol.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use object::elf::SHT_REL;
+
+    use super::*;
+    use crate::btf::Kind;
+    use crate::object::elf::{Elf, Section};
+    use crate::object::test_btf::TestBtf;
+
+    /// As many as a type can have.
+    const MANY: u32 = u16::MAX as u32;
+
+    /// Every relocation of one variable, and every variable over the same bytes: what would be the
+    /// product of three large numbers must be their sum.
+    #[test]
+    fn no_number_of_members_variables_and_relocations_makes_it_slow() {
+        let mut btf = TestBtf::new();
+        let int = btf.int();
+        let members = vec![("", int); MANY as usize];
+        let ops = btf.structure_named("ops", &members);
+        let entries: Vec<u32> = (0..MANY)
+            .flat_map(|_| [btf.add("variable", Kind::Var, 0, ops, &[1]), 0, 8 * MANY])
+            .collect();
+        btf.add(".struct_ops", Kind::Datasec, MANY, 8 * MANY, &entries);
+        let bytes = btf.bytes();
+        let btf = Btf::parse(&bytes).expect("it is well-formed");
+        let relocations: Vec<u8> = (0..u64::from(MANY))
+            .flat_map(|n| [(8 * n).to_le_bytes(), [0xff; 8]].concat())
+            .collect();
+        let section = |index, name, kind, data| Section {
+            index,
+            name,
+            kind,
+            flags: 0,
+            size: 8 * u64::from(MANY),
+            link: 0,
+            info: 1,
+            data: Some(data),
+        };
+        let sections = vec![
+            section(0, "", 0, &[][..]),
+            section(1, ".struct_ops", SHT_PROGBITS, &[]),
+            section(2, ".rel.struct_ops", SHT_REL, &relocations),
+        ];
+        let elf = Elf { sections, symbols: Vec::new(), has_symbol_table: true };
+        let input = Input::new(elf, Some(btf));
+        let mut types = input.btf.as_ref().map(Types::new);
+        let mut defects = Vec::new();
+        let maps = maps(&input, types.as_mut(), &mut defects);
+        assert_eq!(maps.len(), MANY as usize);
+        assert_eq!(defects.len(), MANY as usize, "none of them points to a program");
+    }
 }

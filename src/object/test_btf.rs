@@ -59,12 +59,17 @@ impl TestBtf {
 
     /// Adds a struct of members that follow one another, 8 bytes each.
     pub(super) fn structure(&mut self, members: &[(&str, u32)]) -> u32 {
+        self.structure_named("", members)
+    }
+
+    /// The same with a name.
+    pub(super) fn structure_named(&mut self, name: &str, members: &[(&str, u32)]) -> u32 {
         let mut tail = Vec::new();
         for (offset, (name, id)) in (0..).step_by(64).zip(members) {
             tail.extend([self.string(name), *id, offset]);
         }
         let count = u32::try_from(members.len()).expect("tests are small");
-        self.add("", Kind::Struct, count, 8 * count, &tail)
+        self.add(name, Kind::Struct, count, 8 * count, &tail)
     }
 
     /// The section.

@@ -1,5 +1,7 @@
 //! What of an ELF file matters to linking: sections by role, symbols, relocations of code.
 
+use std::collections::BTreeMap;
+
 use object::LittleEndian;
 use object::elf::{
     EM_BPF, EM_NONE, FileHeader64, SHF_EXECINSTR, SHT_NOBITS, SHT_PROGBITS, SHT_REL, STB_GLOBAL,
@@ -20,6 +22,19 @@ pub(super) struct Elf<'a> {
     pub(super) symbols: Vec<Symbol<'a>>,
     /// Index of `.text`, where the functions are that programs call.
     pub(super) text: Option<usize>,
+    /// What is asked for by name or place, so that no number of questions and sections makes it slow.
+    index: Index<'a>,
+}
+
+/// Where the first of each name or place is.
+#[derive(Default)]
+struct Index<'a> {
+    /// Sections by name.
+    sections: BTreeMap<&'a str, usize>,
+    /// Global variables by name.
+    variables: BTreeMap<&'a str, usize>,
+    /// Names of maps by section and offset.
+    maps: BTreeMap<(usize, u64), &'a str>,
 }
 
 /// A section.
@@ -132,14 +147,13 @@ impl<'a> Elf<'a> {
         let text = sections
             .iter()
             .position(|section| section.role == Role::Code && section.name == ".text");
-        Ok(Self { sections, symbols, text })
+        let index = Index::new(&sections, &symbols);
+        Ok(Self { sections, symbols, text, index })
     }
 
     /// Index of the first section of that name.
     pub(super) fn section_index(&self, name: &str) -> Option<usize> {
-        // Section 0 is the null section.
-        (1..self.sections.len())
-            .find(|index| self.sections.get(*index).is_some_and(|section| section.name == name))
+        self.index.sections.get(name).copied()
     }
 
     /// The first section of that name.
@@ -149,9 +163,33 @@ impl<'a> Elf<'a> {
 
     /// The global variable of that name (libbpf `find_elf_var_sym`).
     pub(super) fn variable(&self, name: &str) -> Option<&Symbol<'a>> {
-        self.symbols
-            .iter()
-            .find(|symbol| symbol.kind == STT_OBJECT && symbol.is_global() && symbol.name == name)
+        self.symbols.get(*self.index.variables.get(name)?)
+    }
+
+    /// The name of the map at a place in a section.
+    pub(super) fn map_at(&self, section: usize, offset: u64) -> Option<&'a str> {
+        self.index.maps.get(&(section, offset)).copied()
+    }
+}
+
+impl<'a> Index<'a> {
+    fn new(sections: &[Section<'a>], symbols: &[Symbol<'a>]) -> Self {
+        let mut index = Self::default();
+        // Section 0 is the null section.
+        for (at, section) in sections.iter().enumerate().skip(1) {
+            index.sections.entry(section.name).or_insert(at);
+        }
+        for (at, symbol) in symbols.iter().enumerate() {
+            if symbol.kind == STT_OBJECT && symbol.is_global() {
+                index.variables.entry(symbol.name).or_insert(at);
+            }
+            let holder = sections.get(symbol.section);
+            let is_map = holder.is_some_and(|holder| holder.role == Role::Maps);
+            if is_map && !symbol.is_section() && !symbol.name.is_empty() {
+                index.maps.entry((symbol.section, symbol.value)).or_insert(symbol.name);
+            }
+        }
+        index
     }
 }
 

@@ -56,16 +56,23 @@ pub(super) enum Extern {
 
 impl<'a> Externs<'a> {
     pub(super) fn collect(elf: &Elf<'a>, btf: Option<&Btf<'a>>) -> Self {
-        let mut externs: Vec<_> = elf
+        let undefined = elf
             .symbols
             .iter()
             .enumerate()
-            .filter(|(_, symbol)| symbol.is_extern() && !symbol.name.is_empty())
+            .filter(|(_, symbol)| symbol.is_extern() && !symbol.name.is_empty());
+        let mut declarations = None;
+        let mut externs: Vec<_> = undefined
             .map(|(index, symbol)| Declared {
                 symbol: index,
                 name: symbol.name,
                 weak: symbol.is_weak(),
-                what: declaration(btf, symbol.name, symbol.is_weak()),
+                what: match btf {
+                    Some(btf) => declarations
+                        .get_or_insert_with(|| Declarations::read(btf))
+                        .what(symbol.name, symbol.is_weak()),
+                    None => unusable("the object has no BTF that says what it is"),
+                },
             })
             .collect();
         externs.sort_by(|a, b| a.rank().cmp(&b.rank()));
@@ -205,25 +212,55 @@ impl Declared<'_> {
     }
 }
 
-/// What an object's BTF says of an extern.
-fn declaration(btf: Option<&Btf<'_>>, name: &str, weak: bool) -> What {
-    let unusable = |reason: &str| What::Unusable(reason.to_owned());
-    let Some(btf) = btf else { return unusable("the object has no BTF that says what it is") };
-    let declared = btf.types().find(|candidate| match candidate.shape() {
-        Shape::Var { linkage, .. } | Shape::Func { linkage, .. } => {
-            linkage == Linkage::Extern && candidate.is_named(name)
+fn unusable(reason: &str) -> What {
+    What::Unusable(reason.to_owned())
+}
+
+/// What an object's BTF declares `extern`, and where; of several, the first.
+struct Declarations<'b, 'a> {
+    btf: &'b Btf<'a>,
+    /// Variables and functions by name.
+    types: BTreeMap<&'a str, Type<'a>>,
+    /// Names of the sections that hold them, by id.
+    sections: BTreeMap<u32, &'a str>,
+}
+
+impl<'b, 'a> Declarations<'b, 'a> {
+    fn read(btf: &'b Btf<'a>) -> Self {
+        let mut declarations = Self { btf, types: BTreeMap::new(), sections: BTreeMap::new() };
+        for found in btf.types() {
+            match found.shape() {
+                Shape::Var { linkage: Linkage::Extern, .. }
+                | Shape::Func { linkage: Linkage::Extern, .. } => {
+                    declarations.types.entry(found.name()).or_insert(found);
+                }
+                Shape::Datasec(variables) => {
+                    for variable in variables {
+                        declarations.sections.entry(variable.type_id).or_insert(found.name());
+                    }
+                }
+                _ => {}
+            }
         }
-        _ => false,
-    });
-    let Some(declared) = declared else {
-        return unusable("the object declares it nowhere in its BTF");
-    };
-    let section = btf.types().find(|section| {
-        section.kind() == Kind::Datasec
-            && btf.variables(*section).any(|(variable, _)| variable.type_id == declared.id())
-    });
+        declarations
+    }
+
+    /// What must supply an extern.
+    fn what(&self, name: &str, weak: bool) -> What {
+        match self.types.get(name) {
+            Some(declared) => {
+                let section = self.sections.get(&declared.id()).copied();
+                declaration(self.btf, *declared, section, weak)
+            }
+            None => unusable("the object declares it nowhere in its BTF"),
+        }
+    }
+}
+
+/// What an extern declared in a section is.
+fn declaration(btf: &Btf<'_>, declared: Type<'_>, section: Option<&str>, weak: bool) -> What {
     let target = declared.target().unwrap_or_default();
-    match (section.map(Type::name), declared.kind()) {
+    match (section, declared.kind()) {
         (Some(".ksyms"), Kind::Func) => What::Function(target),
         (Some(".ksyms"), _) => match btf.resolve(target) {
             Ok(found) if found.kind() == Kind::Void => What::Symbol,
@@ -232,7 +269,7 @@ fn declaration(btf: Option<&Btf<'_>>, name: &str, weak: bool) -> What {
         },
         (Some(".kconfig"), Kind::Var) => match KconfigKind::of(btf, target) {
             Some((kind, size, align)) => What::Config(KconfigVariable {
-                name: name.to_owned(),
+                name: declared.name().to_owned(),
                 kind,
                 offset: 0,
                 size,

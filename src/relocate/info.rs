@@ -1,7 +1,9 @@
 //! Debug information of a program, cut out of `.BTF.ext` and re-based (libbpf
 //! `reloc_prog_func_and_line_info`).
 
-use crate::btf::{Btf, InfoTable};
+use std::collections::BTreeMap;
+
+use crate::btf::{Btf, InfoSection, InfoTable};
 
 use super::elf::Elf;
 use super::function::Function;
@@ -30,14 +32,12 @@ impl InfoTables {
     /// must. Fails with the name of the table.
     pub(super) fn append(
         &mut self,
-        elf: &Elf<'_>,
         btf: &ObjectBtf<'_>,
         function: &Function<'_>,
         start: usize,
     ) -> Result<(), &'static str> {
-        let of = |table: InfoTable<'_>| cut(elf, &btf.types, table, function, start);
-        self.func_info.append(of(btf.ext.func_info)).ok_or("func_info")?;
-        self.line_info.append(of(btf.ext.line_info)).ok_or("line_info")
+        self.func_info.append(cut(&btf.func_info, function, start)).ok_or("func_info")?;
+        self.line_info.append(cut(&btf.line_info, function, start)).ok_or("line_info")
     }
 }
 
@@ -61,30 +61,44 @@ impl Records {
     }
 }
 
-/// The records of a function, from its first to its last, with the offsets the kernel wants:
-/// instructions, counted from the beginning of the program (libbpf `adjust_prog_btf_ext_info`).
-fn cut(
+/// A table's records by the index of the section they are of; the first of several, as libbpf has it.
+pub(super) fn by_section<'a>(
     elf: &Elf<'_>,
     types: &Btf<'_>,
-    table: InfoTable<'_>,
+    table: InfoTable<'a>,
+) -> BTreeMap<usize, InfoSection<'a>> {
+    let mut sections = BTreeMap::new();
+    for section in table.sections() {
+        let name = types.string(section.name_off).unwrap_or_default();
+        if let Some(index) = elf.section_index(name) {
+            sections.entry(index).or_insert(section);
+        }
+    }
+    sections
+}
+
+/// The records of a function, from its first to its last, with the offsets the kernel wants:
+/// instructions, counted from the beginning of the program (libbpf `adjust_prog_btf_ext_info`).
+///
+/// The kernel takes one record for an instruction, in their order; of others it is not told.
+fn cut(
+    table: &BTreeMap<usize, InfoSection<'_>>,
     function: &Function<'_>,
     start: usize,
 ) -> Option<(Vec<u8>, u32)> {
-    let section = table.sections().find(|section| {
-        let name = types.string(section.name_off).unwrap_or_default();
-        elf.section_index(name) == Some(function.section)
-    })?;
+    let section = table.get(&function.section)?;
+    let first = u32::try_from(function.first.checked_mul(Insn::SIZE)?).ok()?;
     let mut bytes = Vec::new();
-    for record in section.records() {
+    for record in section.records_from(first).take(function.len()) {
         let (offset, rest) = record.split_first_chunk()?;
         let insn = u32::from_le_bytes(*offset) as usize / Insn::SIZE;
         if insn >= function.end() {
             break;
         }
-        let Some(own) = insn.checked_sub(function.first) else { continue };
+        let Some(own) = insn.checked_sub(function.first) else { break };
         let insn = u32::try_from(start.checked_add(own)?).ok()?;
         bytes.extend(insn.to_le_bytes());
         bytes.extend(rest);
     }
-    (!bytes.is_empty()).then_some((bytes, table.record_size))
+    (!bytes.is_empty()).then_some((bytes, section.record_size))
 }

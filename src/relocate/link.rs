@@ -167,7 +167,7 @@ impl<'a> Image<'_, '_, 'a> {
         }
         self.program.instructions.extend(code);
         if let Some(btf) = &linker.btf {
-            self.tables.append(&linker.elf, btf, function, start).map_err(|table| {
+            self.tables.append(btf, function, start).map_err(|table| {
                 RelocateError::InfoMissing {
                     program: self.name.to_owned(),
                     function: function.name.to_owned(),

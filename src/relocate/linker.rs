@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::btf::{Btf, BtfExt};
+use crate::btf::{Btf, BtfExt, InfoSection};
 
 use super::core_info::CoreInfo;
 use super::elf::Elf;
@@ -10,6 +10,7 @@ use super::environment::Environment;
 use super::error::RelocateError;
 use super::externs::{Extern, Externs};
 use super::function::Functions;
+use super::info;
 use super::kconfig::KconfigVariable;
 use super::link::{self, LinkedProgram};
 use super::object_btf;
@@ -26,6 +27,10 @@ pub struct Linker<'a> {
 pub(super) struct ObjectBtf<'a> {
     pub(super) types: Btf<'a>,
     pub(super) ext: BtfExt<'a>,
+    /// `ext.func_info` by index of section.
+    pub(super) func_info: BTreeMap<usize, InfoSection<'a>>,
+    /// `ext.line_info` by index of section.
+    pub(super) line_info: BTreeMap<usize, InfoSection<'a>>,
 }
 
 /// An object and what it is linked against. Linking its programs one by one changes nothing in it.
@@ -118,7 +123,9 @@ impl<'a> ObjectBtf<'a> {
             Some(section) => BtfExt::parse(section.data).map_err(wrong(".BTF.ext"))?,
             None => BtfExt::default(),
         };
-        Ok(Some(Self { types, ext }))
+        let func_info = info::by_section(elf, &types, ext.func_info);
+        let line_info = info::by_section(elf, &types, ext.line_info);
+        Ok(Some(Self { types, ext, func_info, line_info }))
     }
 }
 

@@ -4,6 +4,8 @@
 //! kernel takes no extern declarations, and verifies global functions more strictly than hidden ones
 //! deserve. The work is done on a copy of the records; ids of types stay what they were.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::btf::{Kind, Linkage, SecVar, Shape, Type};
 
 use super::draft::{Draft, INFO, PARAM, SEC_VAR, SIZE_OR_TYPE, TAIL};
@@ -27,11 +29,11 @@ pub(super) fn complete(
 ) -> Result<Vec<u8>, RelocateError> {
     let types = &btf.types;
     let mut draft = Draft::new(types);
-    for function in functions.iter() {
-        if function.hidden && Some(function.section) == elf.text {
-            draft.make_static(function.name);
-        }
-    }
+    let hidden = functions
+        .iter()
+        .filter(|function| function.hidden && Some(function.section) == elf.text)
+        .map(|function| function.name);
+    draft.make_static(hidden.collect());
     for section in types.types().filter(|section| section.kind() == Kind::Datasec) {
         let variables = match section.name() {
             ".ksyms" => draft.kernel_symbols(section),
@@ -44,14 +46,17 @@ pub(super) fn complete(
 }
 
 impl<'a> Draft<'_, 'a> {
-    /// Makes a global function static for the verifier.
-    fn make_static(&mut self, name: &str) {
-        let global = self.btf.types().find(|candidate| {
-            matches!(candidate.shape(), Shape::Func { linkage: Linkage::Global, .. })
-                && candidate.is_named(name)
-        });
-        if let Some(function) = global {
-            self.put(function.id(), INFO, (Kind::Func as u32) << 24 | STATIC);
+    /// Makes global functions static for the verifier: of each name, the first.
+    fn make_static(&mut self, mut names: BTreeSet<&str>) {
+        for candidate in self.btf.types() {
+            if names.is_empty() {
+                break;
+            }
+            if matches!(candidate.shape(), Shape::Func { linkage: Linkage::Global, .. })
+                && names.remove(candidate.name())
+            {
+                self.put(candidate.id(), INFO, (Kind::Func as u32) << 24 | STATIC);
+            }
         }
     }
 
@@ -99,16 +104,19 @@ impl<'a> Draft<'_, 'a> {
     /// variables there, and does not look at them.
     fn kernel_symbols(&mut self, section: Type<'a>) -> Vec<SecVar> {
         let mut variables = entries(section);
-        let (mut size, mut dummy) = (0, None);
+        let (mut size, mut dummy, mut int) = (0, None, None);
+        let mut named = BTreeSet::new();
         for variable in &mut variables {
             let Some(declared) = self.btf.get(variable.type_id) else { continue };
             if let Shape::Func { prototype, .. } = declared.shape() {
                 let (dummy, name) = *dummy.get_or_insert_with(|| self.add_dummy());
-                self.name_params(prototype, name);
+                if named.insert(prototype) {
+                    self.name_params(prototype, name);
+                }
                 self.put(declared.id(), INFO, (Kind::Func as u32) << 24 | GLOBAL);
                 variable.type_id = dummy;
             } else {
-                let int = self.int();
+                let int = *int.get_or_insert_with(|| self.int());
                 self.put(declared.id(), SIZE_OR_TYPE, int);
                 self.put(declared.id(), TAIL, GLOBAL);
             }
@@ -122,11 +130,13 @@ impl<'a> Draft<'_, 'a> {
     /// The externs of `.kconfig`, placed as in the map that holds their values.
     fn kconfig(&mut self, section: Type<'a>, externs: &Externs<'_>) -> Vec<SecVar> {
         let mut variables = entries(section);
+        let offsets: BTreeMap<_, _> =
+            externs.kconfig().map(|known| (known.name.as_str(), known.offset)).collect();
         for variable in &mut variables {
             let Some(declared) = self.btf.get(variable.type_id) else { continue };
             self.put(declared.id(), TAIL, GLOBAL);
-            if let Some(known) = externs.kconfig().find(|known| declared.is_named(&known.name)) {
-                variable.offset = known.offset;
+            if let Some(offset) = offsets.get(declared.name()) {
+                variable.offset = *offset;
             }
         }
         let size = externs.kconfig().map(|known| known.offset.saturating_add(known.size)).max();

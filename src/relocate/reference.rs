@@ -126,14 +126,6 @@ fn map_at<'a>(elf: &Elf<'a>, symbol: &Symbol<'a>) -> Result<&'a str, String> {
     if symbol.is_global() && !symbol.name.is_empty() {
         return Ok(symbol.name);
     }
-    elf.symbols
-        .iter()
-        .find(|candidate| {
-            candidate.section == symbol.section
-                && candidate.value == symbol.value
-                && !candidate.is_section()
-                && !candidate.name.is_empty()
-        })
-        .map(|candidate| candidate.name)
+    elf.map_at(symbol.section, symbol.value)
         .ok_or_else(|| format!("there is no map at offset {} of .maps", symbol.value))
 }

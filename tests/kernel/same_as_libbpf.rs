@@ -1,86 +1,307 @@
-//! What the kernel gets from us is what it gets from libbpf: the tags that it computes are the same.
+//! What the kernel gets from us is what it gets from libbpf, by way of bpftool: whatever it loads, we
+//! load, with the same programs and the same maps.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{Debug, Write as _};
+use std::io::Write as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{fs, io};
+
+use aya::maps::MapInfo;
+use ebpf_apply::model::map::{MapOrigin, MapSpec};
+use ebpf_apply::object::inspect;
+use serde_json::Value;
 
 use crate::program::Program;
-use crate::sandbox::Sandbox;
-use crate::support::object;
+use crate::sandbox::{Sandbox, mount_at};
+use crate::support::{object, root};
 
-/// The kernel's tag of each program pinned in a directory, by the name of the pin's program.
-fn tags(directory: &str) -> BTreeMap<String, String> {
-    let mut tags = BTreeMap::new();
-    for entry in fs::read_dir(directory).expect("a directory of pins") {
-        let path = entry.expect("an entry").path();
-        let name = path.file_name().and_then(|name| name.to_str()).expect("UTF-8");
-        let name = name.rsplit(':').next().unwrap_or(name).to_owned();
-        tags.insert(name, tag(&path));
+const BPFFS: &str = "/sys/fs/bpf";
+/// `BPF_F_MMAPABLE`.
+const MMAPABLE: u64 = 0x400;
+
+/// Maps, by object and name, whose `BPF_F_MMAPABLE` depends on the age of libbpf: before 1.1, it let
+/// every data section be mapped; since then, those that have a variable visible outside.
+const MMAPABLE_BY_AGE: &[(&str, &str)] = &[
+    ("xdp-dispatcher.o", ".rodata"),
+    ("relocate_calls.bpf.o", ".data.hidden"),
+    ("relocate_calls.bpf.o", ".rodata.texts"),
+];
+/// Objects that libbpf loads and we do not, and why.
+const NOT_YET: &[(&str, &str)] = &[("invalid_extern.bpf.o", "kernel functions, `.kconfig`")];
+
+/// What differs by object and name of a program or map, and why.
+const EXPLAINED: &[(&str, &str, &str)] = &[
+    (
+        "externs.bpf.o",
+        "ask",
+        "libbpf 1.1 puts other instructions where a weak kernel function is missing",
+    ),
+    (
+        "initial_slots.bpf.o",
+        "left",
+        "only slots of pinned maps hold it, so bpftool does not show it",
+    ),
+    (
+        "initial_slots.bpf.o",
+        "right",
+        "only slots of pinned maps hold it, so bpftool does not show it",
+    ),
+];
+
+/// What the kernel says of a program. Its tag is a digest of its instructions.
+#[derive(Debug, PartialEq, Eq)]
+struct Loaded {
+    kind: String,
+    name: String,
+    tag: String,
+    gpl_compatible: bool,
+    has_btf: bool,
+    map_count: usize,
+}
+
+/// What the kernel says of a map.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Map {
+    kind: String,
+    key_size: u64,
+    value_size: u64,
+    max_entries: u64,
+    flags: u64,
+    extra: u64,
+    has_btf: bool,
+    frozen: bool,
+}
+
+/// What an object became in the kernel. Maps by name, of which several can have the same first 15
+/// bytes.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Held {
+    programs: BTreeMap<String, Loaded>,
+    maps: BTreeMap<String, Vec<Map>>,
+}
+
+impl Held {
+    /// Collects the pinned programs, the pinned maps, and the maps that those programs use.
+    fn of(programs: &[PathBuf], maps: &[PathBuf]) -> Self {
+        let mut held = Self::default();
+        let mut ids = BTreeSet::new();
+        for pin in programs {
+            let shown = shown(&["prog", "show", "pinned", &pin.display().to_string()]);
+            let used = shown["map_ids"].as_array().map_or(&[][..], Vec::as_slice);
+            ids.extend(used.iter().filter_map(Value::as_u64));
+            let file = pin.file_name().and_then(|name| name.to_str()).expect("UTF-8");
+            let name = file.rsplit(':').next().unwrap_or(file).to_owned();
+            held.programs.insert(
+                name,
+                Loaded {
+                    kind: text(&shown["type"]),
+                    name: text(&shown["name"]),
+                    tag: text(&shown["tag"]),
+                    gpl_compatible: shown["gpl_compatible"] == true,
+                    has_btf: !shown["btf_id"].is_null(),
+                    map_count: used.len(),
+                },
+            );
+        }
+        for pin in maps {
+            ids.extend(
+                shown(&["map", "show", "pinned", &pin.display().to_string()])["id"].as_u64(),
+            );
+        }
+        for id in ids {
+            let shown = shown(&["map", "show", "id", &id.to_string()]);
+            let number = |key: &str| shown[key].as_u64().expect(key);
+            let map = Map {
+                kind: text(&shown["type"]),
+                key_size: number("bytes_key"),
+                value_size: number("bytes_value"),
+                max_entries: number("max_entries"),
+                flags: number("flags"),
+                extra: extra(id),
+                has_btf: !shown["btf_id"].is_null(),
+                frozen: number("frozen") != 0,
+            };
+            held.maps.entry(comparable(&text(&shown["name"]))).or_default().push(map);
+        }
+        held.maps.values_mut().for_each(|maps| maps.sort());
+        held
     }
-    tags
 }
 
-fn tag(pin: &Path) -> String {
-    let shown = bpftool(&["prog", "show", "pinned", &pin.display().to_string()]);
-    shown["tag"].as_str().expect("a tag").to_owned()
+/// A map's name in the kernel without what is meant to differ: libbpf puts the first bytes of the
+/// file's name in front of a data section's.
+fn comparable(name: &str) -> String {
+    name.find('.').and_then(|dot| name.get(dot..)).unwrap_or(name).to_owned()
 }
 
-/// What the kernel says of the maps that the program of a pin uses, by name.
-fn maps(directory: &str) -> BTreeMap<String, serde_json::Value> {
-    let mut maps = BTreeMap::new();
-    for entry in fs::read_dir(directory).expect("a directory of pins") {
-        let path = entry.expect("an entry").path();
-        let shown = bpftool(&["prog", "show", "pinned", &path.display().to_string()]);
-        for id in shown["map_ids"].as_array().into_iter().flatten() {
-            let mut map = bpftool(&["map", "show", "id", &id.to_string()]);
-            let known = map.as_object_mut().expect("a map");
-            let kept =
-                ["name", "type", "flags", "bytes_key", "bytes_value", "max_entries", "frozen"];
-            known.retain(|field, _| kept.contains(&field.as_str()));
-            maps.insert(known["name"].as_str().unwrap_or_default().to_owned(), map);
+/// What differs, one line each.
+fn unequal<T: PartialEq + Debug>(
+    object: &str,
+    theirs: &BTreeMap<String, T>,
+    ours: &BTreeMap<String, T>,
+) -> Vec<String> {
+    let names: BTreeSet<_> = theirs.keys().chain(ours.keys()).collect();
+    let pairs = names.into_iter().map(|name| (name, theirs.get(name), ours.get(name)));
+    pairs
+        .filter(|(_, theirs, ours)| theirs != ours)
+        .filter(|(name, _, _)| !EXPLAINED.iter().any(|(of, item, _)| of == &object && item == name))
+        .map(|(name, theirs, ours)| format!("{object}: {name}: libbpf {theirs:?}\nours {ours:?}"))
+        .collect()
+}
+
+/// Both without what `MMAPABLE_BY_AGE` allows to differ.
+fn forget_age(object: &str, held: &mut Held) {
+    for (_, map) in MMAPABLE_BY_AGE.iter().filter(|(of, _)| *of == object) {
+        for map in held.maps.get_mut(*map).into_iter().flatten() {
+            map.flags &= !MMAPABLE;
         }
     }
-    maps
 }
 
-fn bpftool(words: &[&str]) -> serde_json::Value {
+/// What bpftool says as JSON.
+fn shown(words: &[&str]) -> Value {
     let out = Command::new("bpftool").arg("--json").args(words).output();
-    serde_json::from_slice(&out.expect("bpftool is installed").stdout).expect("JSON")
+    let out = out.expect("bpftool is installed").stdout;
+    serde_json::from_slice(&out).unwrap_or_else(|error| panic!("{words:?}: {error}"))
 }
 
-#[test]
-fn programs_have_the_same_tags_and_maps() {
-    // All sections of these are known to the libbpf of the oldest bpftool that is around.
-    for name in ["relocate_calls", "subprogs", "firewall", "globals", "core_read", "exec_trace"] {
-        Sandbox::run(|_| {
-            let object = object(name);
-            let loaded = Command::new("bpftool")
-                .args(["prog", "loadall"])
-                .arg(&object)
-                .arg("/sys/fs/bpf/theirs")
-                .output()
-                .expect("bpftool is installed");
-            let log = String::from_utf8_lossy(&loaded.stderr);
-            assert!(loaded.status.success(), "{name}: {log}");
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
 
-            let program = Program::new();
-            let manifest = program.manifest(
-                "ours.toml",
-                &format!(
-                    "version = 1\nname = \"ours\"\npin-root = \"/sys/fs/bpf/ours\"\n\n[objects.it]\n\
-                     path = \"{}\"\n",
-                    object.display()
-                ),
-            );
-            program.run(&["apply", &manifest, "--detach"]).status(0);
-            let [ours, theirs] = ["/sys/fs/bpf/ours/~progs/ours", "/sys/fs/bpf/theirs"];
-            assert!(!tags(ours).is_empty());
-            assert_eq!(tags(ours), tags(theirs), "{name}");
-            // Before 1.3, libbpf takes hidden variables for visible ones.
-            if name != "relocate_calls" {
-                assert_eq!(maps(ours), maps(theirs), "{name}");
+/// A map's `map_extra`, which bpftool does not show.
+fn extra(id: u64) -> u64 {
+    let map = MapInfo::from_id(u32::try_from(id).expect("an id")).expect("a live map");
+    let fd = map.fd().expect("a live map");
+    let info = fs::read_to_string(format!("/proc/thread-self/fdinfo/{}", fd.as_fd().as_raw_fd()))
+        .expect("an open file");
+    let extra = info.lines().find_map(|line| line.strip_prefix("map_extra:")).expect("since 5.16");
+    u64::from_str_radix(extra.trim().trim_start_matches("0x"), 16).expect("hexadecimal")
+}
+
+/// Every file below a directory.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// Loads an object with bpftool: what the kernel then holds, or what libbpf complained.
+fn theirs(object: &Path) -> Result<Held, String> {
+    let bpffs = Path::new(BPFFS);
+    let mut complaint = String::new();
+    // `pinmaps` fails where the object pins a map itself; then only those maps are seen that are
+    // used or pinned.
+    for pin_maps in [true, false] {
+        mount_at("bpf", bpffs);
+        let (programs, maps) = (bpffs.join("programs"), bpffs.join("maps"));
+        let mut command = Command::new("bpftool");
+        command.args(["prog", "loadall"]).arg(object).arg(&programs);
+        if pin_maps {
+            command.arg("pinmaps").arg(&maps);
+        }
+        let loaded = command.output().expect("bpftool is installed");
+        if loaded.status.success() {
+            let programs = files(&programs);
+            let mut maps = files(bpffs);
+            maps.retain(|pin| !programs.contains(pin));
+            return Ok(Held::of(&programs, &maps));
+        }
+        complaint = String::from_utf8_lossy(&loaded.stderr).into_owned();
+    }
+    Err(complaint)
+}
+
+/// Loads an object with the program.
+fn ours(object: &Path) -> Result<Held, String> {
+    mount_at("bpf", BPFFS);
+    let program = Program::new();
+    let mut text = format!(
+        "version = 1\nname = \"it\"\npin-root = \"{BPFFS}\"\n\n[objects.it]\npath = \"{}\"\n",
+        object.display()
+    );
+    // What no program uses would be gone with the run; bpftool pins all maps.
+    let spec = fs::read(object).ok().and_then(|bytes| inspect(&bytes).ok());
+    let maps = spec.map_or(Vec::new(), |spec| spec.maps);
+    let unpinned = |map: &&MapSpec| map.origin == MapOrigin::Declared && map.pinning.is_none();
+    for map in maps.iter().filter(unpinned) {
+        let name = toml::Value::from(map.name.as_str());
+        write!(
+            text,
+            "[objects.it.maps.{name}]\npin = \"persist-on-exit\"\nallow-undeclared = true\n"
+        )
+        .expect("a string");
+    }
+    let manifest = program.manifest("it.toml", &text);
+    let said = program.run(&["apply", &manifest, "--detach"]);
+    if said.status != 0 {
+        return Err(said.err);
+    }
+    let (programs, others): (Vec<_>, Vec<_>) =
+        files(Path::new(BPFFS)).into_iter().partition(|pin| pin.starts_with("/sys/fs/bpf/~progs"));
+    let maps: Vec<_> =
+        others.into_iter().filter(|pin| !pin.starts_with("/sys/fs/bpf/~links")).collect();
+    Ok(Held::of(&programs, &maps))
+}
+
+/// Loads the objects both ways, tells a table of it, and fails on what differs.
+fn compare(objects: impl IntoIterator<Item = PathBuf>) {
+    let mut table = String::new();
+    let mut differences = Vec::new();
+    let mut common = 0;
+    for object in objects {
+        let name = object.file_name().and_then(|name| name.to_str()).expect("UTF-8").to_owned();
+        Sandbox::run(|_| {
+            let (mut theirs, mut ours) = (theirs(&object), ours(&object));
+            for held in [&mut theirs, &mut ours].into_iter().flatten() {
+                forget_age(&name, held);
+            }
+            let yes_no =
+                |held: &Result<Held, String>| if held.is_ok() { "loads" } else { "refuses" };
+            let counts = ours.as_ref().map_or((0, 0), |held| {
+                (held.programs.len(), held.maps.values().map(Vec::len).sum())
+            });
+            let (theirs_say, ours_say) = (yes_no(&theirs), yes_no(&ours));
+            writeln!(table, "{name:30} {theirs_say:8} {ours_say:8} {:8} {:5}", counts.0, counts.1)
+                .expect("a string");
+            match (theirs, ours) {
+                (Ok(theirs), Ok(ours)) if theirs == ours => common += 1,
+                (Ok(theirs), Ok(ours)) => {
+                    differences.extend(unequal(&name, &theirs.programs, &ours.programs));
+                    differences.extend(unequal(&name, &theirs.maps, &ours.maps));
+                }
+                (Ok(_), Err(_)) if NOT_YET.iter().any(|(object, _)| *object == name) => {}
+                (Ok(_), Err(complaint)) => {
+                    differences.push(format!("{name}: only libbpf loads it: {complaint}"));
+                }
+                (Err(_), _) => {}
             }
         });
     }
+    writeln!(io::stdout(), "{:30} {:8} {:8} programs  maps\n{table}", "object", "libbpf", "ours")
+        .expect("standard output");
+    assert!(common > 0, "{table}");
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+#[test]
+fn our_objects_become_the_same_in_the_kernel() {
+    let sources = files(&root().join("bpf"));
+    let names = sources.iter().filter_map(|source| source.to_str()?.strip_suffix(".bpf.c"));
+    let mut names: Vec<_> = names.filter_map(|path| path.rsplit('/').next()).collect();
+    names.sort_unstable();
+    assert!(names.len() > 20);
+    compare(names.into_iter().map(object));
+}
+
+#[test]
+fn objects_of_debian_become_the_same_in_the_kernel() {
+    let library = format!("/usr/lib/{}-linux-gnu/bpf", std::env::consts::ARCH);
+    let mut objects = files(Path::new(&library));
+    objects.sort();
+    assert!(!objects.is_empty(), "xdp-tools is installed");
+    compare(objects);
 }

@@ -11,4 +11,5 @@ mod pins;
 mod races;
 mod refusals;
 pub(crate) mod running;
+mod sections;
 mod struct_ops;
