@@ -48,6 +48,7 @@ use crate::object::Image;
 #[derive(Debug, Default)]
 pub struct Linux {
     facts: OnceLock<HostFacts>,
+    boot_id: OnceLock<String>,
     kernel_btf: OnceLock<Vec<u8>>,
     core_btf: Option<Vec<u8>>,
 }
@@ -72,6 +73,15 @@ impl Linux {
         }
         let facts = host::facts()?;
         Ok(*self.facts.get_or_init(|| facts))
+    }
+
+    /// Which boot this is, read once.
+    fn boot_id(&self) -> Result<String> {
+        if let Some(boot_id) = self.boot_id.get() {
+            return Ok(boot_id.clone());
+        }
+        let boot_id = host::boot_id()?;
+        Ok(self.boot_id.get_or_init(|| boot_id).clone())
     }
 
     /// The kernel's own BTF, read once.
@@ -101,7 +111,7 @@ impl Kernel for Linux {
 
     fn identity(&self, root: &PinRoot) -> Result<HostIdentity> {
         let bpffs = bpffs::device(root)?;
-        Ok(HostIdentity { boot_id: host::boot_id()?, bpffs, netns: host::network_namespace()? })
+        Ok(HostIdentity { boot_id: self.boot_id()?, bpffs, netns: host::network_namespace()? })
     }
 
     fn root_state(&self, root: &PinRoot) -> Result<RootState> {
