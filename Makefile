@@ -48,6 +48,8 @@ bench: deps build bpf ## compare loading with bpftool: time, memory, share of bp
 
 FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 SECONDS ?= 60
+# How long each target runs. CI gives a number of runs and a seed instead, so that it does the same each time.
+FUZZ_LIMIT ?= -max_total_time=$(SECONDS)
 
 # cargo-fuzz wants a nightly compiler for its flags only; RUSTC_BOOTSTRAP lets the stable one take them. There is no
 # `unsafe` to sanitise in what is fuzzed: without a sanitizer it runs several times as fast.
@@ -55,7 +57,7 @@ fuzz: bpf ## fuzz each target for SECONDS (60) with cargo-fuzz; what is found la
 	@fuzz/seed.sh
 	@set -e; for target in $(FUZZ_TARGETS); do \
 		(set -x; RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none $$target -- \
-			-max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -len_control=0 -print_final_stats=1 \
+			$(FUZZ_LIMIT) -timeout=10 -rss_limit_mb=2048 -len_control=0 -print_final_stats=1 \
 			-verbosity=0 $$(test $$target != manifest_parse || echo -dict=fuzz/manifest.dict)); \
 	done
 
