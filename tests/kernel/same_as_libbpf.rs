@@ -22,34 +22,16 @@ const BPFFS: &str = "/sys/fs/bpf";
 /// `BPF_F_MMAPABLE`.
 const MMAPABLE: u64 = 0x400;
 
-/// Maps, by object and name, whose `BPF_F_MMAPABLE` depends on the age of libbpf: before 1.1, it let
-/// every data section be mapped; since then, those that have a variable visible outside.
+/// Maps, by object and name, whose `BPF_F_MMAPABLE` depends on the age of libbpf: before 1.1, it
+/// let every data section be mapped; since then, those that have a variable visible outside (`map_is_mmapable`).
 const MMAPABLE_BY_AGE: &[(&str, &str)] = &[
-    ("xdp-dispatcher.o", ".rodata"),
+    ("xdp-dispatcher.o", "xdp_disp.rodata"),
     ("relocate_calls.bpf.o", ".data.hidden"),
     ("relocate_calls.bpf.o", ".rodata.texts"),
 ];
-/// Objects that libbpf loads and we do not, and why.
-const NOT_YET: &[(&str, &str)] = &[("invalid_extern.bpf.o", "kernel functions, `.kconfig`")];
-
-/// What differs by object and name of a program or map, and why.
-const EXPLAINED: &[(&str, &str, &str)] = &[
-    (
-        "externs.bpf.o",
-        "ask",
-        "libbpf 1.1 puts other instructions where a weak kernel function is missing",
-    ),
-    (
-        "initial_slots.bpf.o",
-        "left",
-        "only slots of pinned maps hold it, so bpftool does not show it",
-    ),
-    (
-        "initial_slots.bpf.o",
-        "right",
-        "only slots of pinned maps hold it, so bpftool does not show it",
-    ),
-];
+/// Programs, by object and name, whose tag depends on the age of libbpf: since 1.2, it leaves a mark in a
+/// call of a kernel function that is weak and not there (`poison_kfunc_call`).
+const TAG_BY_AGE: &[(&str, &str)] = &[("externs.bpf.o", "ask")];
 
 /// What the kernel says of a program. Its tag is a digest of its instructions.
 #[derive(Debug, PartialEq, Eq)]
@@ -77,16 +59,18 @@ struct Map {
 
 /// What an object became in the kernel. Maps by name, of which several can have the same first 15
 /// bytes.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 struct Held {
     programs: BTreeMap<String, Loaded>,
     maps: BTreeMap<String, Vec<Map>>,
+    /// Whether `maps` has those too that no program uses.
+    all_maps: bool,
 }
 
 impl Held {
     /// Collects the pinned programs, the pinned maps, and the maps that those programs use.
-    fn of(programs: &[PathBuf], maps: &[PathBuf]) -> Self {
-        let mut held = Self::default();
+    fn of(programs: &[PathBuf], maps: &[PathBuf], all_maps: bool) -> Self {
+        let mut held = Self { all_maps, ..Self::default() };
         let mut ids = BTreeSet::new();
         for pin in programs {
             let shown = shown(&["prog", "show", "pinned", &pin.display().to_string()]);
@@ -124,17 +108,11 @@ impl Held {
                 has_btf: !shown["btf_id"].is_null(),
                 frozen: number("frozen") != 0,
             };
-            held.maps.entry(comparable(&text(&shown["name"]))).or_default().push(map);
+            held.maps.entry(text(&shown["name"])).or_default().push(map);
         }
         held.maps.values_mut().for_each(|maps| maps.sort());
         held
     }
-}
-
-/// A map's name in the kernel without what is meant to differ: libbpf puts the first bytes of the
-/// file's name in front of a data section's.
-fn comparable(name: &str) -> String {
-    name.find('.').and_then(|dot| name.get(dot..)).unwrap_or(name).to_owned()
 }
 
 /// What differs, one line each.
@@ -147,16 +125,20 @@ fn unequal<T: PartialEq + Debug>(
     let pairs = names.into_iter().map(|name| (name, theirs.get(name), ours.get(name)));
     pairs
         .filter(|(_, theirs, ours)| theirs != ours)
-        .filter(|(name, _, _)| !EXPLAINED.iter().any(|(of, item, _)| of == &object && item == name))
         .map(|(name, theirs, ours)| format!("{object}: {name}: libbpf {theirs:?}\nours {ours:?}"))
         .collect()
 }
 
-/// Both without what `MMAPABLE_BY_AGE` allows to differ.
+/// Forgets what the tables above let differ.
 fn forget_age(object: &str, held: &mut Held) {
     for (_, map) in MMAPABLE_BY_AGE.iter().filter(|(of, _)| *of == object) {
         for map in held.maps.get_mut(*map).into_iter().flatten() {
             map.flags &= !MMAPABLE;
+        }
+    }
+    for (_, program) in TAG_BY_AGE.iter().filter(|(of, _)| *of == object) {
+        if let Some(program) = held.programs.get_mut(*program) {
+            program.tag.clear();
         }
     }
 }
@@ -208,7 +190,7 @@ fn theirs(object: &Path) -> Result<Held, String> {
             let programs = files(&programs);
             let mut maps = files(bpffs);
             maps.retain(|pin| !programs.contains(pin));
-            return Ok(Held::of(&programs, &maps));
+            return Ok(Held::of(&programs, &maps, pin_maps));
         }
         complaint = String::from_utf8_lossy(&loaded.stderr).into_owned();
     }
@@ -244,7 +226,7 @@ fn ours(object: &Path) -> Result<Held, String> {
         files(Path::new(BPFFS)).into_iter().partition(|pin| pin.starts_with("/sys/fs/bpf/~progs"));
     let maps: Vec<_> =
         others.into_iter().filter(|pin| !pin.starts_with("/sys/fs/bpf/~links")).collect();
-    Ok(Held::of(&programs, &maps))
+    Ok(Held::of(&programs, &maps, true))
 }
 
 /// Loads the objects both ways, tells a table of it, and fails on what differs.
@@ -259,6 +241,11 @@ fn compare(objects: impl IntoIterator<Item = PathBuf>) {
             for held in [&mut theirs, &mut ours].into_iter().flatten() {
                 forget_age(&name, held);
             }
+            if let (Ok(theirs), Ok(ours)) = (&theirs, &mut ours)
+                && !theirs.all_maps
+            {
+                ours.maps.retain(|map, _| theirs.maps.contains_key(map));
+            }
             let yes_no =
                 |held: &Result<Held, String>| if held.is_ok() { "loads" } else { "refuses" };
             let counts = ours.as_ref().map_or((0, 0), |held| {
@@ -268,12 +255,15 @@ fn compare(objects: impl IntoIterator<Item = PathBuf>) {
             writeln!(table, "{name:30} {theirs_say:8} {ours_say:8} {:8} {:5}", counts.0, counts.1)
                 .expect("a string");
             match (theirs, ours) {
-                (Ok(theirs), Ok(ours)) if theirs == ours => common += 1,
+                (Ok(theirs), Ok(ours))
+                    if theirs.programs == ours.programs && theirs.maps == ours.maps =>
+                {
+                    common += 1;
+                }
                 (Ok(theirs), Ok(ours)) => {
                     differences.extend(unequal(&name, &theirs.programs, &ours.programs));
                     differences.extend(unequal(&name, &theirs.maps, &ours.maps));
                 }
-                (Ok(_), Err(_)) if NOT_YET.iter().any(|(object, _)| *object == name) => {}
                 (Ok(_), Err(complaint)) => {
                     differences.push(format!("{name}: only libbpf loads it: {complaint}"));
                 }
