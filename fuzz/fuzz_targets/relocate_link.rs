@@ -25,8 +25,12 @@ fuzz_target!(|bytes: &[u8]| {
         .zip(1..)
         .map(|(name, at)| (name.to_owned(), at << 32 | at))
         .collect();
-    let environment =
-        Environment { maps: &maps, kernel_btf: kernel.as_ref(), kernel_symbols: &symbols };
+    let environment = Environment {
+        maps: &maps,
+        kernel_btf: kernel.as_ref(),
+        core_btf: kernel.as_ref(),
+        kernel_symbols: &symbols,
+    };
     let binding = linker.bind(environment);
     for program in linker.programs() {
         if let Ok(linked) = binding.link(program) {
