@@ -108,9 +108,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 self.update_link(link, program, expected.as_ref())
             }
             Step::AttachFilter { shares_clsact, address, program, attachment } => {
-                let made_clsact = self.attach_filter(address, program, attachment)?;
-                self.note_clsact(address, made_clsact || *shares_clsact);
-                Ok(())
+                self.attach_filter(address, program, attachment, *shares_clsact)
             }
             Step::ReplaceFilter { key, program, previous } => {
                 self.kernel.replace_filter(self.handle(program)?, key)?;
@@ -347,27 +345,21 @@ impl<'a, K: Kernel> Executor<'a, K> {
         address: &Address,
         program: &ProgramRef,
         attachment: &Attachment,
-    ) -> Result<bool> {
+        shares_clsact: bool,
+    ) -> Result<()> {
         let spec = self.program_spec(program)?;
         let filter = self.kernel.attach_filter(self.handle(&program.slot)?, spec, attachment)?;
-        let (key, made_clsact) = (filter.key, filter.made_clsact);
-        self.undo.push(Undo::RemoveFilter { key: key.clone(), with_clsact: made_clsact });
+        let key = filter.key;
+        let with_clsact = filter.made_clsact;
+        self.undo.push(Undo::RemoveFilter { key: key.clone(), with_clsact });
         let record = LinkRecord {
             id: 0,
             program: Address::program(&program.object, &program.program),
             attachment: Some(attachment.clone()),
-            anchor: Anchor::Filter { key, made_clsact },
+            anchor: Anchor::Filter { key, made_clsact: with_clsact || shares_clsact },
         };
         self.after.resources.insert(address.clone(), Resource::Link(record));
-        Ok(made_clsact)
-    }
-
-    fn note_clsact(&mut self, address: &Address, ours: bool) {
-        if let Some(Resource::Link(link)) = self.after.resources.get_mut(address)
-            && let Anchor::Filter { made_clsact, .. } = &mut link.anchor
-        {
-            *made_clsact = ours;
-        }
+        Ok(())
     }
 
     fn push_filter_undo(&mut self, key: &FilterKey, program: Option<&Slot>) {

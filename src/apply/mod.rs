@@ -240,9 +240,10 @@ impl<K: Kernel> Host<'_, K> {
             other => undone(other),
         })?;
         self.state.save(&executor.after).map_err(|error| undone(error.into()))?;
-        if !clearing.is_empty() {
-            executor.run(clearing.into_iter()).map_err(ApplyError::Failed)?;
+        if clearing.is_empty() && !executor.after.is_spent() {
+            return Ok(());
         }
+        executor.run(clearing.into_iter()).map_err(ApplyError::Failed)?;
         executor.forget_directories();
         self.state.save_or_remove(&executor.after).map_err(|error| undone(error.into()))
     }
