@@ -281,9 +281,13 @@ impl<'d> Wanted<'d> {
 
     fn attach_filter(self, reason: &str, target: u64, draft: &mut Draft<'_>) {
         self.hold_program(draft);
-        let shares = |index: &u32| u64::from(*index) == target;
+        let here = |index: &u32| u64::from(*index) == target;
+        let known = draft.live.others.clsact.union(&draft.clsact).any(here);
+        if known || !draft.live.clsact.iter().any(here) {
+            draft.clsact.extend(u32::try_from(target));
+        }
         let step = Step::AttachFilter {
-            shares_clsact: draft.live.others.clsact.iter().any(shares),
+            shares_clsact: known,
             address: self.address.clone(),
             program: self.program.clone(),
             attachment: self.attachment.clone(),
