@@ -64,7 +64,9 @@ pub(super) fn resume(inventory: &Inventory, live: &LiveState) -> Resumed {
 struct Witness<'a> {
     live: &'a LiveState,
     /// Where in the stage each map waits, by its id.
-    staged: BTreeMap<u32, &'a PinPath>,
+    staged_maps: BTreeMap<u32, &'a PinPath>,
+    /// The same for links, which are at work there all the same.
+    staged_links: BTreeMap<u32, &'a PinPath>,
     /// Maps that loaded programs use.
     held: BTreeSet<u32>,
     /// Maps that the pending programs of an object use of which one is at work.
@@ -73,15 +75,20 @@ struct Witness<'a> {
 
 impl<'a> Witness<'a> {
     fn new(after: &Inventory, live: &'a LiveState) -> Self {
-        let mut staged = BTreeMap::new();
+        let (mut staged_maps, mut staged_links) = (BTreeMap::new(), BTreeMap::new());
         let mut maps: BTreeMap<u32, &[u32]> = BTreeMap::new();
         let mut at_work: BTreeSet<u32> =
             live.filters.values().map(|filter| filter.program_id).collect();
         for (pin, found) in &live.pins {
             match found {
-                LiveObject::Map(map) if pin.is_staged() => drop(staged.insert(map.id, pin)),
+                LiveObject::Map(map) if pin.is_staged() => drop(staged_maps.insert(map.id, pin)),
                 LiveObject::Program(program) => drop(maps.insert(program.id, &program.map_ids)),
-                LiveObject::Link(link) => drop(at_work.insert(link.program_id)),
+                LiveObject::Link(link) => {
+                    at_work.insert(link.program_id);
+                    if pin.is_staged() {
+                        staged_links.insert(link.id, pin);
+                    }
+                }
                 _ => {}
             }
         }
@@ -96,7 +103,7 @@ impl<'a> Witness<'a> {
                 in_use.extend(programs.iter().filter_map(|id| maps.get(id)).copied().flatten());
             }
         }
-        Self { live, staged, held, in_use }
+        Self { live, staged_maps, staged_links, held, in_use }
     }
 
     fn is_at(&self, pin: &PinPath, id: u32) -> bool {
@@ -120,11 +127,21 @@ impl<'a> Witness<'a> {
                 _ if self.is_at(&new.pin, new.id) => Some(Resource::Program(new.clone())),
                 old => old.cloned(),
             },
-            (_, Some(Resource::Link(new))) => {
-                self.link(new).map(Resource::Link).or_else(|| old.cloned())
-            }
+            (old, Some(Resource::Link(new))) => match (self.link(new), old) {
+                (Some(made), _) => Some(Resource::Link(made)),
+                (None, Some(Resource::Link(old))) => Some(Resource::Link(self.located_link(old))),
+                (None, _) => None,
+            },
+            (Some(Resource::Link(old)), None) => Some(Resource::Link(self.located_link(old))),
             (old, _) => old.cloned(),
         }
+    }
+
+    /// The record with the place in the stage where its link is, if it is there.
+    fn located_link(&self, link: &LinkRecord) -> LinkRecord {
+        let stage = self.staged_links.get(&link.id).map(|stage| Anchor::Pin((*stage).clone()));
+        let anchor = stage.unwrap_or_else(|| link.anchor.clone());
+        LinkRecord { anchor, ..link.clone() }
     }
 
     /// Whether every pin of a program still is as recorded.
@@ -147,7 +164,7 @@ impl<'a> Witness<'a> {
             return Some(old);
         }
         let replaced = new.id != old.id && !self.in_use.contains(&new.id);
-        if replaced && old.owned && self.staged.contains_key(&old.id) {
+        if replaced && old.owned && self.staged_maps.contains_key(&old.id) {
             return Some(self.located(old));
         }
         Some(new)
@@ -155,7 +172,7 @@ impl<'a> Witness<'a> {
 
     /// The record with the place in the stage where its map waits, if it does.
     fn located(&self, map: MapRecord) -> MapRecord {
-        match self.staged.get(&map.id) {
+        match self.staged_maps.get(&map.id) {
             Some(stage) if map.owned => MapRecord { pin: Some((*stage).clone()), ..map },
             _ => map,
         }

@@ -152,7 +152,7 @@ fn an_update_that_is_killed_can_be_taken_back() {
 #[test]
 fn a_run_that_is_killed_twice_is_made_good_by_the_third() {
     /// Coprime to whatever the count of calls is likely to be.
-    const STRIDE: usize = 7;
+    const STRIDE: usize = 11;
     let (calls, wanted) = undisturbed(deployed, apply_replacing);
     for first in 0..calls {
         for second in (first % STRIDE..calls).step_by(STRIDE) {
