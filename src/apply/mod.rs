@@ -288,6 +288,9 @@ impl<K: Kernel> Host<'_, K> {
             return Err(ApplyError::OtherNamespace { name: name.clone(), netns });
         }
         if recorded.is_of(&host) {
+            if recorded.pending.is_some() {
+                tracing::warn!(%name, "the last run was cut short: what it left is taken into account");
+            }
             return Ok(recorded);
         }
         tracing::info!(%name, "the record is of another boot or bpffs");

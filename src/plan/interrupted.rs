@@ -27,12 +27,9 @@ pub(super) struct Resumed {
 
 /// Makes one record of the two that a run which was cut short leaves.
 pub(super) fn resume(inventory: &Inventory, live: &LiveState) -> Resumed {
-    let (pending, clsact) = match inventory.pending.as_deref() {
-        Some(pending) => (pending, pending.clsact.clone()),
-        None => {
-            let (strays, clsact) = (Vec::new(), BTreeSet::new());
-            return Resumed { inventory: inventory.clone(), strays, clsact };
-        }
+    let Some(pending) = inventory.pending.as_deref() else {
+        let (strays, clsact) = (Vec::new(), BTreeSet::new());
+        return Resumed { inventory: inventory.clone(), strays, clsact };
     };
     let after = &pending.after;
     let witness = Witness::new(after, live);
@@ -57,7 +54,7 @@ pub(super) fn resume(inventory: &Inventory, live: &LiveState) -> Resumed {
     let persisting: Vec<_> = witness.leftover(persisting, &merged).collect();
     merged.forgotten.extend(persisting);
     let strays = witness.leftover(inventory.owned_pins(), &merged).collect();
-    Resumed { inventory: merged, strays, clsact }
+    Resumed { inventory: merged, strays, clsact: pending.clsact.clone() }
 }
 
 /// What the live state says of both records.

@@ -67,6 +67,7 @@ fn killed(prepare: fn() -> Machine, run: Run, n: usize) -> Machine {
 
 /// Kills `run` before each call it makes, lets `next` run after it, and asserts that the host is then
 /// as `wanted`.
+#[expect(clippy::print_stdout, reason = "the count is worth knowing")]
 fn kill_at_every_call(prepare: fn() -> Machine, run: Run, next: Run, wanted: &Shape) {
     let (calls, _) = undisturbed(prepare, run);
     for n in 0..calls {
