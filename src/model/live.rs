@@ -56,6 +56,14 @@ pub enum RootState {
     },
     /// It does not exist, but its nearest existing ancestor is on bpffs, so it can be made.
     Absent,
+    /// It is on bpffs or would be, and others than root and the effective user can change it or the
+    /// way to it: what is pinned there would not stay ours.
+    Exposed {
+        /// Who can, in words.
+        reason: String,
+        /// The command that mends it.
+        mend: String,
+    },
     /// It, or its nearest existing ancestor, is on another file system.
     NotBpffs {
         /// The directory that was asked.
@@ -93,6 +101,15 @@ impl LiveObject {
             Self::Link(link) => Some(link.id),
             Self::Directory | Self::Unreadable { .. } => None,
         }
+    }
+
+    /// Whether both are one object of the kernel, which counts ids for each kind by itself: map 7 and
+    /// link 7 have nothing to do with each other.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.id().is_some()
+            && self.id() == other.id()
+            && std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
     /// What it is, for messages.

@@ -107,7 +107,7 @@ fn settle_claim(
     draft: &mut Draft<'_>,
 ) {
     let wanted = match &claim.source {
-        Source::Live { id, .. } => Some(*id),
+        Source::Live { pin, .. } => draft.live.pins.get(pin),
         Source::New(_) => None,
     };
     let Some(found) = draft.live.pins.get(pin) else {
@@ -120,12 +120,12 @@ fn settle_claim(
         let step = Step::Rename { from: from.clone(), to: pin.clone() };
         return draft.step(claim.phase, step);
     };
-    if wanted.is_some() && found.id() == wanted {
+    if wanted.is_some_and(|wanted| wanted.is_same(found)) {
         return;
     }
     match ours.get(pin) {
         Some((id, fate)) => {
-            if *fate == Fate::Forgotten && !claim.replaces && !has_another_place(*id, draft) {
+            if *fate == Fate::Forgotten && !claim.replaces && !has_another_place(found, draft) {
                 let at = draft.after.pin_root.join(pin);
                 let reason = format!(
                     "{} holds a map or program of this deployment that persists: move it with a \
@@ -161,9 +161,12 @@ fn provably_ours(pin: &PinPath, found: &LiveObject, draft: &Draft<'_>) -> bool {
     }
 }
 
-/// Whether some claim keeps the object with that id, wherever.
-fn has_another_place(wanted: u32, draft: &Draft<'_>) -> bool {
-    let keeps = |claim: &Claim| matches!(&claim.source, Source::Live { id, .. } if *id == wanted);
+/// Whether some claim keeps the object, wherever.
+fn has_another_place(object: &LiveObject, draft: &Draft<'_>) -> bool {
+    let keeps = |claim: &Claim| match &claim.source {
+        Source::Live { pin, .. } => draft.live.pins.get(pin).is_some_and(|at| at.is_same(object)),
+        Source::New(_) => false,
+    };
     draft.claims.values().any(keeps)
 }
 
