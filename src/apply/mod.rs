@@ -6,6 +6,7 @@
 mod error;
 mod execute;
 mod lock;
+mod locker;
 mod observe;
 mod store;
 mod undo;
@@ -22,6 +23,7 @@ use crate::validate::Desired;
 
 pub use error::{ApplyError, Failure};
 pub use lock::{Holder, LockError};
+pub use locker::Locker;
 pub use store::{StateDirectory, StoreError};
 
 use execute::Executor;
@@ -51,8 +53,8 @@ pub struct Applied {
 pub struct DeploymentStatus {
     /// The record.
     pub inventory: Inventory,
-    /// Pid of the process that holds it.
-    pub holder: Option<u32>,
+    /// The process that holds it.
+    pub holder: Option<Locker>,
     /// Each of its resources.
     pub resources: Vec<ResourceStatus>,
 }

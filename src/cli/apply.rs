@@ -18,7 +18,7 @@ use super::failure::{failed, nothing};
 use super::hold::{self, Ending};
 
 pub(super) fn run(args: &ApplyArgs, context: &Context) -> ExitStatus {
-    let desired = match context.desired(&args.manifest) {
+    let desired = match context.desired(&args.manifest, context.exposed()) {
         Ok(desired) => desired,
         Err(status) => return status,
     };

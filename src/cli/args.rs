@@ -76,6 +76,10 @@ pub(super) struct GlobalArgs {
     /// How long to wait for another run's lock, in seconds
     #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(super) lock_timeout: Duration,
+
+    /// Act on a manifest and objects that others than root and the user could change
+    #[arg(long, global = true)]
+    pub(super) allow_insecure_permissions: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -13,6 +13,7 @@ mod failure;
 mod hold;
 mod inspect;
 mod plan;
+mod reader;
 mod status;
 mod validate;
 
@@ -26,6 +27,9 @@ pub use exit::ExitStatus;
 /// Runs the program with the process's arguments.
 #[must_use]
 pub fn run() -> ExitStatus {
+    // What is made here, on bpffs too, is for its owner, whatever the caller's mask: the kernel gives
+    // a pin 0600 less the mask, and a mask that hid it from ourselves would be no help either.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::failure::failed;
 
 pub(super) fn run(args: &PlanArgs, context: &Context) -> ExitStatus {
-    let desired = match context.desired(&args.manifest) {
+    let desired = match context.desired(&args.manifest, context.exposed().for_reading()) {
         Ok(desired) => desired,
         Err(status) => return status,
     };

@@ -109,6 +109,10 @@ fn refuse_root(desired: &Desired, draft: &mut Draft<'_>) {
         );
         draft.refuse(Address::pin_root(), reason);
     }
+    if let RootState::Exposed { reason, mend } = &draft.live.root {
+        let reason = format!("others could change what is pinned: {reason}; `{mend}` mends it");
+        draft.refuse(Address::pin_root(), reason);
+    }
     let inventory = draft.inventory();
     if inventory.pin_root != desired.pin_root && !inventory.is_spent() {
         let ended = inventory.resources.is_empty();
