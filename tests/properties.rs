@@ -55,6 +55,8 @@ struct Counter {
 #[derive(Clone, Debug)]
 enum Event {
     Apply(Wish),
+    /// Takes over what is someone else's and of use.
+    Adopt(Wish),
     /// The n-th changing call fails.
     FailedApply(Wish, usize),
     End {
@@ -96,6 +98,7 @@ fn wishes() -> impl Strategy<Value = Wish> {
 fn events() -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => wishes().prop_map(Event::Apply),
+        1 => wishes().prop_map(Event::Adopt),
         3 => (wishes(), 0..40_usize).prop_map(|(wish, n)| Event::FailedApply(wish, n)),
         2 => (any::<bool>(), prop::option::of(0..20_usize))
             .prop_map(|(purge, fails_at)| Event::End { purge, fails_at }),
@@ -240,6 +243,7 @@ impl World {
     fn live(&mut self, event: &Event) {
         match event {
             Event::Apply(wish) => self.apply(wish, None),
+            Event::Adopt(wish) => self.adopt(wish),
             Event::FailedApply(wish, n) => self.apply(wish, Some(*n)),
             Event::End { purge, fails_at } => self.end(*purge, *fails_at),
             Event::ForeignMap(place, same) => {
@@ -287,6 +291,18 @@ impl World {
                 self.write_kept(wish);
             }
         }
+    }
+
+    /// What is taken over is not someone else's any more.
+    fn adopt(&mut self, wish: &Wish) {
+        let desired = desired(wish);
+        let adopted = self.undisturbed(None, |world| world.host().adopt(&desired, &mut |_| {}));
+        let Ok(adopted) = adopted else { return };
+        let owned: Vec<PathBuf> =
+            adopted.plan.after.owned_pins().map(|pin| root().join(pin)).collect();
+        self.foreign.retain(|path, _| !owned.contains(path));
+        let plan = self.host().plan(&desired).expect("observable");
+        assert!(plan.is_unchanged(), "{wish:#?}\n{:#?}", plan.changes);
     }
 
     fn end(&mut self, purge: bool, fails_at: Option<usize>) {

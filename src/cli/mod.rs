@@ -3,6 +3,7 @@
 //! The composition root: it chooses the real kernel and the directory of records, reads files, and
 //! hands results to [`view`](crate::view). It formats nothing itself.
 
+mod adopt;
 mod apply;
 mod args;
 mod checked;
@@ -20,6 +21,7 @@ mod validate;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
+use crate::plan::Adoption;
 use args::{Cli, Command};
 use context::Context;
 pub use exit::ExitStatus;
@@ -40,7 +42,10 @@ pub fn run() -> ExitStatus {
             let manifest = args.manifest.display();
             context.misused(&format!("`{manifest}` and a command cannot stand together"))
         }
-        (Some(Command::Apply(args)), None) | (None, Some(args)) => apply::run(&args, &context),
+        (Some(Command::Apply(args)), None) | (None, Some(args)) => {
+            apply::run(&args, Adoption::Never, &context)
+        }
+        (Some(Command::Adopt(args)), None) => adopt::run(args, &context),
         (Some(Command::Validate(args)), None) => validate::run(&args, &context),
         (Some(Command::Plan(args)), None) => plan::run(&args, &context),
         (Some(Command::Status(args)), None) => status::run(&args, &context),

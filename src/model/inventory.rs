@@ -12,7 +12,7 @@ use super::address::Address;
 use super::attach::Attachment;
 use super::digest::Digest;
 use super::host::HostIdentity;
-use super::live::FilterKey;
+use super::live::{FilterKey, LiveObject};
 use super::map::MapShape;
 use super::name::Name;
 use super::pin::{PinPath, PinPolicy, PinRoot};
@@ -194,6 +194,14 @@ impl Inventory {
         })
     }
 
+    /// Kernel ids of its links.
+    pub fn links(&self) -> impl Iterator<Item = u32> {
+        self.resources.values().filter_map(|resource| match resource {
+            Resource::Link(LinkRecord { anchor: Anchor::Pin(_), id, .. }) => Some(*id),
+            _ => None,
+        })
+    }
+
     /// Whether anything of it hangs on a network interface.
     #[must_use]
     pub fn has_interfaces(&self) -> bool {
@@ -212,16 +220,26 @@ impl Inventory {
         self.resources.values().flat_map(Resource::pins).chain(forgotten)
     }
 
-    /// Whether the object with that id at that path is ours to replace or unlink.
+    /// The pins that are ours to replace or unlink, as long as what is on record lies there.
+    pub fn owned_pins(&self) -> impl Iterator<Item = &PinPath> {
+        let owned = self.resources.values().filter(|resource| resource.is_owned());
+        owned.flat_map(Resource::pins).map(|(pin, _)| pin).chain(self.forgotten.keys())
+    }
+
+    /// Whether what was `found` at that path is ours to replace or unlink.
     #[must_use]
-    pub fn owns(&self, path: &PinPath, id: u32) -> bool {
-        let owned = |resource: &&Resource| !matches!(resource, Resource::Map(map) if !map.owned);
-        self.resources
-            .values()
-            .filter(owned)
-            .flat_map(Resource::pins)
-            .any(|(pin, recorded)| pin == path && recorded == id)
-            || self.forgotten.get(path) == Some(&id)
+    pub fn owns(&self, path: &PinPath, found: &LiveObject) -> bool {
+        let recorded =
+            |resource: &Resource| resource.is(found) && resource.pins().any(|(pin, _)| pin == path);
+        self.resources.values().any(|resource| resource.is_owned() && recorded(resource))
+            || self.forgot(path, found)
+    }
+
+    /// Whether what was `found` at that path is one of the persisting pins that nothing names any more.
+    #[must_use]
+    pub fn forgot(&self, path: &PinPath, found: &LiveObject) -> bool {
+        let persists = matches!(found, LiveObject::Map(_) | LiveObject::Program(_));
+        persists && found.id().is_some() && self.forgotten.get(path).copied() == found.id()
     }
 
     /// Whether nothing is left to keep a record of.
@@ -259,6 +277,25 @@ impl Inventory {
 }
 
 impl Resource {
+    /// Whether `found` is what this records: of its kind, since each kind counts its ids by itself, and
+    /// with its id.
+    #[must_use]
+    pub fn is(&self, found: &LiveObject) -> bool {
+        let same_kind = matches!(
+            (self, found),
+            (Self::Map(_), LiveObject::Map(_))
+                | (Self::Program(_), LiveObject::Program(_))
+                | (Self::Link(_), LiveObject::Link(_))
+        );
+        same_kind && found.id() == Some(self.id())
+    }
+
+    /// Whether its pins are ours to replace and unlink.
+    #[must_use]
+    pub fn is_owned(&self) -> bool {
+        !matches!(self, Self::Map(map) if !map.owned)
+    }
+
     /// Its pins with the kernel id that must be found there.
     pub fn pins(&self) -> impl Iterator<Item = (&PinPath, u32)> {
         let (first, second, id) = match self {

@@ -24,6 +24,9 @@ pub struct LiveState {
     pub pins: BTreeMap<PinPath, LiveObject>,
     /// Whether the targets of the wanted attachments exist.
     pub targets: BTreeMap<Attachment, TargetState>,
+    /// Who is attached at the places of the wanted attachments, ours or not; only looked for by a run
+    /// that takes over what is someone else's.
+    pub occupants: BTreeMap<Attachment, Vec<Occupant>>,
     /// `tc` filters: those on record, and all at the places where one is wanted.
     pub filters: BTreeMap<FilterKey, LiveFilter>,
     /// What other deployments of this host have on record.
@@ -38,6 +41,8 @@ pub struct LiveState {
 pub struct Others {
     /// Their pins below the same root, each with its deployment.
     pub pins: BTreeMap<PinPath, Name>,
+    /// Their links by kernel id, below whatever root, each with its deployment.
+    pub links: BTreeMap<u32, Name>,
     /// Directories they made below the same root.
     pub directories: BTreeSet<PinPath>,
     /// Directories they made on the way to the same root.
@@ -204,6 +209,27 @@ impl LiveLink {
             LinkTarget::Tracepoint { .. } | LinkTarget::Other => false,
         }
     }
+}
+
+/// A program that is attached somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Occupant {
+    /// By a link.
+    Linked {
+        /// The link.
+        link: LiveLink,
+        /// Name of its program, cut to 15 bytes by the kernel.
+        program: String,
+    },
+    /// By netlink, which leaves nothing that could be taken over.
+    Bare {
+        /// Kernel id of the program.
+        program_id: u32,
+        /// Its name.
+        program: String,
+        /// The command that detaches it.
+        free: String,
+    },
 }
 
 /// Whether something a program shall be attached to exists.

@@ -51,34 +51,38 @@ fn ours(mode: Mode, draft: &Draft<'_>) -> BTreeMap<PinPath, (u32, Fate)> {
     let fate = |policy| if policy == PinPolicy::PersistOnExit { persists } else { Fate::Removed };
     let inventory = draft.inventory();
     let mut all: BTreeMap<PinPath, (u32, Fate)> = BTreeMap::new();
-    let mut add = |pin: &PinPath, id: u32, fate: Fate| {
+    let mut add = |pin: &PinPath, fate: Fate, is: &dyn Fn(&LiveObject) -> bool| {
+        let Some(found) = draft.live.pins.get(pin).filter(|found| is(found)) else { return };
+        let Some(id) = found.id() else { return };
         // Of two resources that share a pin, the one that persists decides.
         let entry = all.entry(pin.clone()).or_insert((id, fate));
         if fate == Fate::Forgotten {
             entry.1 = fate;
         }
     };
-    for resource in inventory.resources.values() {
+    for resource in inventory.resources.values().filter(|resource| resource.is_owned()) {
+        let is = |found: &LiveObject| resource.is(found);
         match resource {
-            Resource::Map(map) if !map.owned => {}
             Resource::Map(map) => {
-                let pin = map.pin.iter();
-                pin.for_each(|pin| add(pin, map.id, fate(map.policy)));
+                map.pin.iter().for_each(|pin| add(pin, fate(map.policy), &is));
             }
             Resource::Program(program) => {
-                add(&program.pin, program.id, Fate::Removed);
+                add(&program.pin, Fate::Removed, &is);
                 if let Some(public) = &program.public {
-                    add(&public.pin, program.id, fate(public.policy));
+                    add(&public.pin, fate(public.policy), &is);
                 }
             }
             Resource::Link(_) => {
-                resource.pins().for_each(|(pin, id)| add(pin, id, Fate::Removed));
+                resource.pins().for_each(|(pin, _)| add(pin, Fate::Removed, &is));
             }
         }
     }
-    inventory.forgotten.iter().for_each(|(pin, id)| add(pin, *id, persists));
-    draft.known.litter.iter().for_each(|(pin, id)| add(pin, *id, Fate::Removed));
-    all.retain(|pin, (id, _)| draft.id_at(pin) == Some(*id));
+    for pin in inventory.forgotten.keys() {
+        add(pin, persists, &|found| inventory.forgot(pin, found));
+    }
+    for (pin, id) in &draft.known.litter {
+        add(pin, Fate::Removed, &|found| found.id() == Some(*id));
+    }
     all
 }
 

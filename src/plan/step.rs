@@ -16,6 +16,8 @@ pub enum Slot {
     New(Address),
     /// Opened from that pin.
     Live(PinPath),
+    /// The program of a link that is taken over for that resource.
+    Taken(Address),
 }
 
 impl fmt::Display for Slot {
@@ -23,6 +25,7 @@ impl fmt::Display for Slot {
         match self {
             Self::New(address) => address.fmt(f),
             Self::Live(pin) => write!(f, "pin {pin}"),
+            Self::Taken(address) => write!(f, "the program that {address} takes the place of"),
         }
     }
 }
@@ -103,6 +106,16 @@ pub enum Step {
         program: ProgramRef,
         /// Where to.
         attachment: Attachment,
+    },
+    /// Opens a link of someone else's into [`Slot::New`], and the program it runs into
+    /// [`Slot::Taken`], both by their kernel ids.
+    TakeLink {
+        /// The link's address, once it is ours.
+        address: Address,
+        /// The link.
+        link: u32,
+        /// The program that it runs.
+        program: u32,
     },
     /// Swaps the program of a live link.
     UpdateLink {
@@ -200,6 +213,7 @@ impl fmt::Display for Step {
             Self::Attach { address, .. } | Self::AttachFilter { address, .. } => {
                 write!(f, "attach {address}")
             }
+            Self::TakeLink { address, link, .. } => write!(f, "take link {link} for {address}"),
             Self::UpdateLink { link, .. } => write!(f, "swap the program of {link}"),
             Self::ReplaceFilter { key, .. } => write!(f, "replace {}", filter(key)),
             Self::RemoveFilter { key, .. } => write!(f, "remove {}", filter(key)),

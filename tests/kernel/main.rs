@@ -8,6 +8,7 @@ mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod adoption;
 mod examples;
 mod host;
 mod layer;

@@ -20,6 +20,8 @@ pub(super) enum Command {
     MapFreeze = 22,
     LinkCreate = 28,
     LinkUpdate = 29,
+    LinkGetFdById = 30,
+    LinkGetNextId = 31,
     ProgBindMap = 35,
 }
 
