@@ -299,7 +299,7 @@ impl World {
         let adopted = self.undisturbed(None, |world| world.host().adopt(&desired, &mut |_| {}));
         let Ok(adopted) = adopted else { return };
         let owned: Vec<PathBuf> =
-            adopted.plan.after.owned_pins().map(|pin| root().join(pin)).collect();
+            adopted.plan.after.owned_pins().map(|(pin, _)| root().join(pin)).collect();
         self.foreign.retain(|path, _| !owned.contains(path));
         let plan = self.host().plan(&desired).expect("observable");
         assert!(plan.is_unchanged(), "{wish:#?}\n{:#?}", plan.changes);

@@ -9,6 +9,7 @@ mod sandbox;
 mod support;
 
 mod adoption;
+mod crashes;
 mod examples;
 mod host;
 mod layer;
