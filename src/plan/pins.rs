@@ -110,10 +110,6 @@ fn settle_claim(
     ours: &BTreeMap<PinPath, (u32, Fate)>,
     draft: &mut Draft<'_>,
 ) {
-    let wanted = match &claim.source {
-        Source::Live { pin, .. } => draft.live.pins.get(pin),
-        Source::New(_) => None,
-    };
     let Some(found) = draft.live.pins.get(pin) else {
         let Some(from) = from else {
             draft.make_directories(pin);
@@ -124,7 +120,7 @@ fn settle_claim(
         let step = Step::Rename { from: from.clone(), to: pin.clone() };
         return draft.step(claim.phase, step);
     };
-    if wanted.is_some_and(|wanted| wanted.is_same(found)) {
+    if is_it(&claim.source, found, draft) {
         return;
     }
     match ours.get(pin) {
@@ -167,11 +163,16 @@ fn provably_ours(pin: &PinPath, found: &LiveObject, draft: &Draft<'_>) -> bool {
 
 /// Whether some claim keeps the object, wherever.
 fn has_another_place(object: &LiveObject, draft: &Draft<'_>) -> bool {
-    let keeps = |claim: &Claim| match &claim.source {
-        Source::Live { pin, .. } => draft.live.pins.get(pin).is_some_and(|at| at.is_same(object)),
+    draft.claims.values().any(|claim| is_it(&claim.source, object, draft))
+}
+
+/// Whether `found` is what the source names.
+fn is_it(source: &Source, found: &LiveObject, draft: &Draft<'_>) -> bool {
+    match source {
         Source::New(_) => false,
-    };
-    draft.claims.values().any(keeps)
+        Source::Live { pin, .. } => draft.live.pins.get(pin).is_some_and(|at| at.is_same(found)),
+        Source::Unpinned { id } => matches!(found, LiveObject::Map(map) if map.id == *id),
+    }
 }
 
 fn retire(pin: &PinPath, id: u32, draft: &mut Draft<'_>) {

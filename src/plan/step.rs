@@ -18,6 +18,8 @@ pub enum Slot {
     Live(PinPath),
     /// The program of a link that is taken over for that resource.
     Taken(Address),
+    /// The map with that id, which has no pin.
+    Unpinned(u32),
 }
 
 impl fmt::Display for Slot {
@@ -26,6 +28,7 @@ impl fmt::Display for Slot {
             Self::New(address) => address.fmt(f),
             Self::Live(pin) => write!(f, "pin {pin}"),
             Self::Taken(address) => write!(f, "the program that {address} takes the place of"),
+            Self::Unpinned(id) => write!(f, "map id {id}"),
         }
     }
 }
@@ -47,6 +50,11 @@ pub enum Step {
         /// The pin.
         pin: PinPath,
         /// The kernel id that the plan saw.
+        id: u32,
+    },
+    /// Opens a map without a pin into [`Slot::Unpinned`].
+    OpenMap {
+        /// Its kernel id.
         id: u32,
     },
     /// Creates a map into [`Slot::New`].
@@ -194,6 +202,7 @@ impl Step {
             self,
             Self::Open { .. }
                 | Self::TakeLink { .. }
+                | Self::OpenMap { .. }
                 | Self::CreateMap { .. }
                 | Self::LoadPrograms { .. }
                 | Self::FillSlots { .. }
@@ -230,6 +239,7 @@ impl fmt::Display for Step {
             Self::MakeRoot => f.write_str("make the pin root"),
             Self::MakeDirectory(path) => write!(f, "make directory {path}"),
             Self::Open { pin, .. } => write!(f, "open pin {pin}"),
+            Self::OpenMap { id } => write!(f, "open map id {id}"),
             Self::CreateMap { address, .. } => write!(f, "create {address}"),
             Self::LoadPrograms { object, .. } => {
                 write!(f, "load the programs of object `{object}`")
