@@ -107,6 +107,13 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 self.undo.push(Undo::Detach(slot));
                 Ok(())
             }
+            Step::TakeLink { address, link, program } => {
+                let (link, program) =
+                    (self.kernel.open_link(*link)?, self.kernel.open_program(*program)?);
+                self.held.insert(Slot::New(address.clone()), link);
+                self.held.insert(Slot::Taken(address.clone()), program);
+                Ok(())
+            }
             Step::UpdateLink { link, program, expected } => {
                 self.update_link(link, program, expected.as_ref())
             }

@@ -15,7 +15,7 @@ pub use error::{KernelError, VerifierLog};
 
 use crate::model::attach::{Attachment, Direction};
 use crate::model::host::{HostFacts, HostIdentity};
-use crate::model::live::{FilterKey, LiveFilter, LiveObject, RootState, TargetState};
+use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
@@ -58,6 +58,17 @@ pub trait Kernel {
 
     /// Whether the target of an attachment exists.
     fn target(&self, attachment: &Attachment) -> Result<TargetState>;
+
+    /// The programs attached at what an attachment names by its kind of link, whoever made them; for
+    /// hooks that several links share, of each side or attach type. None for hooks whose links cannot
+    /// be updated. Needs the right to open objects by their ids.
+    fn occupants(&self, attachment: &Attachment) -> Result<Vec<Occupant>>;
+
+    /// Opens a link by its kernel id.
+    fn open_link(&self, id: u32) -> Result<Self::Handle>;
+
+    /// Opens a program by its kernel id.
+    fn open_program(&self, id: u32) -> Result<Self::Handle>;
 
     /// A `clsact` filter, if it is there.
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>>;

@@ -14,7 +14,7 @@ use crate::validate::{Desired, DesiredMap, DesiredObject};
 
 use super::compat::{self, Mismatch};
 use super::draft::{Draft, Phase, Source, foreign};
-use super::{Action, Change, Step};
+use super::{Action, Adoption, Change, Step};
 
 /// The pinned maps of one object: where each comes from; `None` where the plan is refused.
 pub(super) type Bindings = BTreeMap<String, Option<Source>>;
@@ -160,7 +160,7 @@ impl Wanted<'_> {
                 let found = found.clone();
                 self.decide_found(&found, draft)
             }
-            found if found.id().is_some_and(|id| draft.owns(self.pin, id)) => {
+            found if found.id().is_some() && draft.owns(self.pin, found) => {
                 Some(self.create(Action::Create, "not pinned yet", draft))
             }
             found => {
@@ -225,7 +225,8 @@ impl Wanted<'_> {
 
     /// A map that is not on record for this resource lies at its path.
     fn decide_found(&self, found: &LiveMap, draft: &mut Draft<'_>) -> Option<Source> {
-        let owned = !self.map.external && draft.inventory().owns(self.pin, found.id);
+        let ours = |at: &LiveObject| draft.inventory().owns(self.pin, at);
+        let owned = !self.map.external && draft.live.pins.get(self.pin).is_some_and(ours);
         let recorded = self.recorded_layout(found.id, draft);
         let differences = self.differences(found, recorded, draft);
         if !differences.is_empty() {
@@ -251,16 +252,20 @@ impl Wanted<'_> {
             );
             return self.refuse(reason, draft);
         }
+        let taken = !owned && !self.map.external && draft.adoption == Adoption::Foreign;
+        let owned = owned || taken;
         let known = draft.inventory().map(&self.address);
         let same = known.is_some_and(|record| record.id == found.id && record.owned == owned);
         let change = if same {
             Change::new(self.address.clone(), Action::NoOp, "used as before")
         } else {
             let mut reason = match (self.map.external, owned) {
+                _ if taken => "pinned by someone else with the same shape: taken over, contents kept",
                 (true, _) => "external: used, never created, replaced or unlinked",
                 (false, true) => "pinned before with the same shape; contents kept",
                 (false, false) => {
-                    "pinned by someone else with the same shape: used, contents kept, never unlinked"
+                    "pinned by someone else with the same shape: used, contents kept, never unlinked \
+                     (`ebpf-apply adopt` takes it over)"
                 }
             }
             .to_owned();

@@ -16,6 +16,8 @@ pub enum Slot {
     New(Address),
     /// Opened from that pin.
     Live(PinPath),
+    /// The program of a link that is taken over for that resource.
+    Taken(Address),
     /// The map with that id, which has no pin.
     Unpinned(u32),
 }
@@ -25,6 +27,7 @@ impl fmt::Display for Slot {
         match self {
             Self::New(address) => address.fmt(f),
             Self::Live(pin) => write!(f, "pin {pin}"),
+            Self::Taken(address) => write!(f, "the program that {address} takes the place of"),
             Self::Unpinned(id) => write!(f, "map id {id}"),
         }
     }
@@ -111,6 +114,16 @@ pub enum Step {
         program: ProgramRef,
         /// Where to.
         attachment: Attachment,
+    },
+    /// Opens a link of someone else's into [`Slot::New`], and the program it runs into
+    /// [`Slot::Taken`], both by their kernel ids.
+    TakeLink {
+        /// The link's address, once it is ours.
+        address: Address,
+        /// The link.
+        link: u32,
+        /// The program that it runs.
+        program: u32,
     },
     /// Swaps the program of a live link.
     UpdateLink {
@@ -199,6 +212,7 @@ impl Step {
         matches!(
             self,
             Self::Open { .. }
+                | Self::TakeLink { .. }
                 | Self::OpenMap { .. }
                 | Self::CreateMap { .. }
                 | Self::LoadPrograms { .. }
@@ -248,6 +262,7 @@ impl fmt::Display for Step {
             Self::Attach { address, .. } | Self::AttachFilter { address, .. } => {
                 write!(f, "attach {address}")
             }
+            Self::TakeLink { address, link, .. } => write!(f, "take link {link} for {address}"),
             Self::UpdateLink { link, .. } => write!(f, "swap the program of {link}"),
             Self::Detach { link, .. } => write!(f, "detach {link}"),
             Self::ReplaceFilter { key, .. } => write!(f, "replace {}", filter(key)),

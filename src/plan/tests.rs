@@ -22,7 +22,7 @@ use crate::model::program::{ProgramKind, ProgramSpec};
 use crate::object::Image;
 use crate::validate::{Desired, DesiredMap, DesiredObject, DesiredProgram};
 
-use super::{Action, Plan, ResourceState, Step, drift, end, plan};
+use super::{Action, Adoption, Plan, ResourceState, Step, drift, end, plan};
 
 const SHAPE: MapShape = MapShape {
     map_type: MapType::HASH,
@@ -136,6 +136,7 @@ impl Host {
                 (xdp("eth0"), TargetState::Present(2)),
                 (xdp("eth1"), TargetState::Present(3)),
             ]),
+            occupants: BTreeMap::new(),
             filters: BTreeMap::new(),
             clsact: BTreeSet::new(),
             others: Others::default(),
@@ -147,7 +148,7 @@ impl Host {
     }
 
     fn plan(&self, desired: &Desired) -> Plan {
-        plan(desired, &self.live, &self.inventory)
+        plan(desired, &self.live, &self.inventory, Adoption::Never)
     }
 
     /// Makes the live state and the record what the plan says they are in the end.

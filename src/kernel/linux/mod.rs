@@ -40,7 +40,7 @@ use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Re
 use crate::btf::Btf;
 use crate::model::attach::{Attachment, Direction};
 use crate::model::host::{HostFacts, HostIdentity};
-use crate::model::live::{FilterKey, LiveFilter, LiveObject, RootState, TargetState};
+use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
@@ -154,6 +154,18 @@ impl Kernel for Linux {
 
     fn target(&self, attachment: &Attachment) -> Result<TargetState> {
         target::state(attachment)
+    }
+
+    fn occupants(&self, attachment: &Attachment) -> Result<Vec<Occupant>> {
+        occupant::all(attachment)
+    }
+
+    fn open_link(&self, id: u32) -> Result<Handle> {
+        occupant::open(id, ObjectKind::Link)
+    }
+
+    fn open_program(&self, id: u32) -> Result<Handle> {
+        occupant::open(id, ObjectKind::Program)
     }
 
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>> {

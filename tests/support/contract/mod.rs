@@ -55,6 +55,7 @@ macro_rules! for_each_case {
             tcx_takes_several_programs,
             cgroups_take_several_programs,
             a_program_for_one_hook_is_not_put_at_another,
+            whoever_is_attached_is_found_and_opened,
             links_of_tracepoints_are_not_updated,
             a_severed_link_says_so,
             a_detached_link_leaves_its_place,

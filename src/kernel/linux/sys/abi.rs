@@ -21,6 +21,8 @@ pub(super) enum Command {
     MapFreeze = 22,
     LinkCreate = 28,
     LinkUpdate = 29,
+    LinkGetFdById = 30,
+    LinkGetNextId = 31,
     LinkDetach = 34,
     ProgBindMap = 35,
 }
