@@ -22,3 +22,4 @@ pub mod plan;
 pub mod relocate;
 pub mod validate;
 pub mod view;
+pub mod watch;

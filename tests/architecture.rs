@@ -16,7 +16,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("kernel", &["object", "relocate", "btf", "model"]),
     ("apply", &["plan", "kernel", "validate", "object", "model"]),
     ("view", &["apply", "plan", "object", "model"]),
-    ("cli", &["view", "apply", "plan", "kernel", "validate", "manifest", "object", "model"]),
+    ("watch", &["model"]),
+    (
+        "cli",
+        &["view", "watch", "apply", "plan", "kernel", "validate", "manifest", "object", "model"],
+    ),
 ];
 
 /// Foreign crates that only some rooms may use.

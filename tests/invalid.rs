@@ -16,6 +16,7 @@ use ebpf_apply::validate::{OBJECT_MAX, Validation, validate};
 const WITHOUT_EXAMPLE: &[(&str, &str)] = &[
     (code::MANIFEST_UNREADABLE, "what cannot be read is no example; tests/cmd shows it"),
     (code::MANIFEST_TOO_LARGE, "the example would have a megabyte"),
+    (code::DEPLOYMENT_CHANGED, "only a running deployment has it; tests/kernel/watch shows it"),
     (code::OBJECT_TOO_LARGE, "the example would need an object of 64 megabytes"),
 ];
 

@@ -4,13 +4,16 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::manifest::{self, MANIFEST_MAX};
+use crate::manifest::{self, KeyPath, MANIFEST_MAX};
 use crate::model::code;
 use crate::model::name::Name;
 use crate::model::pin::PinRoot;
 use crate::model::problem::Problem;
 use crate::validate::{Desired, OBJECT_MAX, validate};
 use crate::view::problems::Report;
+
+/// Yields the bytes of files.
+type Reader<'r> = dyn Fn(&Path) -> io::Result<Vec<u8>> + 'r;
 
 /// A manifest read and validated.
 pub(super) struct Checked {
@@ -33,19 +36,42 @@ impl Checked {
     /// Reads and validates a manifest and the objects it names. That it cannot be read is a problem
     /// like another.
     pub(super) fn read(manifest: &Path) -> Self {
-        match Self::source(manifest) {
+        Self::of(manifest, &|path| file(manifest, path))
+    }
+
+    /// Validates a manifest and the objects it names as `read` yields them.
+    pub(super) fn of(manifest: &Path, read: &Reader<'_>) -> Self {
+        match Self::source(manifest, read) {
             Err(unreadable) => *unreadable,
-            Ok(read) => {
-                let validation =
-                    validate(manifest, &read.source, &|path| bounded(path, OBJECT_MAX));
-                Self { problems: validation.problems, desired: validation.desired, ..read }
+            Ok(source) => {
+                let validation = validate(manifest, &source.source, read);
+                Self { problems: validation.problems, desired: validation.desired, ..source }
             }
         }
     }
 
+    /// Makes it a problem if this is the manifest of another deployment than the one that runs.
+    pub(super) fn keep_to(&mut self, name: &Name, pin_root: &PinRoot) {
+        let Some(desired) = &self.desired else { return };
+        let (key, running, found) = if desired.name != *name {
+            ("name", name.to_string(), desired.name.to_string())
+        } else if desired.pin_root != *pin_root {
+            ("pin-root", pin_root.to_string(), desired.pin_root.to_string())
+        } else {
+            return;
+        };
+        let span = manifest::parse(&self.source).document.value_span(&KeyPath::of([key]));
+        let message = format!("`{key}` is `{found}` now, and `{running}` of what runs");
+        let problem = Problem::error(code::DEPLOYMENT_CHANGED, span, message)
+            .label("of another deployment")
+            .help("end this process and start another one, or put the old value back");
+        self.problems.push(problem);
+        self.desired = None;
+    }
+
     /// Reads only what a manifest says of its deployment.
     pub(super) fn header(manifest: &Path) -> Result<Header, Box<Self>> {
-        let read = Self::source(manifest)?;
+        let read = Self::source(manifest, &|path| file(manifest, path))?;
         let parsed = manifest::parse(&read.source);
         if parsed.problems.is_empty() {
             let manifest::Manifest { name, pin_root, .. } = parsed.manifest;
@@ -61,9 +87,9 @@ impl Checked {
         Report { file: &self.file, source: &self.source, problems: &self.problems }
     }
 
-    fn source(manifest: &Path) -> Result<Self, Box<Self>> {
+    fn source(manifest: &Path, read: &Reader<'_>) -> Result<Self, Box<Self>> {
         let file = manifest.display().to_string();
-        let text = bounded(manifest, MANIFEST_MAX).and_then(|bytes| {
+        let text = read(manifest).and_then(|bytes| {
             let not_text = |error: std::string::FromUtf8Error| {
                 let at = error.utf8_error().valid_up_to();
                 io::Error::new(io::ErrorKind::InvalidData, format!("it is not UTF-8 at byte {at}"))
@@ -80,6 +106,11 @@ impl Checked {
             }
         }
     }
+}
+
+/// Reads a manifest or an object it names.
+pub(super) fn file(manifest: &Path, path: &Path) -> io::Result<Vec<u8>> {
+    bounded(path, if path == manifest { MANIFEST_MAX } else { OBJECT_MAX })
 }
 
 /// Reads a regular file, and no more of it than tells that it is too large.

@@ -36,7 +36,7 @@ enum Unloaded {
 /// Reads every object of the manifest; a file that two objects name, once.
 pub(super) fn load(
     manifest: &Manifest,
-    directory: &Path,
+    path: &Path,
     read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
     findings: &mut Findings<'_>,
 ) -> Vec<ObjectFile> {
@@ -44,7 +44,7 @@ pub(super) fn load(
     let mut files = Vec::new();
     for (name, entry) in &manifest.objects {
         let at = KeyPath::of(["objects", name.as_str()]);
-        let path = directory.join(&entry.path);
+        let path = entry.file(path);
         let image = images.entry(path.clone()).or_insert_with(|| open(&path, read));
         match image {
             Ok(image) => {

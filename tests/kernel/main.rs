@@ -20,3 +20,4 @@ mod same_as_libbpf;
 mod slots;
 mod types;
 mod updates;
+mod watch;
