@@ -72,13 +72,12 @@ impl<'c> Hold<'c> {
             watcher.force(now);
         }
         match watcher.turn(now, &Files(self.manifest)) {
-            Turn::Waiting => None,
-            // The files are as they were, at the latest half a minute after they were looked at last:
-            // the place for checks of the host.
-            Turn::Same => None,
             Turn::Changed(snapshot) => {
                 Some(Checked::of(self.manifest, &|path| snapshot.bytes(path)))
             }
+            // `Same` comes at the latest half a minute after the last look: the place to check whether
+            // the host is still as applied.
+            Turn::Waiting | Turn::Same => None,
         }
     }
 
@@ -119,9 +118,10 @@ impl<'c> Hold<'c> {
     fn say_how_changes_are_found(&mut self) {
         let reason = self.watcher.as_ref().and_then(Watcher::polls_because);
         if reason != self.polls_because.as_deref() {
-            match reason {
-                Some(reason) => tracing::warn!("changes are found by polling: {reason}"),
-                None => tracing::info!("changes are found by inotify again"),
+            if let Some(reason) = reason {
+                tracing::warn!("changes are found by polling: {reason}");
+            } else {
+                tracing::info!("changes are found by inotify again");
             }
             self.polls_because = reason.map(str::to_owned);
         }

@@ -1,4 +1,4 @@
-//! What a service manager is told: the protocol of sd_notify(3).
+//! What a service manager is told: the protocol of `sd_notify(3)`.
 
 use std::env;
 use std::ffi::OsStr;
@@ -81,7 +81,7 @@ fn address(name: &[u8]) -> io::Result<SocketAddr> {
     }
 }
 
-/// Half of what sd_watchdog_enabled(3) says, as its manual recommends, if this process is meant.
+/// Half of what `sd_watchdog_enabled(3)` says, as its manual recommends, if this process is meant.
 fn watchdog() -> Option<Duration> {
     let number = |name: &str| env::var(name).ok()?.parse::<u64>().ok();
     let meant = env::var_os("WATCHDOG_PID").is_none()

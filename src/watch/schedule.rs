@@ -15,6 +15,8 @@ use crate::model::digest::Digest;
 const LULL: Duration = Duration::from_millis(20);
 /// Without an event for so long, a change is complete.
 pub(super) const QUIET: Duration = Duration::from_millis(100);
+/// Two looks that are to agree are at least so far apart.
+const APART: Duration = Duration::from_millis(80);
 /// From when on events put nothing off any more.
 const CAP: Duration = Duration::from_secs(2);
 /// How long files may stay missing or cut off before that is handed on.
@@ -160,7 +162,7 @@ impl Stir {
         if print.settled && complete || now >= since + PATIENCE || now >= self.since + LONGEST {
             return true;
         }
-        self.next = (self.last_event + QUIET).max(now + QUIET - LULL);
+        self.next = (self.last_event + QUIET).max(now + APART);
         false
     }
 }
@@ -331,7 +333,7 @@ mod tests {
     #[test]
     fn what_failed_is_tried_again_ever_more_slowly_until_it_changes() {
         let mut bench = Bench::new();
-        let mut retry = |bench: &mut Bench, after: u64| {
+        let retry = |bench: &mut Bench, after: u64| {
             let handed_on = bench.handed_on.len();
             let now = bench.handed_on.last().map_or(bench.start, |(at, _)| {
                 bench.start + Duration::from_millis(u64::try_from(*at).expect("small"))

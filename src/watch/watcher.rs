@@ -150,7 +150,7 @@ impl Watcher {
         };
         follow(&self.first);
         let named = snapshot.read(&self.first, source).map(|bytes| source.named(bytes));
-        self.named = merge(&self.named, named.unwrap_or_default());
+        self.named = merge(&self.named, &named.unwrap_or_default());
         for path in &self.named {
             follow(path);
             snapshot.read(path, source);
@@ -176,7 +176,7 @@ impl Watcher {
     }
 }
 
-fn merge(before: &[PathBuf], now: Named) -> Vec<PathBuf> {
+fn merge(before: &[PathBuf], now: &Named) -> Vec<PathBuf> {
     let kept = if now.complete { &[] } else { before };
     let all: BTreeSet<&PathBuf> = now.paths.iter().chain(kept).collect();
     all.into_iter().cloned().collect()

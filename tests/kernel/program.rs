@@ -120,8 +120,7 @@ pub(crate) struct Held {
 impl Held {
     /// Starts a program whose output is read line by line.
     pub(crate) fn start(command: &mut Command) -> Self {
-        let command = command.stdout(Stdio::piped()).stderr(Stdio::inherit());
-        let mut child = command.spawn().expect("the program starts");
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
         let out = BufReader::new(child.stdout.take().expect("a pipe"));
         Self { child, out, said: String::new() }
     }

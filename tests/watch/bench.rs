@@ -16,8 +16,8 @@ pub(crate) struct Bench {
     now: Instant,
 }
 
-/// The files that a manifest of these tests names: its lines, one a file beside it. A line `?` stands
-/// for what cannot be parsed.
+/// The files that a manifest of these tests names: its lines that end in `.o`, one a file below its
+/// directory. A `?` stands for what cannot be parsed.
 struct Lines<'p>(&'p Path);
 
 impl Source for Lines<'_> {
@@ -28,8 +28,8 @@ impl Source for Lines<'_> {
     fn named(&self, first: &[u8]) -> Named {
         let text = String::from_utf8_lossy(first);
         let directory = self.0.parent().expect("a directory");
-        let names = text.lines().filter(|line| line.ends_with(".o"));
-        let paths = names.map(|name| directory.join(name)).collect();
+        let paths = text.lines().map(|line| directory.join(line));
+        let paths = paths.filter(|path| path.extension().is_some_and(|end| end == "o")).collect();
         Named { paths, complete: !text.contains('?') }
     }
 }

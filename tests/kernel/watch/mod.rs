@@ -9,8 +9,10 @@ mod places;
 mod reload;
 mod signals;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
 
 use crate::program::Program;
 use crate::support::object;
@@ -37,6 +39,13 @@ impl Edge {
     fn replace(&self, text: &str) {
         let new = self.program.manifest("edge.toml.new", text);
         fs::rename(new, &self.manifest).expect("a rename");
+    }
+
+    /// Makes the next reload wait until what is returned is dropped: another run has the lock.
+    fn pause(&self) -> File {
+        let lock = File::open(self.program.state().join("edge.apply.lock")).expect("its lock");
+        flock(&lock, FlockOperation::LockExclusive).expect("free");
+        lock
     }
 
     fn object(&self) -> PathBuf {

@@ -5,6 +5,7 @@ use std::fs;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::manager::Manager;
 use super::{Edge, HEAD, PROGRAM, text};
 use crate::host::{self, attached, map_id, tree};
 use crate::program::{Held, Program};
@@ -114,6 +115,31 @@ fn what_does_not_change_the_bytes_is_no_reload() {
         edge.program.manifest("another.toml", &text(7));
         edge.replace(&text(2));
         outcome(&mut held, "applied", 2);
+    });
+}
+
+#[test]
+fn what_changes_during_a_reload_makes_for_one_more() {
+    Sandbox::run(|sandbox| {
+        host::wire(sandbox);
+        let edge = Edge::new();
+        let manager = Manager::new();
+        let mut command = edge.program.command(&["apply", &edge.manifest, "--watch"]);
+        command.args(["--format", "json"]).env("NOTIFY_SOCKET", manager.path());
+        let mut held = Held::start(&mut command);
+        outcome(&mut held, "applied", 1);
+        let pause = edge.pause();
+        edge.replace(&text(2));
+        manager.wait("RELOADING=1");
+        for number in 3..9 {
+            edge.replace(&text(number));
+            held.signal(Signal::HUP);
+        }
+        drop(pause);
+        outcome(&mut held, "applied", 2);
+        outcome(&mut held, "applied", 3);
+        edge.replace(&text(9));
+        outcome(&mut held, "applied", 4);
     });
 }
 

@@ -1,8 +1,7 @@
 //! SIGHUP, SIGTERM and SIGINT of a held deployment.
 
-use std::fs::{self, File};
+use std::fs;
 
-use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
 
 use super::manager::Manager;
@@ -65,12 +64,11 @@ fn a_reload_is_finished_before_the_deployment_ends() {
             assert_eq!(held.result()["generation"], 1);
             manager.wait("READY=1");
 
-            let lock = File::open(edge.program.state().join("edge.apply.lock")).expect("its lock");
-            flock(&lock, FlockOperation::LockExclusive).expect("free");
+            let pause = edge.pause();
             edge.replace(&text(2));
             manager.wait("RELOADING=1");
             held.signal(signal);
-            flock(&lock, FlockOperation::Unlock).expect("ours");
+            drop(pause);
             assert_eq!(held.result()["generation"], 2);
             assert_eq!(held.result()["outcome"], "ended");
             assert_eq!(held.end(signal).0, Some(0));
