@@ -312,7 +312,7 @@ mod tests {
         bench.until(10_000);
         bench.print = print("b");
         bench.until(70_000);
-        assert_eq!((&*bench.handed_on, bench.looks), (&[(30_080, print("b"))][..], 3));
+        assert_eq!((&*bench.handed_on, bench.looks), (&[(30_100, print("b"))][..], 3));
     }
 
     #[test]
