@@ -92,6 +92,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::MakeRoot => self.make_root(),
             Step::MakeDirectory(path) => self.make_directory(path),
             Step::Open { pin, id } => self.open(pin, *id),
+            Step::OpenMap { id } => self.open_map(*id),
             Step::CreateMap { address, object, map } => self.create_map(address, object, map),
             Step::LoadPrograms { object, maps } => self.load_programs(object, maps),
             Step::FillSlots { map, slots } => self.fill_slots(map, slots),
@@ -231,6 +232,13 @@ impl<'a, K: Kernel> Executor<'a, K> {
         let reason =
             format!("id {found} is pinned there now, not id {id} as when the plan was made");
         Err(self.at(KernelError::reason("open pin", reason), pin))
+    }
+
+    fn open_map(&mut self, id: u32) -> Result<()> {
+        let found = self.kernel.open_map(id)?.and_then(|found| found.handle);
+        let gone = || KernelError::reason(format!("open the map with id {id}"), "it is gone");
+        self.held.insert(Slot::Unpinned(id), found.ok_or_else(gone)?);
+        Ok(())
     }
 
     fn hold(&mut self, pin: &PinPath) -> Result<()> {

@@ -49,6 +49,10 @@ pub trait Kernel {
     /// `None` if nothing does.
     fn open(&self, root: &PinRoot, path: &PinPath) -> Result<Option<Found<Self::Handle>>>;
 
+    /// The map with that id, pinned or not; `None` if it is gone, or if maps may not be opened by their
+    /// ids here.
+    fn open_map(&self, id: u32) -> Result<Option<Found<Self::Handle>>>;
+
     /// The pins in a directory, sorted; none if it does not exist.
     fn list(&self, root: &PinRoot, directory: &PinPath) -> Result<Vec<PinPath>>;
 

@@ -23,6 +23,8 @@ pub struct LiveState {
     /// Everything found at a pin path that the deployment wants, records, or owns by its place, and the
     /// directories above the public ones.
     pub pins: BTreeMap<PinPath, LiveObject>,
+    /// Maps on record whose pin is gone, as far as they can be opened: programs of ours hold them.
+    pub unpinned: BTreeMap<u32, LiveMap>,
     /// Whether the targets of the wanted attachments exist.
     pub targets: BTreeMap<Attachment, TargetState>,
     /// `tc` filters: those on record, and all at the places where one is wanted.

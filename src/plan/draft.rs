@@ -59,6 +59,21 @@ pub(super) enum Source {
         /// Its kernel id.
         id: u32,
     },
+    /// A map that lost its pin; programs hold it.
+    Unpinned {
+        /// Its kernel id.
+        id: u32,
+    },
+}
+
+impl Source {
+    /// The kernel id of what is there already.
+    pub(super) fn live_id(&self) -> Option<u32> {
+        match self {
+            Self::New(_) => None,
+            Self::Live { id, .. } | Self::Unpinned { id } => Some(*id),
+        }
+    }
 }
 
 /// A plan in the making.
@@ -76,6 +91,7 @@ pub(super) struct Draft<'a> {
     changes: Vec<Change>,
     steps: Vec<(Phase, Step)>,
     opened: BTreeSet<PinPath>,
+    unpinned: BTreeSet<u32>,
     directories: BTreeSet<PinPath>,
     /// Interfaces, by index, whose `clsact` qdisc is ours once it is there.
     pub(super) clsact: BTreeSet<u32>,
@@ -103,6 +119,7 @@ impl<'a> Draft<'a> {
             changes: Vec::new(),
             steps: Vec::new(),
             opened: BTreeSet::new(),
+            unpinned: BTreeSet::new(),
             directories: BTreeSet::new(),
             clsact: known.clsact.clone(),
             staged: 0,
@@ -161,6 +178,12 @@ impl<'a> Draft<'a> {
         match source {
             Source::New(address) => Slot::New(address.clone()),
             Source::Live { pin, id } => self.open(pin, *id),
+            Source::Unpinned { id } => {
+                if self.unpinned.insert(*id) {
+                    self.step(Phase::Open, Step::OpenMap { id: *id });
+                }
+                Slot::Unpinned(*id)
+            }
         }
     }
 

@@ -64,7 +64,8 @@ impl Plan {
     /// Whether only the stage is left to be cleared.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        let clears = |step: &Step| step.clears() || matches!(step, Step::Open { .. });
+        let clears =
+            |step: &Step| step.clears() || matches!(step, Step::Open { .. } | Step::OpenMap { .. });
         self.steps.iter().all(clears)
             && self.changes.iter().all(|change| change.action == Action::NoOp)
     }

@@ -106,10 +106,7 @@ fn settle_claim(
     ours: &BTreeMap<PinPath, (u32, Fate)>,
     draft: &mut Draft<'_>,
 ) {
-    let wanted = match &claim.source {
-        Source::Live { id, .. } => Some(*id),
-        Source::New(_) => None,
-    };
+    let wanted = claim.source.live_id();
     let Some(found) = draft.live.pins.get(pin) else {
         let Some(from) = from else {
             draft.make_directories(pin);

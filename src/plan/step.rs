@@ -16,6 +16,8 @@ pub enum Slot {
     New(Address),
     /// Opened from that pin.
     Live(PinPath),
+    /// The map with that id, which has no pin.
+    Unpinned(u32),
 }
 
 impl fmt::Display for Slot {
@@ -23,6 +25,7 @@ impl fmt::Display for Slot {
         match self {
             Self::New(address) => address.fmt(f),
             Self::Live(pin) => write!(f, "pin {pin}"),
+            Self::Unpinned(id) => write!(f, "map id {id}"),
         }
     }
 }
@@ -44,6 +47,11 @@ pub enum Step {
         /// The pin.
         pin: PinPath,
         /// The kernel id that the plan saw.
+        id: u32,
+    },
+    /// Opens a map without a pin into [`Slot::Unpinned`].
+    OpenMap {
+        /// Its kernel id.
         id: u32,
     },
     /// Creates a map into [`Slot::New`].
@@ -180,6 +188,7 @@ impl Step {
         matches!(
             self,
             Self::Open { .. }
+                | Self::OpenMap { .. }
                 | Self::CreateMap { .. }
                 | Self::LoadPrograms { .. }
                 | Self::FillSlots { .. }
@@ -216,6 +225,7 @@ impl fmt::Display for Step {
             Self::MakeRoot => f.write_str("make the pin root"),
             Self::MakeDirectory(path) => write!(f, "make directory {path}"),
             Self::Open { pin, .. } => write!(f, "open pin {pin}"),
+            Self::OpenMap { id } => write!(f, "open map id {id}"),
             Self::CreateMap { address, .. } => write!(f, "create {address}"),
             Self::LoadPrograms { object, .. } => {
                 write!(f, "load the programs of object `{object}`")

@@ -131,6 +131,7 @@ impl Host {
         let live = LiveState {
             root: RootState::Absent { missing: vec![root().as_path().to_owned()] },
             pins: BTreeMap::new(),
+            unpinned: BTreeMap::new(),
             targets: BTreeMap::from([
                 (xdp("eth0"), TargetState::Present(2)),
                 (xdp("eth1"), TargetState::Present(3)),

@@ -201,6 +201,18 @@ impl Kernel for Fake {
         Ok(Some(Found { object: described, handle: Some(self.handle(object)) }))
     }
 
+    fn open_map(&self, id: u32) -> Result<Option<Found<Handle>>> {
+        let mut state = self.lock();
+        let map = ObjectId { kind: Kind::Map, id };
+        if !state.objects.contains_key(&map) {
+            return Ok(None);
+        }
+        let object = state.describe(map);
+        state.hold_for_user(map);
+        drop(state);
+        Ok(Some(Found { object, handle: Some(self.handle(map)) }))
+    }
+
     fn list(&self, root: &PinRoot, directory: &PinPath) -> Result<Vec<PinPath>> {
         let names = self.lock().tree.pins_in(&root.join(directory))?;
         Ok(names.iter().filter_map(|name| directory.child(name)).collect())

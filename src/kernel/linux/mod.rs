@@ -33,6 +33,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 pub use handle::Handle;
+use rustix::io::Errno;
+use sys::ObjectKind;
 
 use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Result};
 use crate::btf::Btf;
@@ -132,6 +134,18 @@ impl Kernel for Linux {
                 Found { object: LiveObject::Unreadable { reason }, handle: None }
             }
         }))
+    }
+
+    fn open_map(&self, id: u32) -> Result<Option<Found<Handle>>> {
+        let failed = |errno| KernelError::errno(format!("open the map with id {id}"), errno);
+        let fd = match sys::open_map(id) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT | Errno::PERM) => return Ok(None),
+            Err(errno) => return Err(failed(errno)),
+        };
+        let handle = Handle::of_kind(fd, ObjectKind::Map).map_err(failed)?;
+        let object = observe::object(&handle).map_err(failed)?;
+        Ok(Some(Found { object, handle: Some(handle) }))
     }
 
     fn list(&self, root: &PinRoot, directory: &PinPath) -> Result<Vec<PinPath>> {
