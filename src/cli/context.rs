@@ -92,14 +92,18 @@ impl Context {
 
     /// Says that a word of the command line is wrong.
     pub(super) fn misused(&self, what: &str) -> ExitStatus {
-        self.complain(|style| format!("{}: {what}\n", style.red("error")));
+        self.error(what);
         ExitStatus::Usage
     }
 
     /// Says what of the process's own surroundings could not be had.
     pub(super) fn failed(&self, what: &str) -> ExitStatus {
-        self.complain(|style| format!("{}: {what}\n", style.red("error")));
+        self.error(what);
         ExitStatus::Failed
+    }
+
+    fn error(&self, what: &str) {
+        self.complain(|style| format!("{}: {what}\n", style.red("error")));
     }
 
     /// The desired state of a manifest. Warnings are shown; if it is invalid, that is said.

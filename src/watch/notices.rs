@@ -52,7 +52,7 @@ impl Notices {
         let mut events = inotify::Reader::new(&self.descriptor, &mut buffer);
         loop {
             match events.next() {
-                Ok(event) => matters |= self.watched.note(&event),
+                Ok(event) => matters |= note(&mut self.watched, &event),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return matters,
                 // Nothing can be said of what is in the queue.
@@ -62,24 +62,19 @@ impl Notices {
     }
 }
 
-trait Note {
-    fn note(&mut self, event: &Event<'_>) -> bool;
-}
-
-impl Note for Watched {
-    fn note(&mut self, event: &Event<'_>) -> bool {
-        if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
-            return true;
-        }
-        if event.events().contains(ReadFlags::IGNORED) {
-            return self.remove(&event.wd()).is_some();
-        }
-        let Some(names) = self.get(&event.wd()) else { return false };
-        match event.file_name() {
-            Some(name) => names.contains(OsStr::from_bytes(name.to_bytes())),
-            // Of the directory itself: moved, removed, unmounted, other permissions.
-            None => true,
-        }
+/// Takes in one event, and says whether it matters.
+fn note(watched: &mut Watched, event: &Event<'_>) -> bool {
+    if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
+        return true;
+    }
+    if event.events().contains(ReadFlags::IGNORED) {
+        return watched.remove(&event.wd()).is_some();
+    }
+    let Some(names) = watched.get(&event.wd()) else { return false };
+    match event.file_name() {
+        Some(name) => names.contains(OsStr::from_bytes(name.to_bytes())),
+        // Of the directory itself: moved, removed, unmounted, other permissions.
+        None => true,
     }
 }
 
