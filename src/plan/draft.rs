@@ -29,6 +29,7 @@ pub(super) enum Phase {
     PinMaps,
     PinPrograms,
     Links,
+    RemoveFilters,
     Retire,
     DropStaged,
     RemoveDirectories,

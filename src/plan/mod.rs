@@ -85,6 +85,7 @@ pub fn plan(desired: &Desired, live: &LiveState, inventory: &Inventory) -> Plan 
     refuse_root(desired, &mut draft);
     let bindings = slots::bind(desired, &mut draft);
     let wanted = links::wanted(desired);
+    prune::remove_stray_filters(&mut draft);
     for (object, bound) in desired.objects.iter().zip(&bindings) {
         let reload = programs::reload_reason(object, bound, &draft);
         maps::plan_private(object, reload.is_some(), &mut draft);
