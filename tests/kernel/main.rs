@@ -24,3 +24,4 @@ mod same_as_libbpf;
 mod slots;
 mod types;
 mod updates;
+mod watch;
