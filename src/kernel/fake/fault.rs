@@ -26,6 +26,8 @@ pub enum CallKind {
     LoadBtf,
     CreateMap,
     FillSlots,
+    CopyEntries,
+    CarryEntries,
     LoadPrograms,
     Attach,
     UpdateLink,

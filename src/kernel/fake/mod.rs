@@ -5,6 +5,7 @@
 //! is another process on the same host.
 
 mod bpffs;
+mod contents;
 mod fault;
 mod hooks;
 mod objects;
@@ -21,14 +22,17 @@ pub use fault::{Call, CallKind};
 pub use snapshot::Snapshot;
 pub use state::{Kind, ObjectId};
 
+use super::entries::{self, Carried, Copied};
 use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Result};
 use crate::model::attach::{Attachment, Direction};
+use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::live::{FilterKey, LiveFilter, LiveObject, RootState, TargetState};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
 use crate::object::Image;
+use contents::Contents;
 use state::State;
 
 /// A process on a host that exists in memory. Clones share the host.
@@ -134,6 +138,11 @@ impl Fake {
         self.lock().write_entry(map, key, value)
     }
 
+    /// Deletes an entry of a map, if it is there.
+    pub fn delete_entry(&self, map: u32, key: &[u8]) {
+        self.lock().delete_entry(map, key);
+    }
+
     /// The entries of a map; none if there is no such map.
     #[must_use]
     pub fn entries(&self, map: u32) -> BTreeMap<Vec<u8>, Vec<u8>> {
@@ -154,6 +163,11 @@ impl Fake {
         let mut state = self.lock();
         state.faults.call(Call { kind, detail: detail.into() })?;
         Ok(state)
+    }
+
+    fn contents(&self, maps: [&Handle; 2], transfer: Transfer) -> Result<[Contents<'_>; 2]> {
+        let [one, other] = maps.map(|map| Contents::open(&self.state, map.object, transfer));
+        Ok([one?, other?])
     }
 
     /// A handle to an object that was just made with one reference.
@@ -255,6 +269,30 @@ impl Kernel for Fake {
         slots
             .iter()
             .try_for_each(|(index, content)| state.fill_slot(map.object, *index, content.object))
+    }
+
+    fn copy_entries(
+        &self,
+        from: &Handle,
+        to: &Handle,
+        transfer: Transfer,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Copied> {
+        drop(self.act(CallKind::CopyEntries, format!("{} {}", from.object, to.object))?);
+        let [from, to] = self.contents([from, to], transfer)?;
+        entries::copy(&from, &to, transfer.kept, progress)
+    }
+
+    fn carry_entries(
+        &self,
+        from: &Handle,
+        to: &Handle,
+        transfer: Transfer,
+        copied: &mut Copied,
+    ) -> Result<Carried> {
+        drop(self.act(CallKind::CarryEntries, format!("{} {}", from.object, to.object))?);
+        let [from, to] = self.contents([from, to], transfer)?;
+        entries::carry(&from, &to, transfer.kept, copied)
     }
 
     fn load_programs(
