@@ -185,6 +185,68 @@ fn an_update_that_fails_anywhere_leaves_the_old_generation() {
     );
 }
 
+/// The same deployment with a map of another size, whose entries are to go over.
+fn migrated(most: u32) -> String {
+    let map = "\n[objects.firewall.maps.flows]\non-mismatch = \"migrate\"\nmax-entries = ";
+    FIRST.replace(
+        "\n[objects.firewall.programs",
+        &format!("{map}{most}\n\n[objects.firewall.programs"),
+    )
+}
+
+/// Id of a map on record.
+fn recorded(machine: &Machine, address: &str) -> u32 {
+    let record = machine.directory.path().join("state/edge/inventory.json");
+    let record = std::fs::read_to_string(record).expect("a record");
+    let record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
+    let id = record["resources"][address]["id"].as_u64().expect("an id");
+    u32::try_from(id).expect("a kernel id")
+}
+
+/// Applies the first generation and fills a map with 200 entries.
+fn filled(machine: &Machine) -> u32 {
+    machine.apply(&migrated(256)).expect("applies");
+    let flows = recorded(machine, "map.firewall.flows");
+    let desired = desired(FIRST);
+    let firewall = desired.objects.iter().find(|object| object.name.as_str() == "firewall");
+    let image = &firewall.expect("it is in the manifest").image;
+    let shape = image.spec.map("flows").expect("the firewall has it").shape;
+    let [key, value] = [shape.key_size, shape.value_size].map(|size| vec![0; size as usize]);
+    for n in 0..200 {
+        let (mut key, mut value) = (key.clone(), value.clone());
+        (key[0], value[0]) = (n, n);
+        machine.kernel.write_entry(flows, &key, &value).expect("an entry");
+    }
+    flows
+}
+
+#[test]
+fn a_migration_that_fails_anywhere_leaves_the_old_map_with_its_entries() {
+    fail_at_every_call(
+        |machine| {
+            filled(machine);
+        },
+        |machine| machine.apply(&migrated(512)),
+    );
+}
+
+#[test]
+fn a_migration_takes_the_entries_along() {
+    let machine = Machine::new();
+    let old = filled(&machine);
+    let before = machine.visible();
+    let error = machine.apply(&migrated(199)).expect_err("200 do not fit");
+    assert!(matches!(&error, ApplyError::Failed(failure) if failure.error.advice.is_some()));
+    assert_eq!(machine.visible(), before);
+    let entries = machine.kernel.entries(old);
+    assert_eq!(entries.len(), 200);
+    machine.apply(&migrated(200)).expect("they fit");
+    let new = recorded(&machine, "map.firewall.flows");
+    assert_ne!(new, old);
+    assert_eq!(machine.kernel.entries(new), entries);
+    machine.assert_settled(&migrated(200));
+}
+
 #[test]
 fn an_end_that_fails_anywhere_ends_nothing() {
     for purge in [false, true] {
@@ -261,13 +323,7 @@ fn after_a_reboot_nothing_on_record_is_ours() {
 fn entries_survive_updates_and_ends() {
     let machine = Machine::new();
     machine.apply(FIRST).expect("applies");
-    let blocked = |machine: &Machine| {
-        let record = machine.directory.path().join("state/edge/inventory.json");
-        let record = std::fs::read_to_string(record).expect("a record");
-        let record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
-        let id = record["resources"]["map.firewall.blocked"]["id"].as_u64().expect("an id");
-        u32::try_from(id).expect("a kernel id")
-    };
+    let blocked = |machine: &Machine| recorded(machine, "map.firewall.blocked");
     let id = blocked(&machine);
     machine.kernel.write_entry(id, &[10, 0, 0, 1], &[1; 8]).expect("an entry");
     let entries = machine.kernel.entries(id);

@@ -6,6 +6,7 @@
 mod error;
 mod execute;
 mod lock;
+mod migrate;
 mod observe;
 mod store;
 mod undo;

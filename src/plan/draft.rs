@@ -24,10 +24,14 @@ pub(super) enum Phase {
     CreateMaps,
     LoadPrograms,
     FillSlots,
+    /// As late as possible: the less is written into the old maps after it.
+    CopyEntries,
     Directories,
     PinMaps,
     PinPrograms,
     Links,
+    /// Programs write into the new maps by now.
+    CarryEntries,
     Retire,
     DropStaged,
     RemoveDirectories,
@@ -70,6 +74,8 @@ pub(super) struct Draft<'a> {
     pub(super) after: Inventory,
     /// What each pin path shall hold.
     pub(super) claims: BTreeMap<PinPath, Claim>,
+    /// Pins of ours whose contents go over to a map elsewhere.
+    pub(super) superseded: BTreeSet<PinPath>,
     /// Links on record that another address has taken over.
     pub(super) taken: BTreeMap<Address, Address>,
     changes: Vec<Change>,
@@ -96,6 +102,7 @@ impl<'a> Draft<'a> {
             known,
             after,
             claims: BTreeMap::new(),
+            superseded: BTreeSet::new(),
             taken: BTreeMap::new(),
             changes: Vec::new(),
             steps: Vec::new(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::address::Address;
 use crate::model::digest::Digest;
+use crate::model::entries::Transfer;
 use crate::model::inventory::{MapRecord, Resource};
 use crate::model::kinds::MapType;
 use crate::model::live::{LiveMap, LiveObject};
@@ -14,7 +15,8 @@ use crate::validate::{Desired, DesiredMap, DesiredObject};
 
 use super::compat::{self, Mismatch};
 use super::draft::{Draft, Phase, Source, foreign};
-use super::{Action, Change, Step};
+use super::migrate::{self, Migration};
+use super::{Action, Change, Slot, Step};
 
 /// The pinned maps of one object: where each comes from; `None` where the plan is refused.
 pub(super) type Bindings = BTreeMap<String, Option<Source>>;
@@ -202,7 +204,7 @@ impl Wanted<'_> {
     /// A map that is not on record for this resource lies at its path.
     fn decide_found(&self, found: &LiveMap, draft: &mut Draft<'_>) -> Option<Source> {
         let owned = !self.map.external && draft.inventory().owns(self.pin, found.id);
-        let recorded = self.recorded_layout(found.id, draft);
+        let recorded = recorded_layout(self.pin, found.id, draft);
         let differences = self.differences(found, recorded, draft);
         if !differences.is_empty() {
             return self.differing(found, self.pin, owned, &differences, draft);
@@ -261,22 +263,38 @@ impl Wanted<'_> {
         draft: &mut Draft<'_>,
     ) -> Option<Source> {
         let differences = list(all);
-        if self.map.on_mismatch == OnMismatch::Replace && owned && !self.map.external {
-            let reason = format!("another shape, contents dropped (on-mismatch): {differences}");
-            return Some(self.create(Action::Replace, &reason, draft));
+        let ours = owned && !self.map.external;
+        let migration = self.migration(found, at, draft);
+        match (self.map.on_mismatch, &migration) {
+            (OnMismatch::Replace, _) if ours => {
+                let reason =
+                    format!("another shape, contents dropped (on-mismatch): {differences}");
+                return Some(self.create(Action::Replace, &reason, draft));
+            }
+            (OnMismatch::Migrate, Ok(migration)) if ours => {
+                let reason = format!("another shape: {differences}; {}", migration.terms);
+                return Some(self.migrate(found, at, (migration.transfer, &reason), draft));
+            }
+            _ => {}
         }
-        let advice = match self.map.on_mismatch {
-            _ if self.map.external => "its owner must change it",
+        let advice = match (self.map.on_mismatch, migration) {
+            _ if self.map.external => "its owner must change it".to_owned(),
             _ if !owned => {
-                "it is not on record as this deployment's, so it is not replaced: remove it by hand, \
-                 or choose another `subpath`"
+                "it is not on record as this deployment's, so it is not replaced: remove \
+                            it by hand, or choose another `subpath`"
+                    .to_owned()
             }
-            OnMismatch::Migrate => {
-                "this version cannot migrate entries yet: use `on-mismatch = \"replace\"` to start \
-                 empty"
-            }
-            OnMismatch::Fail | OnMismatch::Replace => {
-                "set `on-mismatch = \"replace\"` to start empty"
+            (OnMismatch::Migrate, Err(why)) => format!(
+                "its entries cannot be migrated: {why}; `on-mismatch = \"replace\"` starts empty"
+            ),
+            (_, Err(why)) => format!(
+                "`on-mismatch = \"replace\"` starts empty; \"migrate\" cannot carry its entries over: \
+                 {why}; \"fail\", as now, changes nothing"
+            ),
+            (_, Ok(_)) => {
+                "`on-mismatch` says what to do: \"migrate\" carries its entries over into a \
+                           new map, \"replace\" starts empty, \"fail\", as now, changes nothing"
+                    .to_owned()
             }
         };
         let reason = format!("a pin of another shape is there: {differences}; {advice}");
@@ -289,20 +307,47 @@ impl Wanted<'_> {
         None
     }
 
+    /// How the entries of `found` could be carried over, or why not.
+    fn migration(
+        &self,
+        found: &LiveMap,
+        at: &PinPath,
+        draft: &Draft<'_>,
+    ) -> Result<Migration, String> {
+        let recorded = recorded_layout(at, found.id, draft);
+        migrate::migration(&self.map.spec, found, recorded, draft.live.host)
+    }
+
+    /// A new map takes the place and the entries of the one at `at`.
+    fn migrate(
+        &self,
+        found: &LiveMap,
+        at: &PinPath,
+        (transfer, reason): (Transfer, &str),
+        draft: &mut Draft<'_>,
+    ) -> Source {
+        let source = self.create(Action::Migrate, reason, draft);
+        let (from, to) = (draft.open(at, found.id), Slot::New(self.address.clone()));
+        if at != self.pin {
+            draft.superseded.insert(at.clone());
+        }
+        let step = Step::CopyEntries { from: from.clone(), to: to.clone(), transfer };
+        draft.step(Phase::CopyEntries, step);
+        draft.step(Phase::CarryEntries, Step::CarryEntries { from, to, transfer });
+        source
+    }
+
     fn create(&self, action: Action, reason: &str, draft: &mut Draft<'_>) -> Source {
+        let takes_over = matches!(action, Action::Replace | Action::Migrate);
         let mut change = Change::new(self.address.clone(), action, reason)
             .after(self.located(draft, &compat::describe(&self.shape(draft))));
-        if action == Action::Replace
-            && let Some(LiveObject::Map(found)) = draft.live.pins.get(self.pin)
-        {
+        if takes_over && let Some(LiveObject::Map(found)) = draft.live.pins.get(self.pin) {
             change = change.before(compat::describe(&found.shape));
         }
         draft.change(change);
         create_step(&self.address, self.object, &self.map.spec, draft);
         let source = self.bound(Source::New(self.address.clone()), true, draft);
-        if action == Action::Replace
-            && let Some(claim) = draft.claims.get_mut(self.pin)
-        {
+        if takes_over && let Some(claim) = draft.claims.get_mut(self.pin) {
             claim.replaces = true;
         }
         source
@@ -333,14 +378,6 @@ impl Wanted<'_> {
         compat::mismatches(&self.map.spec, found, recorded, &draft.live.host)
     }
 
-    /// The layout on record for a map with that id at this path, whichever resource it was.
-    fn recorded_layout(&self, id: u32, draft: &Draft<'_>) -> Option<Digest> {
-        draft.inventory().resources.values().find_map(|resource| match resource {
-            Resource::Map(map) if map.id == id && map.pin.as_ref() == Some(self.pin) => map.layout,
-            _ => None,
-        })
-    }
-
     fn shape(&self, draft: &Draft<'_>) -> MapShape {
         self.map.spec.shape.reported(&draft.live.host)
     }
@@ -348,6 +385,14 @@ impl Wanted<'_> {
     fn located(&self, draft: &Draft<'_>, text: &str) -> String {
         format!("{} ({text})", draft.after.pin_root.join(self.pin).display())
     }
+}
+
+/// The layout on record for a map with that id at that path, whichever resource it was.
+fn recorded_layout(pin: &PinPath, id: u32, draft: &Draft<'_>) -> Option<Digest> {
+    draft.inventory().resources.values().find_map(|resource| match resource {
+        Resource::Map(map) if map.id == id && map.pin.as_ref() == Some(pin) => map.layout,
+        _ => None,
+    })
 }
 
 /// Why the private maps of an object make it necessary to load it again, if they do.

@@ -11,6 +11,7 @@ mod drift;
 mod end;
 mod links;
 mod maps;
+mod migrate;
 mod pins;
 mod programs;
 mod prune;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
+use crate::model::entries::Transfer;
 use crate::model::live::FilterKey;
 use crate::model::name::Name;
 use crate::model::pin::PinPath;
@@ -68,6 +69,24 @@ pub enum Step {
         map: Slot,
         /// What goes where: programs into a prog array, maps into a map-in-map.
         slots: BTreeMap<u32, Slot>,
+    },
+    /// Copies the entries of a live map into one that this run creates and nobody else sees yet.
+    CopyEntries {
+        /// The old map.
+        from: Slot,
+        /// The new map.
+        to: Slot,
+        /// How.
+        transfer: Transfer,
+    },
+    /// Brings over what was written into the old map since, once its programs write into the new one.
+    CarryEntries {
+        /// The old map.
+        from: Slot,
+        /// The new map, into which the entries were copied.
+        to: Slot,
+        /// How.
+        transfer: Transfer,
     },
     /// Pins at a free path.
     Pin {
@@ -194,6 +213,10 @@ impl fmt::Display for Step {
                 write!(f, "load the programs of object `{object}`")
             }
             Self::FillSlots { map, .. } => write!(f, "fill the slots of {map}"),
+            Self::CopyEntries { from, to, .. } => write!(f, "copy the entries of {from} to {to}"),
+            Self::CarryEntries { from, to, .. } => {
+                write!(f, "carry late writes of {from} over to {to}")
+            }
             Self::Pin { slot, pin } => write!(f, "pin {slot} at {pin}"),
             Self::Swap { slot, pin, .. } => write!(f, "put {slot} in place of pin {pin}"),
             Self::Rename { from, to } => write!(f, "rename pin {from} to {to}"),

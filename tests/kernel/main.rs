@@ -12,6 +12,7 @@ mod examples;
 mod host;
 mod layer;
 mod lifetimes;
+mod migration;
 mod output;
 mod program;
 mod readme;
