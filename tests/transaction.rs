@@ -5,17 +5,20 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use ebpf_apply::apply::{Applied, ApplyError, Host, StateDirectory};
 use ebpf_apply::kernel::Kernel;
-use ebpf_apply::kernel::fake::{Fake, Snapshot};
+use ebpf_apply::kernel::fake::{CallKind, Fake, Snapshot};
 use ebpf_apply::model::attach::Direction;
 use ebpf_apply::model::name::Name;
 use ebpf_apply::validate::{Desired, validate};
 use rustix::io::Errno;
 use tempfile::TempDir;
+
+type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// A host in memory with its directory of records.
 struct Machine {
@@ -228,6 +231,60 @@ fn a_migration_that_fails_anywhere_leaves_the_old_map_with_its_entries() {
         },
         |machine| machine.apply(&migrated(512)),
     );
+}
+
+/// The first bytes of keys and values.
+fn first_bytes(entries: &Entries) -> BTreeMap<u8, u8> {
+    entries.iter().map(|(key, value)| (key[0], value[0])).collect()
+}
+
+/// Writes an entry of `flows` as [`filled`] does.
+fn write_flow(kernel: &Fake, map: u32, n: u8, content: u8) {
+    let (mut key, mut value) = kernel.entries(map).pop_last().expect("it has some");
+    (key[0], value[0]) = (n, content);
+    kernel.write_entry(map, &key, &value).expect("an entry");
+}
+
+/// Lets the old program write after the copy, and the new one too.
+fn written_by_both(machine: &Machine, old: u32) {
+    machine.kernel.before(CallKind::CarryEntries, move |kernel| {
+        let maps = kernel.snapshot().maps;
+        let is_copy = |(id, entries): &(&u32, &Entries)| **id != old && entries.len() == 200;
+        let (new, _) = maps.iter().find(is_copy).expect("the new map");
+        write_flow(kernel, old, 1, 101);
+        write_flow(kernel, old, 2, 102);
+        write_flow(kernel, *new, 2, 202);
+        write_flow(kernel, old, 201, 1);
+        write_flow(kernel, *new, 202, 2);
+    });
+}
+
+#[test]
+fn what_is_written_between_the_copy_and_the_swap_is_not_lost() {
+    let machine = Machine::new();
+    let old = filled(&machine);
+    written_by_both(&machine, old);
+    machine.apply(&migrated(512)).expect("applies");
+    let new = machine.kernel.entries(recorded(&machine, "map.firewall.flows"));
+    let mut expected: BTreeMap<u8, u8> = (0..200).map(|n| (n, n)).collect();
+    expected.extend([(1, 101), (2, 202), (201, 1), (202, 2)]);
+    assert_eq!(first_bytes(&new), expected);
+}
+
+#[test]
+fn an_old_map_that_comes_back_has_what_was_written_into_it() {
+    let machine = Machine::new();
+    let old = filled(&machine);
+    written_by_both(&machine, old);
+    machine.kernel.fail_kind(CallKind::CarryEntries, Errno::NOMEM);
+    let error = machine.apply(&migrated(512)).expect_err("fails after the swap");
+    assert!(matches!(error, ApplyError::Failed(_)), "{error:?}");
+    assert_eq!(recorded(&machine, "map.firewall.flows"), old);
+    let mut expected: BTreeMap<u8, u8> = (0..200).map(|n| (n, n)).collect();
+    expected.extend([(1, 101), (2, 102), (201, 1)]);
+    assert_eq!(first_bytes(&machine.kernel.entries(old)), expected);
+    machine.kernel.heal();
+    machine.assert_settled(&migrated(256));
 }
 
 #[test]

@@ -1,10 +1,12 @@
-//! Faults on demand, and the log of changing calls.
+//! Faults and interludes on demand, and the log of changing calls.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use rustix::io::Errno;
 
 use super::super::{KernelError, Result};
+use super::Fake;
 
 /// A call that changes the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +42,15 @@ pub enum CallKind {
     Exchange,
 }
 
+/// What others do on the host meanwhile.
+pub(super) struct Interlude(pub(super) Box<dyn FnOnce(&Fake) + Send>);
+
+impl fmt::Debug for Interlude {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Interlude")
+    }
+}
+
 /// The faults that are due, and what was called.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
@@ -48,6 +59,8 @@ pub(super) struct Faults {
     at: BTreeMap<usize, Errno>,
     from: Option<(usize, Errno)>,
     of_kind: BTreeMap<CallKind, Errno>,
+    /// What happens before the next call of a kind.
+    pub(super) interludes: BTreeMap<CallKind, Interlude>,
     /// Programs the verifier refuses, with its words.
     pub(super) rejected: BTreeMap<String, String>,
 }

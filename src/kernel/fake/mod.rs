@@ -33,6 +33,7 @@ use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
 use crate::object::Image;
 use contents::Contents;
+use fault::Interlude;
 use state::State;
 
 /// A process on a host that exists in memory. Clones share the host.
@@ -78,6 +79,11 @@ impl Fake {
     /// Makes every call of that kind fail.
     pub fn fail_kind(&self, kind: CallKind, errno: Errno) {
         self.lock().faults.of_kind(kind, errno);
+    }
+
+    /// Lets something happen on the host just before the next call of that kind.
+    pub fn before(&self, kind: CallKind, act: impl FnOnce(&Self) + Send + 'static) {
+        self.lock().faults.interludes.insert(kind, Interlude(Box::new(act)));
     }
 
     /// Makes the verifier refuse a program, with these words.
@@ -160,6 +166,10 @@ impl Fake {
 
     /// Begins a changing call: notes it, and fails if a fault is due.
     fn act(&self, kind: CallKind, detail: impl Into<String>) -> Result<MutexGuard<'_, State>> {
+        let interlude = self.lock().faults.interludes.remove(&kind);
+        if let Some(Interlude(act)) = interlude {
+            act(self);
+        }
         let mut state = self.lock();
         state.faults.call(Call { kind, detail: detail.into() })?;
         Ok(state)
