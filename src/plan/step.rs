@@ -30,9 +30,9 @@ impl fmt::Display for Slot {
 
 /// One effect.
 ///
-/// Steps come in three phases. *Prepare* changes nothing that anyone else sees: maps, loaded
-/// programs, directories. *Commit* swaps links and pins, and moves what is no longer wanted into the
-/// stage. *Clear* empties the stage. Every handle a step obtains is held until the last step is
+/// Steps come in three phases. *Prepare* changes nothing that anyone else sees: maps with their
+/// entries, loaded programs, directories. *Commit* swaps links and pins, carries over what was written
+/// into old maps until then, and moves what is no longer wanted into the stage. *Clear* empties the stage. Every handle a step obtains is held until the last step is
 /// done, so each effect can be undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {

@@ -47,7 +47,8 @@ pub(super) fn carry(
     transfer: Transfer,
     copied: &mut Copied,
 ) -> Result<Carried> {
-    // A link runs its new program from now on, but another CPU may still be in the old one.
+    // A link runs its new program from now on, but another CPU may still be in the old one. One that
+    // sleeps is not waited for.
     if let Err(errno) = sys::wait_for_programs() {
         tracing::debug!(%errno, "cannot wait for programs that still run");
     }
