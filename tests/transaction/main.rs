@@ -3,145 +3,19 @@
 //! Real manifests and objects, the kernel in memory. That it behaves like the real one, the contract
 //! suite proves.
 
+mod kills;
+mod machine;
+mod migrations;
+#[path = "../support/mod.rs"]
 mod support;
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::time::Duration;
-
-use ebpf_apply::apply::{Applied, ApplyError, Host, StateDirectory};
+use ebpf_apply::apply::{Applied, ApplyError};
 use ebpf_apply::kernel::Kernel;
-use ebpf_apply::kernel::fake::{CallKind, Fake, Snapshot};
 use ebpf_apply::model::attach::Direction;
 use ebpf_apply::model::name::Name;
-use ebpf_apply::validate::{Desired, validate};
 use rustix::io::Errno;
-use tempfile::TempDir;
 
-type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
-
-/// A host in memory with its directory of records.
-struct Machine {
-    kernel: Fake,
-    state: StateDirectory,
-    directory: TempDir,
-}
-
-/// A manifest with everything a plan can do: shared, moved, persisting and private maps, links that
-/// swap in place and links that cannot, and a netlink filter.
-const FIRST: &str = r#"
-version = 1
-name = "edge"
-pin-root = "/sys/fs/bpf/edge"
-
-[objects.firewall]
-path = "firewall.bpf.o"
-subpath = "fw"
-
-[objects.firewall.maps.blocked]
-pin = "persist-on-exit"
-subpath = "shared"
-
-[objects.firewall.programs.xdp_firewall]
-pin = "by-name"
-attach = [{ hook = "xdp", interface = "eth0" }, { hook = "xdp", interface = "eth1" }]
-
-[objects.honeypot]
-path = "honeypot.bpf.o"
-subpath = "honeypot"
-
-[objects.honeypot.maps.blocked]
-pin = "persist-on-exit"
-subpath = "shared"
-
-[objects.honeypot.programs.watch_bait]
-attach = [{ hook = "tcx", interface = "eth0", direction = "ingress" }]
-
-[objects.counter]
-path = "tc_counter.bpf.o"
-
-[objects.counter.programs.tc_count]
-attach = [{ hook = "tc", interface = "eth1", direction = "egress" }]
-
-[objects.jumper]
-path = "initial_slots.bpf.o"
-subpath = "jumps"
-"#;
-
-/// The same deployment later: a global changed, pins moved, an attachment went and one came, and a
-/// prog array that is loaded again has moved as well.
-fn second() -> String {
-    FIRST
-        .replace(
-            "[objects.firewall.programs",
-            "[objects.firewall.globals]\nlog_level = 2\n\n[objects.firewall.programs",
-        )
-        .replace("subpath = \"fw\"", "subpath = \"wall\"")
-        .replace(", { hook = \"xdp\", interface = \"eth1\" }", "")
-        .replace(
-            "subpath = \"jumps\"",
-            "subpath = \"leaps\"\n\n[objects.jumper.maps.by_key]\nmax-entries = 8",
-        )
-        .replace(
-            "direction = \"ingress\" }",
-            "direction = \"ingress\" }, { hook = \"tcx\", interface = \"eth1\", direction = \
-             \"ingress\" }",
-        )
-        .replace(
-            "[objects.counter.programs.tc_count]",
-            "[objects.counter.maps.traffic]\npin = \"none\"\n\n[objects.counter.programs.tc_count]",
-        )
-}
-
-fn desired(text: &str) -> Desired {
-    for name in ["firewall", "honeypot", "tc_counter", "initial_slots"] {
-        support::object(name);
-    }
-    let objects = support::root().join("bpf/out");
-    let checked = validate(&objects.join("edge.toml"), text, &|path: &Path| std::fs::read(path));
-    checked.desired.unwrap_or_else(|| panic!("{:#?}", checked.problems))
-}
-
-fn edge() -> Name {
-    Name::new("edge").expect("a legal name")
-}
-
-impl Machine {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let state = StateDirectory::new(directory.path().join("state"));
-        let kernel = Fake::new();
-        kernel.add_interface("eth0");
-        kernel.add_interface("eth1");
-        Self { kernel, state, directory }
-    }
-
-    fn host(&self) -> Host<'_, Fake> {
-        // Another test that starts a process holds our lock from its fork to its exec.
-        let lock_timeout = Duration::from_secs(10);
-        Host { kernel: &self.kernel, state: &self.state, lock_timeout }
-    }
-
-    fn apply(&self, text: &str) -> Result<Applied, ApplyError> {
-        self.host().apply(&desired(text), &mut |_| {})
-    }
-
-    fn end(&self, purge: bool) -> Result<Applied, ApplyError> {
-        self.host().end(&edge(), None, purge, &mut |_| {})
-    }
-
-    /// What can be seen: the host, and the record of the deployment.
-    fn visible(&self) -> (Snapshot, Option<String>) {
-        let record = self.directory.path().join("state/edge/inventory.json");
-        (self.kernel.snapshot(), std::fs::read_to_string(record).ok())
-    }
-
-    #[track_caller]
-    fn assert_settled(&self, text: &str) {
-        let plan = self.host().plan(&desired(text)).expect("observable");
-        assert!(plan.is_unchanged(), "{:#?}", plan.changes);
-    }
-}
+use machine::{FIRST, Machine, desired, edge, second};
 
 /// Runs `act` on machines prepared by `prepare`, failing a later call to the kernel each time, until
 /// no call is left to fail. Every call that an undisturbed run makes is failed once.
@@ -186,122 +60,6 @@ fn an_update_that_fails_anywhere_leaves_the_old_generation() {
         |machine| drop(machine.apply(FIRST).expect("applies")),
         |machine| machine.apply(&second()),
     );
-}
-
-/// The same deployment with a map of another size, whose entries are to go over.
-fn migrated(most: u32) -> String {
-    let map = "\n[objects.firewall.maps.flows]\non-mismatch = \"migrate\"\nmax-entries = ";
-    FIRST.replace(
-        "\n[objects.firewall.programs",
-        &format!("{map}{most}\n\n[objects.firewall.programs"),
-    )
-}
-
-/// Id of a map on record.
-fn recorded(machine: &Machine, address: &str) -> u32 {
-    let record = machine.directory.path().join("state/edge/inventory.json");
-    let record = std::fs::read_to_string(record).expect("a record");
-    let record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
-    let id = record["resources"][address]["id"].as_u64().expect("an id");
-    u32::try_from(id).expect("a kernel id")
-}
-
-/// Applies the first generation and fills a map with 200 entries.
-fn filled(machine: &Machine) -> u32 {
-    machine.apply(&migrated(256)).expect("applies");
-    let flows = recorded(machine, "map.firewall.flows");
-    let desired = desired(FIRST);
-    let firewall = desired.objects.iter().find(|object| object.name.as_str() == "firewall");
-    let image = &firewall.expect("it is in the manifest").image;
-    let shape = image.spec.map("flows").expect("the firewall has it").shape;
-    let [key, value] = [shape.key_size, shape.value_size].map(|size| vec![0; size as usize]);
-    for n in 0..200 {
-        let (mut key, mut value) = (key.clone(), value.clone());
-        (key[0], value[0]) = (n, n);
-        machine.kernel.write_entry(flows, &key, &value).expect("an entry");
-    }
-    flows
-}
-
-#[test]
-fn a_migration_that_fails_anywhere_leaves_the_old_map_with_its_entries() {
-    fail_at_every_call(
-        |machine| {
-            filled(machine);
-        },
-        |machine| machine.apply(&migrated(512)),
-    );
-}
-
-/// The first bytes of keys and values.
-fn first_bytes(entries: &Entries) -> BTreeMap<u8, u8> {
-    entries.iter().map(|(key, value)| (key[0], value[0])).collect()
-}
-
-/// Writes an entry of `flows` as [`filled`] does.
-fn write_flow(kernel: &Fake, map: u32, n: u8, content: u8) {
-    let (mut key, mut value) = kernel.entries(map).pop_last().expect("it has some");
-    (key[0], value[0]) = (n, content);
-    kernel.write_entry(map, &key, &value).expect("an entry");
-}
-
-/// Lets the old program write after the copy, and the new one too.
-fn written_by_both(machine: &Machine, old: u32) {
-    machine.kernel.before(CallKind::CarryEntries, move |kernel| {
-        let maps = kernel.snapshot().maps;
-        let is_copy = |(id, entries): &(&u32, &Entries)| **id != old && entries.len() == 200;
-        let (new, _) = maps.iter().find(is_copy).expect("the new map");
-        write_flow(kernel, old, 1, 101);
-        write_flow(kernel, old, 2, 102);
-        write_flow(kernel, *new, 2, 202);
-        write_flow(kernel, old, 201, 1);
-        write_flow(kernel, *new, 202, 2);
-    });
-}
-
-#[test]
-fn what_is_written_between_the_copy_and_the_swap_is_not_lost() {
-    let machine = Machine::new();
-    let old = filled(&machine);
-    written_by_both(&machine, old);
-    machine.apply(&migrated(512)).expect("applies");
-    let new = machine.kernel.entries(recorded(&machine, "map.firewall.flows"));
-    let mut expected: BTreeMap<u8, u8> = (0..200).map(|n| (n, n)).collect();
-    expected.extend([(1, 101), (2, 202), (201, 1), (202, 2)]);
-    assert_eq!(first_bytes(&new), expected);
-}
-
-#[test]
-fn an_old_map_that_comes_back_has_what_was_written_into_it() {
-    let machine = Machine::new();
-    let old = filled(&machine);
-    written_by_both(&machine, old);
-    machine.kernel.fail_kind(CallKind::CarryEntries, Errno::NOMEM);
-    let error = machine.apply(&migrated(512)).expect_err("fails after the swap");
-    assert!(matches!(error, ApplyError::Failed(_)), "{error:?}");
-    assert_eq!(recorded(&machine, "map.firewall.flows"), old);
-    let mut expected: BTreeMap<u8, u8> = (0..200).map(|n| (n, n)).collect();
-    expected.extend([(1, 101), (2, 102), (201, 1)]);
-    assert_eq!(first_bytes(&machine.kernel.entries(old)), expected);
-    machine.kernel.heal();
-    machine.assert_settled(&migrated(256));
-}
-
-#[test]
-fn a_migration_takes_the_entries_along() {
-    let machine = Machine::new();
-    let old = filled(&machine);
-    let before = machine.visible();
-    let error = machine.apply(&migrated(199)).expect_err("200 do not fit");
-    assert!(matches!(&error, ApplyError::Failed(failure) if failure.error.advice.is_some()));
-    assert_eq!(machine.visible(), before);
-    let entries = machine.kernel.entries(old);
-    assert_eq!(entries.len(), 200);
-    machine.apply(&migrated(200)).expect("they fit");
-    let new = recorded(&machine, "map.firewall.flows");
-    assert_ne!(new, old);
-    assert_eq!(machine.kernel.entries(new), entries);
-    machine.assert_settled(&migrated(200));
 }
 
 #[test]
@@ -380,7 +138,13 @@ fn after_a_reboot_nothing_on_record_is_ours() {
 fn entries_survive_updates_and_ends() {
     let machine = Machine::new();
     machine.apply(FIRST).expect("applies");
-    let blocked = |machine: &Machine| recorded(machine, "map.firewall.blocked");
+    let blocked = |machine: &Machine| {
+        let record = machine.directory.path().join("state/edge/inventory.json");
+        let record = std::fs::read_to_string(record).expect("a record");
+        let record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
+        let id = record["resources"]["map.firewall.blocked"]["id"].as_u64().expect("an id");
+        u32::try_from(id).expect("a kernel id")
+    };
     let id = blocked(&machine);
     machine.kernel.write_entry(id, &[10, 0, 0, 1], &[1; 8]).expect("an entry");
     let entries = machine.kernel.entries(id);
@@ -421,8 +185,8 @@ fn a_deployment_whose_record_is_lost_can_be_ended() {
     let untouched = machine.kernel.snapshot();
     machine.apply(FIRST).expect("applies");
     std::fs::remove_dir_all(machine.directory.path().join("state")).expect("the records");
-    let root = desired(FIRST).pin_root;
-    let ended = machine.host().end(&edge(), Some(&root), false, &mut |_| {}).expect("ends");
+    let root = &desired(FIRST).pin_root;
+    let ended = machine.host().end(&edge(), Some(root), false, &mut |_| {}).expect("ends");
     let links =
         ended.plan.changes.iter().filter(|change| change.address.as_str().starts_with("link."));
     assert_eq!(links.count(), 3, "{:#?}", ended.plan.changes);
@@ -476,7 +240,7 @@ fn deployments_that_share_a_root_leave_nothing() {
         .replace("xdp_firewall]\npin = \"by-name\"\nattach = [", "xdp_firewall]\n#[")
         .replace("[objects.counter]", "[objects.counter]\nsubpath = \"tc\"");
     machine.apply(FIRST).expect("applies");
-    machine.host().apply(&desired(&other), &mut |_| {}).expect("applies beside it");
+    machine.host().apply(desired(&other), &mut |_| {}).expect("applies beside it");
     machine.end(true).expect("the first ends");
     let name = Name::new("other").expect("a legal name");
     machine.host().end(&name, None, true, &mut |_| {}).expect("the second ends");
@@ -489,7 +253,7 @@ fn two_deployments_do_not_meet_in_one_pin() {
     let machine = Machine::new();
     machine.apply(FIRST).expect("applies");
     let other = FIRST.replace("name = \"edge\"", "name = \"other\"");
-    let error = machine.host().apply(&desired(&other), &mut |_| {}).expect_err("refused");
+    let error = machine.host().apply(desired(&other), &mut |_| {}).expect_err("refused");
     let ApplyError::Refused(plan) = error else { panic!("{error:?}") };
     assert!(plan.refusals().any(|change| change.reason.contains("belongs to deployment `edge`")));
 }
