@@ -6,7 +6,6 @@ use crate::model::address::Address;
 use crate::model::digest::Digest;
 use crate::model::entries::Transfer;
 use crate::model::inventory::{MapRecord, Resource};
-use crate::model::kinds::MapType;
 use crate::model::live::{LiveMap, LiveObject};
 use crate::model::map::{MapShape, MapSpec};
 use crate::model::name::Name;
@@ -16,6 +15,7 @@ use crate::validate::{Desired, DesiredMap, DesiredObject};
 use super::compat::{self, Mismatch};
 use super::draft::{Draft, Phase, Source, foreign};
 use super::migrate::{self, Migration};
+use super::private::drops_contents_unreferenced;
 use super::{Action, Change, Slot, Step};
 
 /// The pinned maps of one object: where each comes from; `None` where the plan is refused.
@@ -36,10 +36,10 @@ const RENEWED: &str = "loaded again: a fresh one with its initial programs takes
 
 /// A map that is ours and there.
 #[derive(Clone)]
-struct Held {
-    pin: PinPath,
+pub(super) struct Held {
+    pub(super) pin: PinPath,
     record: MapRecord,
-    found: LiveMap,
+    pub(super) found: LiveMap,
 }
 
 /// Decides on every pinned map of every object. Maps with one path are one map. For the paths of
@@ -101,7 +101,7 @@ fn places<'d>(wanted: &[Wanted<'d>], draft: &Draft<'_>) -> BTreeMap<u32, &'d Pin
 }
 
 /// The map on record for a resource, if it is ours and pinned somewhere.
-fn held(address: &Address, draft: &Draft<'_>) -> Option<Held> {
+pub(super) fn held(address: &Address, draft: &Draft<'_>) -> Option<Held> {
     let record = draft.inventory().map(address).filter(|record| record.owned)?;
     let pin = record.pin.as_ref()?;
     match draft.live.pins.get(pin) {
@@ -416,84 +416,7 @@ fn recorded_layout(pin: &PinPath, id: u32, draft: &Draft<'_>) -> Option<Digest> 
     })
 }
 
-/// Why the private maps of an object make it necessary to load it again, if they do.
-pub(super) fn private_reload_reason(object: &DesiredObject, draft: &Draft<'_>) -> Option<String> {
-    object.maps.iter().filter(|map| map.pin.is_none()).find_map(|map| {
-        let address = Address::map(&object.name, &map.spec.name);
-        let name = &map.spec.name;
-        let Some(known) = draft.inventory().map(&address).filter(|known| known.owned) else {
-            return Some(format!("map `{name}` is another one now"));
-        };
-        let lost = drops_contents_unreferenced(&map.spec) && held(&address, draft).is_none();
-        lost.then(|| {
-            format!("the pin that kept the contents of map `{name}` (id {}) is gone", known.id)
-        })
-    })
-}
-
-/// Plans the maps that are not pinned by name: made anew whenever their object is loaded.
-pub(super) fn plan_private(object: &DesiredObject, reload: bool, draft: &mut Draft<'_>) {
-    for map in object.maps.iter().filter(|map| map.pin.is_none()) {
-        let address = Address::map(&object.name, &map.spec.name);
-        let known = draft.inventory().map(&address).cloned();
-        let keeper = drops_contents_unreferenced(&map.spec)
-            .then(|| PinPath::map(&draft.name(), &object.name, &map.spec.name));
-        let (change, source) = if reload {
-            let (action, reason) = match (&known, map.spec.is_declared()) {
-                (None, true) => (Action::Create, "policy none: held by its programs, not pinned"),
-                (None, false) => (Action::Create, "data section"),
-                (Some(_), true) => {
-                    (Action::Replace, "loaded again: contents dropped (policy none)")
-                }
-                (Some(_), false) => (Action::Replace, "loaded again: contents as in the object"),
-            };
-            create_step(&address, &object.name, &map.spec, draft);
-            let shape = map.spec.shape.reported(&draft.live.host);
-            let change = Change::new(address.clone(), action, reason);
-            (change.after(compat::describe(&shape)), Some(Source::New(address.clone())))
-        } else {
-            let was = known.as_ref().map_or(PinPolicy::None, |known| known.policy);
-            let change = match was {
-                PinPolicy::None => {
-                    Change::new(address.clone(), Action::NoOp, "held by its programs")
-                }
-                PinPolicy::ByName => Change::new(
-                    address.clone(),
-                    Action::Update,
-                    "no longer pinned (policy none); its programs hold it",
-                ),
-                PinPolicy::PersistOnExit => Change::new(
-                    address.clone(),
-                    Action::Update,
-                    "policy none now; its pin persists until `destroy --purge`",
-                ),
-            };
-            let held = held(&address, draft);
-            (change, held.map(|held| Source::Live { pin: held.pin, id: held.found.id }))
-        };
-        draft.change(change);
-        let id = match &source {
-            Some(source) => source.live_id().unwrap_or(0),
-            None => known.map_or(0, |known| known.id),
-        };
-        if let (Some(pin), Some(source)) = (&keeper, source) {
-            draft.claim(pin.clone(), &address, source, Phase::PinMaps);
-        }
-        record(&address, map, keeper, (id, true), draft);
-    }
-}
-
-/// Whether the kernel drops a map's contents with its last user reference, though programs still
-/// use it (`map_release_uref` in `kernel/bpf/`: prog arrays, sockmaps; timers and work queues too).
-/// No program refers to the map of the struct ops it belongs to, so that one goes as a whole.
-fn drops_contents_unreferenced(spec: &MapSpec) -> bool {
-    let by_type = [MapType::PROG_ARRAY, MapType::SOCKMAP, MapType::SOCKHASH, MapType::STRUCT_OPS];
-    let timers = |name: &str| matches!(name, "struct bpf_timer" | "struct bpf_wq");
-    by_type.contains(&spec.shape.map_type)
-        || spec.value.as_ref().is_some_and(|value| value.contains(&timers))
-}
-
-fn create_step(address: &Address, object: &Name, spec: &MapSpec, draft: &mut Draft<'_>) {
+pub(super) fn create_step(address: &Address, object: &Name, spec: &MapSpec, draft: &mut Draft<'_>) {
     let step = Step::CreateMap {
         address: address.clone(),
         object: object.clone(),
@@ -502,7 +425,7 @@ fn create_step(address: &Address, object: &Name, spec: &MapSpec, draft: &mut Dra
     draft.step(Phase::CreateMaps, step);
 }
 
-fn record(
+pub(super) fn record(
     address: &Address,
     map: &DesiredMap,
     pin: Option<PinPath>,

@@ -14,6 +14,7 @@ mod links;
 mod maps;
 mod migrate;
 mod pins;
+mod private;
 mod programs;
 mod prune;
 mod recover;
@@ -88,7 +89,7 @@ pub fn plan(desired: &Desired, live: &LiveState, inventory: &Inventory) -> Plan 
     let wanted = links::wanted(desired);
     for (object, bound) in desired.objects.iter().zip(&bindings) {
         let reload = programs::reload_reason(object, bound, &draft);
-        maps::plan_private(object, reload.is_some(), &mut draft);
+        private::plan(object, reload.is_some(), &mut draft);
         programs::plan(object, bound, reload.as_deref(), &mut draft);
         if reload.is_some() {
             slots::plan(object, bound, &mut draft);
