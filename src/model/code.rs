@@ -49,6 +49,7 @@ codes! {
     PIN_PATH_NESTED = "pin-path-nested", "a pin's path is the directory of another pin";
     EXPECT_MISMATCH = "expect-mismatch", "a map is not what the manifest expects";
     MAX_ENTRIES_INAPPLICABLE = "max-entries-inapplicable", "a map that takes no number of entries";
+    MIGRATE_INAPPLICABLE = "migrate-inapplicable", "a map whose entries cannot be carried over into a new one";
     HOOK_MISMATCH = "hook-mismatch", "a program of a type that the hook does not take";
     HOOK_UNAVAILABLE = "hook-unavailable", "a hook that this version cannot attach to";
     OPTION_UNAVAILABLE = "option-unavailable", "an option that this version does not carry out";

@@ -24,12 +24,16 @@ pub(super) enum Phase {
     CreateMaps,
     LoadPrograms,
     FillSlots,
+    /// As late as possible: the less is written into the old maps after it.
+    CopyEntries,
     Root,
     Directories,
     PinMaps,
     PinPrograms,
     Links,
     RemoveFilters,
+    /// Programs write into the new maps by now.
+    CarryEntries,
     Retire,
     DropStaged,
     RemoveDirectories,
@@ -91,6 +95,8 @@ pub(super) struct Draft<'a> {
     pub(super) claims: BTreeMap<PinPath, Claim>,
     /// Links of someone else's that are taken over.
     pub(super) adopted: BTreeSet<u32>,
+    /// Pins of ours whose contents go over to a map elsewhere.
+    pub(super) superseded: BTreeSet<PinPath>,
     /// Links on record that another address has taken over.
     pub(super) taken: BTreeMap<Address, Address>,
     changes: Vec<Change>,
@@ -122,6 +128,7 @@ impl<'a> Draft<'a> {
             after,
             claims: BTreeMap::new(),
             adopted: BTreeSet::new(),
+            superseded: BTreeSet::new(),
             taken: BTreeMap::new(),
             changes: Vec::new(),
             steps: Vec::new(),

@@ -13,7 +13,9 @@ mod end;
 mod interrupted;
 mod links;
 mod maps;
+mod migrate;
 mod pins;
+mod private;
 mod programs;
 mod prune;
 mod recover;
@@ -97,7 +99,7 @@ pub fn plan(
     prune::remove_stray_filters(&mut draft);
     for (object, bound) in desired.objects.iter().zip(&bindings) {
         let reload = programs::reload_reason(object, bound, &draft);
-        maps::plan_private(object, reload.is_some(), &mut draft);
+        private::plan(object, reload.is_some(), &mut draft);
         programs::plan(object, bound, reload.as_deref(), &mut draft);
         if reload.is_some() {
             slots::plan(object, bound, &mut draft);

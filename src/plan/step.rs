@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
+use crate::model::entries::Transfer;
 use crate::model::live::FilterKey;
 use crate::model::name::Name;
 use crate::model::pin::PinPath;
@@ -35,9 +36,10 @@ impl fmt::Display for Slot {
 
 /// One effect.
 ///
-/// Steps come in three phases. *Prepare* changes nothing that anyone else sees: maps and loaded
-/// programs. *Commit* makes directories, swaps links and pins, and moves what is no longer wanted into the
-/// stage. *Clear* empties the stage. Every handle a step obtains is held until the last step is
+/// Steps come in three phases. *Prepare* changes nothing that anyone else sees: maps with their
+/// entries, and loaded programs. *Commit* makes directories, swaps links and pins, carries over what
+/// was written into old maps until then, and moves what is no longer wanted into the stage. *Clear*
+/// empties the stage. Every handle a step obtains is held until the last step is
 /// done, so each effect can be undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -79,6 +81,24 @@ pub enum Step {
         map: Slot,
         /// What goes where: programs into a prog array, maps into a map-in-map.
         slots: BTreeMap<u32, Slot>,
+    },
+    /// Copies the entries of a live map into one that this run creates and nobody else sees yet.
+    CopyEntries {
+        /// The old map.
+        from: Slot,
+        /// The new map.
+        to: Slot,
+        /// How.
+        transfer: Transfer,
+    },
+    /// Brings over what was written into the old map since, once its programs write into the new one.
+    CarryEntries {
+        /// The old map.
+        from: Slot,
+        /// The new map, into which the entries were copied.
+        to: Slot,
+        /// How.
+        transfer: Transfer,
     },
     /// Pins at a free path.
     Pin {
@@ -217,6 +237,7 @@ impl Step {
                 | Self::CreateMap { .. }
                 | Self::LoadPrograms { .. }
                 | Self::FillSlots { .. }
+                | Self::CopyEntries { .. }
         )
     }
 
@@ -256,6 +277,10 @@ impl fmt::Display for Step {
                 write!(f, "load the programs of object `{object}`")
             }
             Self::FillSlots { map, .. } => write!(f, "fill the slots of {map}"),
+            Self::CopyEntries { from, to, .. } => write!(f, "copy the entries of {from} to {to}"),
+            Self::CarryEntries { from, to, .. } => {
+                write!(f, "carry late writes of {from} over to {to}")
+            }
             Self::Pin { slot, pin } => write!(f, "pin {slot} at {pin}"),
             Self::Swap { slot, pin, .. } => write!(f, "put {slot} in place of pin {pin}"),
             Self::Rename { from, to } => write!(f, "rename pin {from} to {to}"),

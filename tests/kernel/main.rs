@@ -15,6 +15,7 @@ mod host;
 mod layer;
 mod lifetimes;
 mod locks;
+mod migration;
 mod output;
 mod permissions;
 mod program;
