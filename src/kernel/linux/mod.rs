@@ -49,7 +49,7 @@ use crate::object::Image;
 pub struct Linux {
     facts: OnceLock<HostFacts>,
     boot_id: OnceLock<String>,
-    kernel_btf: OnceLock<Vec<u8>>,
+    kernel_btf: OnceLock<host::KernelBtf>,
     core_btf: Option<Vec<u8>>,
 }
 
@@ -84,7 +84,7 @@ impl Linux {
         Ok(self.boot_id.get_or_init(|| boot_id).clone())
     }
 
-    /// The kernel's own BTF, read once.
+    /// The kernel's own BTF, read at most once.
     fn kernel_btf(&self) -> Result<Btf<'_>> {
         let bytes = if let Some(bytes) = self.kernel_btf.get() {
             bytes

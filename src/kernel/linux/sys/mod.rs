@@ -9,6 +9,7 @@ mod arena;
 mod info;
 mod link;
 mod load;
+mod mapped;
 mod perf;
 mod pin;
 
@@ -27,6 +28,7 @@ pub(super) use load::{
     MapAttributes, MapTypes, ProgramAttributes, ProgramBtf, bind_map, create_map, freeze_map,
     has_attach_cookie, load_btf, load_program, set_array_value, set_slot,
 };
+pub(super) use mapped::{Mapped, map_kernel_btf};
 pub(super) use perf::open_tracepoint_event;
 pub(super) use pin::{object_at, pin};
 
