@@ -73,8 +73,8 @@ pub(super) fn apply(
 ) -> Result<ApplyLock, LockError> {
     let deadline = deadline(timeout);
     let mut files = Vec::new();
-    for path in [state.lock_file(name, "apply")?, state.root_lock_file(root)?] {
-        let file = open(&path)?;
+    for path in [state.lock_path(name, "apply"), state.root_lock_path(root)] {
+        let file = open(state, &path)?;
         wait(&file, &path, timeout, deadline)?;
         files.push(file);
     }
@@ -140,9 +140,17 @@ fn try_lock(file: &File, path: &Path) -> Result<bool, LockError> {
     }
 }
 
-fn open(path: &Path) -> Result<File, LockError> {
+/// Opens a lock file, which is made if it is missing, and so is the directory of records.
+fn open(state: &StateDirectory, path: &Path) -> Result<File, LockError> {
     let mut options = OpenOptions::new();
-    let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            state.make()?;
+            options.open(path)
+        }
+        answer => answer,
+    };
     file.map_err(|source| LockError::File { path: path.to_owned(), source })
 }
 
@@ -161,8 +169,8 @@ impl Holder {
         /// A `status` looks at the lock by taking it, shared, for a moment; only who keeps it longer
         /// is a holder.
         const GLANCE: Duration = Duration::from_millis(100);
-        let path = state.lock_file(name, "holder")?;
-        let mut file = open(&path)?;
+        let path = state.lock_path(name, "holder");
+        let mut file = open(state, &path)?;
         match wait(&file, &path, GLANCE, deadline(GLANCE)) {
             Ok(()) => {}
             Err(LockError::Timeout { .. }) => {
@@ -170,7 +178,8 @@ impl Holder {
             }
             Err(other) => return Err(other),
         }
-        let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        let pid = format!("{}\n", std::process::id());
+        let written = file.set_len(0).and_then(|()| file.write_all(pid.as_bytes()));
         written.map_err(|source| LockError::File { path, source })?;
         Ok(Self { _file: file })
     }

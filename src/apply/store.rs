@@ -144,20 +144,18 @@ impl StateDirectory {
         Ok(())
     }
 
-    /// A file beside the records that is never removed, for a lock.
-    pub(super) fn lock_file(&self, name: &Name, kind: &str) -> Result<PathBuf, StoreError> {
-        make_directory(&self.0)?;
-        Ok(self.lock_path(name, kind))
+    /// Makes the directory of records, if it is missing.
+    pub(super) fn make(&self) -> Result<(), StoreError> {
+        make_directory(&self.0)
     }
 
-    /// The same for the path of a pin root.
-    pub(super) fn root_lock_file(&self, root: &PinRoot) -> Result<PathBuf, StoreError> {
-        make_directory(&self.0)?;
+    /// Where the lock of a pin root's path is, beside the records; it is never removed.
+    pub(super) fn root_lock_path(&self, root: &PinRoot) -> PathBuf {
         let digest = Digest::of(root.as_path().as_os_str().as_encoded_bytes()).to_string();
-        Ok(self.0.join(format!("{}.root.lock", &digest[..16])))
+        self.0.join(format!("{}.root.lock", &digest[..16]))
     }
 
-    /// Where [`lock_file`](Self::lock_file) is, whether or not it exists.
+    /// Where a lock of a deployment is, beside the records; it is never removed.
     pub(super) fn lock_path(&self, name: &Name, kind: &str) -> PathBuf {
         // A name has no dot, so this cannot meet a deployment's directory.
         self.0.join(format!("{name}.{kind}.lock"))

@@ -85,10 +85,13 @@ impl Checked {
 /// Reads a regular file, and no more of it than tells that it is too large.
 fn bounded(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     // Asked before it is opened: opening a FIFO would wait for a writer.
-    if !std::fs::metadata(path)?.is_file() {
+    let status = std::fs::metadata(path)?;
+    if !status.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
-    let mut bytes = Vec::new();
+    // Room for one byte more than it has, so that its end is found without growing.
+    let size = usize::try_from(status.len()).unwrap_or(limit).min(limit);
+    let mut bytes = Vec::with_capacity(size + 1);
     File::open(path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
