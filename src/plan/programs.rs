@@ -10,7 +10,7 @@ use crate::validate::{DesiredObject, DesiredProgram};
 
 use super::draft::{Draft, Phase, Source};
 use super::maps::{Bindings, private_reload_reason};
-use super::{Action, Change, Slot, Step};
+use super::{Action, Change, ObjectLoad, Slot};
 
 /// Why an object must be loaded (again); `None` if what is loaded is what is wanted.
 pub(super) fn reload_reason(
@@ -61,8 +61,7 @@ pub(super) fn plan(
 ) {
     if reload.is_some() && !object.programs.is_empty() {
         let maps = map_slots(object, bindings, draft);
-        let step = Step::LoadPrograms { object: object.name.clone(), maps };
-        draft.step(Phase::LoadPrograms, step);
+        draft.load(ObjectLoad { object: object.name.clone(), maps });
     }
     for program in &object.programs {
         plan_program(&object.name, program, reload, draft);

@@ -17,6 +17,7 @@ mod maps;
 mod netlink;
 mod observe;
 mod occupant;
+mod parallel;
 mod programs;
 mod refusal;
 mod since;
@@ -184,10 +185,9 @@ impl Kernel for Linux {
 
     fn load_programs(
         &self,
-        image: &Image,
-        request: &LoadRequest<'_, Handle>,
-    ) -> Result<BTreeMap<String, Handle>> {
-        programs::load(self, image, request)
+        requests: &[LoadRequest<'_, Handle>],
+    ) -> Result<Vec<BTreeMap<String, Handle>>> {
+        programs::load(self, requests)
     }
 
     fn attach(
