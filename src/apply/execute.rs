@@ -16,6 +16,7 @@ use crate::plan::{ObjectLoad, ProgramRef, Slot, Step};
 use crate::validate::{Desired, DesiredObject};
 
 use super::error::Failure;
+use super::fault;
 use super::undo::Undo;
 
 type Result<T> = std::result::Result<T, KernelError>;
@@ -51,6 +52,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
         steps: impl Iterator<Item = &'s Step>,
     ) -> std::result::Result<(), Box<Failure>> {
         for step in steps {
+            fault::point();
             tracing::debug!("{step}");
             if let Err(error) = self.step(step) {
                 return Err(Box::new(Failure { step: step.clone(), error }));
@@ -172,10 +174,6 @@ impl<'a, K: Kernel> Executor<'a, K> {
 
     fn make_root(&mut self) -> Result<()> {
         let made = self.kernel.make_root(&self.root)?;
-        let recorded = &mut self.after.root_directories;
-        recorded.extend(
-            made.iter().filter(|path| !recorded.contains(path)).cloned().collect::<Vec<_>>(),
-        );
         self.undo.push(Undo::RemoveRoot(made));
         Ok(())
     }
@@ -204,9 +202,9 @@ impl<'a, K: Kernel> Executor<'a, K> {
     fn make_directory(&mut self, path: &PinPath) -> Result<()> {
         if self.kernel.make_directory(&self.root, path)? {
             self.undo.push(Undo::RemoveDirectory(path.clone()));
-            if !self.after.directories.contains(path) {
-                self.after.directories.push(path.clone());
-            }
+        } else {
+            // Someone else has made it since the plan was.
+            self.after.directories.retain(|directory| directory != path);
         }
         Ok(())
     }

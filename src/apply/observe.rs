@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::kernel::{Kernel, Result};
 use crate::model::attach::Attachment;
 use crate::model::inventory::{Anchor, Inventory, Resource};
-use crate::model::live::{LiveState, Others, RootState};
+use crate::model::live::{LiveState, Others, RootState, TargetState};
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::validate::Desired;
@@ -64,11 +64,14 @@ fn look<K: Kernel>(
     let state = kernel.root_state(root)?;
     let mut pins = BTreeMap::new();
     // Off bpffs there are no pins, and whoever plans says so.
-    if !matches!(state, RootState::NotBpffs { .. }) {
+    if matches!(state, RootState::Present { .. }) {
         for directory in PinPath::private_directories(&inventory.name) {
             paths.extend(kernel.list(root, &directory)?);
         }
         paths.extend(inventory.pins().map(|(pin, _)| pin.clone()));
+        let public = paths.iter().filter(|path| !path.is_private());
+        let above: Vec<PinPath> = public.flat_map(PinPath::ancestors).collect();
+        paths.extend(above);
         for path in paths {
             if let Some(found) = kernel.open(root, &path)? {
                 pins.insert(path, found.object);
@@ -80,9 +83,19 @@ fn look<K: Kernel>(
         targets.insert((*attachment).clone(), kernel.target(attachment)?);
     }
     let mut filters = BTreeMap::new();
-    for attachment in attachments {
+    let mut clsact = BTreeSet::new();
+    let pending = inventory.pending.iter().flat_map(|pending| &pending.filters);
+    for attachment in attachments.iter().copied().chain(pending) {
         if let Attachment::Tc { interface, direction, .. } = attachment {
             filters.extend(kernel.filters(interface, *direction)?);
+        }
+    }
+    for (attachment, target) in &targets {
+        if let (Attachment::Tc { interface, .. }, TargetState::Present(index)) =
+            (attachment, target)
+            && kernel.has_clsact(interface)?
+        {
+            clsact.extend(u32::try_from(*index));
         }
     }
     for resource in inventory.resources.values() {
@@ -94,5 +107,6 @@ fn look<K: Kernel>(
         }
     }
     let host = kernel.facts()?;
-    Ok(LiveState { root: state, pins, targets, filters, others: Others::default(), host })
+    let others = Others::default();
+    Ok(LiveState { root: state, pins, targets, filters, clsact, others, host })
 }

@@ -65,6 +65,9 @@ pub trait Kernel {
         direction: Direction,
     ) -> Result<BTreeMap<FilterKey, LiveFilter>>;
 
+    /// Whether an interface has a `clsact` qdisc; not if the interface is missing.
+    fn has_clsact(&self, interface: &str) -> Result<bool>;
+
     /// Makes the root and whatever is missing above it, and returns what was made, outermost first.
     /// If that fails half-way, what was made is removed again.
     fn make_root(&self, root: &PinRoot) -> Result<Vec<PathBuf>>;

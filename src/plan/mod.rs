@@ -9,6 +9,7 @@ pub mod compat;
 mod draft;
 mod drift;
 mod end;
+mod interrupted;
 mod links;
 mod maps;
 mod pins;
@@ -40,6 +41,8 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// For the executor, in order; empty if anything is refused.
     pub steps: Vec<Step>,
+    /// The inventory while steps change what others see: what was ours before, with the rest pending.
+    pub underway: Inventory,
     /// The inventory once every step is done. Ids of what steps make are 0 until then, and filters
     /// that steps add are missing.
     pub after: Inventory,

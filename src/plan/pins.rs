@@ -168,7 +168,7 @@ fn has_another_place(wanted: u32, draft: &Draft<'_>) -> bool {
 }
 
 fn retire(pin: &PinPath, id: u32, draft: &mut Draft<'_>) {
-    if pin.as_str().starts_with("~stage/") {
+    if pin.is_staged() {
         // It is where retired pins go; it only has to be dropped.
         draft.open(pin, id);
         return draft.step(Phase::DropStaged, Step::DropStaged(pin.clone()));

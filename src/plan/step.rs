@@ -29,8 +29,8 @@ impl fmt::Display for Slot {
 
 /// One effect.
 ///
-/// Steps come in three phases. *Prepare* changes nothing that anyone else sees: maps, loaded
-/// programs, directories. *Commit* swaps links and pins, and moves what is no longer wanted into the
+/// Steps come in three phases. *Prepare* changes nothing that anyone else sees: maps and loaded
+/// programs. *Commit* makes directories, swaps links and pins, and moves what is no longer wanted into the
 /// stage. *Clear* empties the stage. Every handle a step obtains is held until the last step is
 /// done, so each effect can be undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,8 +111,8 @@ pub enum Step {
     },
     /// Attaches a classifier over netlink.
     AttachFilter {
-        /// Whether a `clsact` qdisc that is there already was added for another deployment, so that
-        /// this one may be the last to use it.
+        /// Whether a `clsact` qdisc that is there already was added for another deployment, or by a run
+        /// of this one that was cut short, so that this one may be the last to use it.
         shares_clsact: bool,
         /// The link's address.
         address: Address,
@@ -178,6 +178,33 @@ pub struct ProgramRef {
 }
 
 impl Step {
+    /// Whether nobody but the run sees its effect, so that it goes with the run.
+    #[must_use]
+    pub fn prepares(&self) -> bool {
+        matches!(
+            self,
+            Self::Open { .. }
+                | Self::CreateMap { .. }
+                | Self::LoadPrograms(_)
+                | Self::FillSlots { .. }
+        )
+    }
+
+    /// Whether others see its effect, and it can be taken back.
+    #[must_use]
+    pub fn commits(&self) -> bool {
+        !self.prepares() && !self.clears()
+    }
+
+    /// Where it adds a netlink filter, if it does.
+    #[must_use]
+    pub fn filter(&self) -> Option<&Attachment> {
+        match self {
+            Self::AttachFilter { attachment, .. } => Some(attachment),
+            _ => None,
+        }
+    }
+
     /// Whether the step only clears away what earlier ones put aside. Such steps come last, after the
     /// new state is on record.
     #[must_use]

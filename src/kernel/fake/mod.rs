@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
-pub use fault::{Call, CallKind};
+pub use fault::{Call, CallKind, Killed};
 pub use snapshot::Snapshot;
 pub use state::{Kind, ObjectId};
 
@@ -66,9 +66,15 @@ impl Fake {
         self.lock().faults.at(n, errno);
     }
 
-    /// Makes every changing call from the `n`-th on fail, as if the process were killed there.
+    /// Makes every changing call from the `n`-th on fail.
     pub fn fail_from(&self, n: usize, errno: Errno) {
         self.lock().faults.from(n, errno);
+    }
+
+    /// Kills the process at the `n`-th changing call from now (0 is the next), before it has an effect:
+    /// the call unwinds with [`Killed`], and no handle outlives that.
+    pub fn kill_at(&self, n: usize) {
+        self.lock().faults.kill_at(n);
     }
 
     /// Makes every call of that kind fail.
@@ -214,6 +220,10 @@ impl Kernel for Fake {
         direction: Direction,
     ) -> Result<BTreeMap<FilterKey, LiveFilter>> {
         Ok(self.lock().hooks.filters_at(interface, direction))
+    }
+
+    fn has_clsact(&self, interface: &str) -> Result<bool> {
+        Ok(self.lock().hooks.has_clsact(interface))
     }
 
     fn make_root(&self, root: &PinRoot) -> Result<Vec<PathBuf>> {

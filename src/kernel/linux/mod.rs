@@ -155,6 +155,10 @@ impl Kernel for Linux {
         tc::list(interface, direction)
     }
 
+    fn has_clsact(&self, interface: &str) -> Result<bool> {
+        tc::has_clsact(interface)
+    }
+
     fn make_root(&self, root: &PinRoot) -> Result<Vec<PathBuf>> {
         bpffs::make_root(root)
     }
