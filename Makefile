@@ -8,7 +8,7 @@ BPF_FLAGS := -g -O2 -Wall -target bpf -mcpu=v3 -idirafter /usr/include/$(BPF_ARC
 BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=bpf/out/%.bpf.o)
 
-.PHONY: help deps build bpf demo test lint bench fuzz clean
+.PHONY: help deps build bpf demo test attack lint bench fuzz clean
 .DELETE_ON_ERROR:
 
 help: ## print this
@@ -36,6 +36,10 @@ test: deps bpf ## run every test, those on the running kernel too (root)
 	else \
 		set -x; $(CARGO) test --locked; \
 	fi
+
+# What `make test` does too, five times as long and with what it met.
+attack: deps bpf ## let an attacker swap directories below the pin root 100000 times (root)
+	EBPF_APPLY_TRIES=100000 $(CARGO) test --locked --test kernel an_attacker -- --nocapture
 
 lint: ## formatting, clippy, documentation, licenses and sources of dependencies
 	$(CARGO) fmt --check

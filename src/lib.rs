@@ -20,5 +20,6 @@ pub mod model;
 pub mod object;
 pub mod plan;
 pub mod relocate;
+pub mod trust;
 pub mod validate;
 pub mod view;

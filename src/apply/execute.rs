@@ -92,6 +92,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::MakeRoot => self.make_root(),
             Step::MakeDirectory(path) => self.make_directory(path),
             Step::Open { pin, id } => self.open(pin, *id),
+            Step::OpenMap { id } => self.open_map(*id),
             Step::CreateMap { address, object, map } => self.create_map(address, object, map),
             Step::LoadPrograms(loads) => self.load_programs(loads),
             Step::FillSlots { map, slots } => self.fill_slots(map, slots),
@@ -106,8 +107,21 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 self.undo.push(Undo::Detach(slot));
                 Ok(())
             }
+            Step::TakeLink { address, link, program } => {
+                let (link, program) =
+                    (self.kernel.open_link(*link)?, self.kernel.open_program(*program)?);
+                self.held.insert(Slot::New(address.clone()), link);
+                self.held.insert(Slot::Taken(address.clone()), program);
+                Ok(())
+            }
             Step::UpdateLink { link, program, expected } => {
                 self.update_link(link, program, expected.as_ref())
+            }
+            Step::Detach { link, pin, program, attachment } => {
+                self.kernel.detach(self.handle(link)?)?;
+                let (pin, program, attachment) = (pin.clone(), program.clone(), attachment.clone());
+                self.undo.push(Undo::Reattach { pin, program, attachment });
+                Ok(())
             }
             Step::AttachFilter { shares_clsact, address, program, attachment } => {
                 self.attach_filter(address, program, attachment, *shares_clsact)
@@ -161,6 +175,12 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Undo::UpdateLink { link, program, expected } => {
                 let (new, old) = (self.handle(&program)?, self.handle(&expected)?);
                 self.kernel.update_link(self.handle(&link)?, new, Some(old))
+            }
+            Undo::Reattach { pin, program, attachment } => {
+                let spec = self.program_spec(&program)?;
+                let link = self.kernel.attach(self.handle(&program.slot)?, spec, &attachment)?;
+                self.unpin(&pin)?;
+                self.kernel.pin(&link, &self.root, &pin)
             }
             Undo::PutFilter { key, program } => {
                 self.kernel.replace_filter(self.handle(&program)?, &key)
@@ -231,6 +251,13 @@ impl<'a, K: Kernel> Executor<'a, K> {
         let reason =
             format!("id {found} is pinned there now, not id {id} as when the plan was made");
         Err(self.at(KernelError::reason("open pin", reason), pin))
+    }
+
+    fn open_map(&mut self, id: u32) -> Result<()> {
+        let found = self.kernel.open_map(id)?.and_then(|found| found.handle);
+        let gone = || KernelError::reason(format!("open the map with id {id}"), "it is gone");
+        self.held.insert(Slot::Unpinned(id), found.ok_or_else(gone)?);
+        Ok(())
     }
 
     fn hold(&mut self, pin: &PinPath) -> Result<()> {

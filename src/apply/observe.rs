@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::kernel::{Kernel, Result};
 use crate::model::attach::Attachment;
-use crate::model::inventory::{Anchor, Inventory, Resource};
-use crate::model::live::{LiveState, Others, RootState, TargetState};
+use crate::model::inventory::{Anchor, Inventory, MapRecord, Resource};
+use crate::model::live::{LiveMap, LiveObject, LiveState, Others, RootState, TargetState};
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinRoot};
+use crate::plan::Adoption;
 use crate::validate::Desired;
 
 /// What concerns a deployment that shall become `desired`.
@@ -15,6 +16,7 @@ pub(super) fn desired<K: Kernel>(
     kernel: &K,
     desired: &Desired,
     inventory: &Inventory,
+    adoption: Adoption,
 ) -> Result<LiveState> {
     let mut pins = BTreeSet::new();
     let mut attachments = BTreeSet::new();
@@ -33,7 +35,13 @@ pub(super) fn desired<K: Kernel>(
             }
         }
     }
-    look(kernel, &desired.pin_root, inventory, pins, &attachments)
+    let mut live = look(kernel, &desired.pin_root, inventory, pins, &attachments)?;
+    if adoption == Adoption::Foreign {
+        for attachment in attachments {
+            live.occupants.insert(attachment.clone(), kernel.occupants(attachment)?);
+        }
+    }
+    Ok(live)
 }
 
 /// What concerns a deployment as it is on record.
@@ -78,6 +86,7 @@ fn look<K: Kernel>(
             }
         }
     }
+    let unpinned = unpinned(kernel, inventory, &pins)?;
     let mut targets = BTreeMap::new();
     for attachment in attachments {
         targets.insert((*attachment).clone(), kernel.target(attachment)?);
@@ -107,6 +116,38 @@ fn look<K: Kernel>(
         }
     }
     let host = kernel.facts()?;
+    let occupants = BTreeMap::new();
     let others = Others::default();
-    Ok(LiveState { root: state, pins, targets, filters, clsact, others, host })
+    Ok(LiveState { root: state, pins, unpinned, targets, occupants, filters, clsact, others, host })
+}
+
+/// The maps of ours whose pin someone has removed, and that programs of ours still use.
+fn unpinned<K: Kernel>(
+    kernel: &K,
+    inventory: &Inventory,
+    pins: &BTreeMap<PinPath, LiveObject>,
+) -> Result<BTreeMap<u32, LiveMap>> {
+    let used: BTreeSet<u32> = pins
+        .values()
+        .filter_map(|found| match found {
+            LiveObject::Program(program) => Some(&program.map_ids),
+            _ => None,
+        })
+        .flatten()
+        .copied()
+        .collect();
+    let mut unpinned = BTreeMap::new();
+    for resource in inventory.resources.values() {
+        let Resource::Map(MapRecord { id, pin: Some(pin), owned: true, .. }) = resource else {
+            continue;
+        };
+        if !pins.contains_key(pin)
+            && used.contains(id)
+            && let Some(found) = kernel.open_map(*id)?
+            && let LiveObject::Map(map) = found.object
+        {
+            unpinned.insert(*id, map);
+        }
+    }
+    Ok(unpinned)
 }

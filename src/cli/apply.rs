@@ -7,7 +7,7 @@ use crate::apply::{Applied, Holder};
 use crate::kernel::VerifierLog;
 use crate::kernel::linux::Linux;
 use crate::model::name::Name;
-use crate::plan::Plan;
+use crate::plan::{Adoption, Plan};
 use crate::view;
 use crate::view::plan::{Outcome, RunResult};
 
@@ -17,8 +17,8 @@ use super::context::Context;
 use super::failure::{failed, nothing};
 use super::hold::{self, Ending};
 
-pub(super) fn run(args: &ApplyArgs, context: &Context) -> ExitStatus {
-    let desired = match context.desired(&args.manifest) {
+pub(super) fn run(args: &ApplyArgs, adoption: Adoption, context: &Context) -> ExitStatus {
+    let desired = match context.desired(&args.manifest, context.exposed()) {
         Ok(desired) => desired,
         Err(status) => return status,
     };
@@ -36,7 +36,11 @@ pub(super) fn run(args: &ApplyArgs, context: &Context) -> ExitStatus {
         Err(error) => return failed(Some(&name), &error.into(), context),
     };
     let host = context.host(&kernel);
-    let applied = host.apply(&desired, &mut |plan| show(&name, plan, context));
+    let show = &mut |plan: &Plan| show(&name, plan, context);
+    let applied = match adoption {
+        Adoption::Never => host.apply(&desired, show),
+        Adoption::Foreign => host.adopt(&desired, show),
+    };
     let applied = match applied {
         Ok(applied) => applied,
         Err(error) => {

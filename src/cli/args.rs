@@ -49,6 +49,13 @@ pub(super) enum Command {
     Plan(PlanArgs),
     /// Show each deployment's resources against the kernel
     Status(StatusArgs),
+    /// Apply and exit as `apply --detach` does, and take over pins and links of someone else's
+    ///
+    /// A pin of the right shape that is not on record as this deployment's becomes its own. A link at
+    /// the place of an attachment gets the attachment's program, and is pinned: at XDP whichever is
+    /// there, at tcx and cgroups the one whose program has the same name. `plan --adopt` shows each of
+    /// them beforehand.
+    Adopt(AdoptArgs),
     /// End a deployment by its pin policies
     Destroy(DestroyArgs),
     /// Show what objects declare: maps, programs, globals, externs
@@ -78,6 +85,10 @@ pub(super) struct GlobalArgs {
     /// How long to wait for another run's lock, in seconds
     #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(super) lock_timeout: Duration,
+
+    /// Act on a manifest and objects that others than root and the user could change
+    #[arg(long, global = true)]
+    pub(super) allow_insecure_permissions: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -112,6 +123,20 @@ pub(super) struct ApplyArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct AdoptArgs {
+    /// The manifest
+    #[arg(value_name = "MANIFEST")]
+    pub(super) manifest: PathBuf,
+
+    /// Types of the running kernel, if it does not tell them: raw BTF, or an ELF file with `.BTF`
+    #[arg(long, value_name = "FILE")]
+    pub(super) btf: Option<PathBuf>,
+    /// Write all that the verifier says of a program it refuses to DIR/OBJECT.PROGRAM.log
+    #[arg(long, value_name = "DIR")]
+    pub(super) verifier_log: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct ValidateArgs {
     /// The manifests
     #[arg(required = true, value_name = "MANIFEST")]
@@ -132,6 +157,10 @@ pub(super) struct PlanArgs {
     /// The manifest
     #[arg(value_name = "MANIFEST")]
     pub(super) manifest: PathBuf,
+
+    /// Show what `adopt` would do instead
+    #[arg(long)]
+    pub(super) adopt: bool,
 
     /// Exit with 2 if there are changes
     #[arg(long)]

@@ -1,7 +1,6 @@
 //! A manifest with the objects it names, read once and validated.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use crate::manifest::{self, MANIFEST_MAX};
@@ -11,6 +10,8 @@ use crate::model::pin::PinRoot;
 use crate::model::problem::Problem;
 use crate::validate::{Desired, OBJECT_MAX, validate};
 use crate::view::problems::Report;
+
+use super::reader::{Exposed, Reader};
 
 /// A manifest read and validated.
 pub(super) struct Checked {
@@ -31,22 +32,28 @@ pub(super) struct Header {
 
 impl Checked {
     /// Reads and validates a manifest and the objects it names. That it cannot be read is a problem
-    /// like another.
-    pub(super) fn read(manifest: &Path) -> Self {
-        match Self::source(manifest) {
+    /// like another, and so is that others could have changed one of them.
+    pub(super) fn read(manifest: &Path, exposed: Exposed) -> Self {
+        let reader = Reader::default();
+        match Self::source(manifest, &reader) {
             Err(unreadable) => *unreadable,
             Ok(read) => {
-                let validation =
-                    validate(manifest, &read.source, &|path| bounded(path, OBJECT_MAX));
-                Self { problems: validation.problems, desired: validation.desired, ..read }
+                let object = |path: &Path| reader.read(path, OBJECT_MAX);
+                let validation = validate(manifest, &read.source, &object);
+                let mut problems = reader.problems(exposed);
+                let desired = validation.desired.filter(|_| exposed.passes(&problems));
+                problems.extend(validation.problems);
+                Self { problems, desired, ..read }
             }
         }
     }
 
     /// Reads only what a manifest says of its deployment.
-    pub(super) fn header(manifest: &Path) -> Result<Header, Box<Self>> {
-        let read = Self::source(manifest)?;
-        let parsed = manifest::parse(&read.source);
+    pub(super) fn header(manifest: &Path, exposed: Exposed) -> Result<Header, Box<Self>> {
+        let reader = Reader::default();
+        let read = Self::source(manifest, &reader)?;
+        let mut parsed = manifest::parse(&read.source);
+        parsed.problems.extend(reader.problems(exposed));
         if parsed.problems.is_empty() {
             let manifest::Manifest { name, pin_root, .. } = parsed.manifest;
             let pin_root = pin_root.unwrap_or_else(|| PinRoot::default_for(&name));
@@ -61,9 +68,9 @@ impl Checked {
         Report { file: &self.file, source: &self.source, problems: &self.problems }
     }
 
-    fn source(manifest: &Path) -> Result<Self, Box<Self>> {
+    fn source(manifest: &Path, reader: &Reader) -> Result<Self, Box<Self>> {
         let file = manifest.display().to_string();
-        let text = bounded(manifest, MANIFEST_MAX).and_then(|bytes| {
+        let text = reader.read(manifest, MANIFEST_MAX).and_then(|bytes| {
             let not_text = |error: std::string::FromUtf8Error| {
                 let at = error.utf8_error().valid_up_to();
                 io::Error::new(io::ErrorKind::InvalidData, format!("it is not UTF-8 at byte {at}"))
@@ -82,23 +89,9 @@ impl Checked {
     }
 }
 
-/// Reads a regular file, and no more of it than tells that it is too large.
-fn bounded(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    // Asked before it is opened: opening a FIFO would wait for a writer.
-    let status = std::fs::metadata(path)?;
-    if !status.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    // Room for one byte more than it has, so that its end is found without growing.
-    let size = usize::try_from(status.len()).unwrap_or(limit).min(limit);
-    let mut bytes = Vec::with_capacity(size + 1);
-    File::open(path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 /// Reads an object for inspection.
 pub(super) fn object(path: &Path) -> io::Result<Vec<u8>> {
-    let bytes = bounded(path, OBJECT_MAX)?;
+    let bytes = Reader::default().read(path, OBJECT_MAX)?;
     if bytes.len() > OBJECT_MAX {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 64 MiB"));
     }

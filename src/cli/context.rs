@@ -16,12 +16,14 @@ use super::ExitStatus;
 use super::args::{Colour, Format, GlobalArgs};
 use super::checked::Checked;
 use super::failure;
+use super::reader::Exposed;
 
 /// What every command shares.
 pub(super) struct Context {
     pub(super) state: StateDirectory,
     pub(super) format: Format,
     lock_timeout: Duration,
+    exposed: Exposed,
     out: Style,
     err: Style,
 }
@@ -45,6 +47,11 @@ impl Context {
             state: StateDirectory::new(&args.state_dir),
             format: args.format,
             lock_timeout: args.lock_timeout,
+            exposed: if args.allow_insecure_permissions {
+                Exposed::Ignored
+            } else {
+                Exposed::Refused
+            },
             out: style(args.color, io::stdout().is_terminal()),
             err,
         }
@@ -53,6 +60,11 @@ impl Context {
     /// The host that a command acts on.
     pub(super) fn host<'h, K: Kernel>(&'h self, kernel: &'h K) -> Host<'h, K> {
         Host { kernel, state: &self.state, lock_timeout: self.lock_timeout }
+    }
+
+    /// What it means for a command that acts that others could change the files it reads.
+    pub(super) fn exposed(&self) -> Exposed {
+        self.exposed
     }
 
     /// Prints a result in the form asked for.
@@ -96,8 +108,8 @@ impl Context {
     }
 
     /// The desired state of a manifest. Warnings are shown; if it is invalid, that is said.
-    pub(super) fn desired(&self, manifest: &Path) -> Result<Desired, ExitStatus> {
-        let mut checked = Checked::read(manifest);
+    pub(super) fn desired(&self, manifest: &Path, exposed: Exposed) -> Result<Desired, ExitStatus> {
+        let mut checked = Checked::read(manifest, exposed);
         let Some(desired) = checked.desired.take() else {
             return Err(failure::invalid(&checked, self));
         };

@@ -45,7 +45,7 @@ fn deployment(
             Ok(name) => Ok((name, None)),
             Err(error) => Err(context.misused(&format!("`{name}` names no deployment: {error}"))),
         },
-        (None, Some(manifest)) => match Checked::header(manifest) {
+        (None, Some(manifest)) => match Checked::header(manifest, context.exposed()) {
             Ok(header) => Ok((header.name, Some(header.pin_root))),
             Err(checked) => Err(invalid(&checked, context)),
         },

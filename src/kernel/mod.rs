@@ -15,7 +15,7 @@ pub use error::{KernelError, VerifierLog};
 
 use crate::model::attach::{Attachment, Direction};
 use crate::model::host::{HostFacts, HostIdentity};
-use crate::model::live::{FilterKey, LiveFilter, LiveObject, RootState, TargetState};
+use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
@@ -49,11 +49,26 @@ pub trait Kernel {
     /// `None` if nothing does.
     fn open(&self, root: &PinRoot, path: &PinPath) -> Result<Option<Found<Self::Handle>>>;
 
+    /// The map with that id, pinned or not; `None` if it is gone, or if maps may not be opened by their
+    /// ids here.
+    fn open_map(&self, id: u32) -> Result<Option<Found<Self::Handle>>>;
+
     /// The pins in a directory, sorted; none if it does not exist.
     fn list(&self, root: &PinRoot, directory: &PinPath) -> Result<Vec<PinPath>>;
 
     /// Whether the target of an attachment exists.
     fn target(&self, attachment: &Attachment) -> Result<TargetState>;
+
+    /// The programs attached at what an attachment names by its kind of link, whoever made them; for
+    /// hooks that several links share, of each side or attach type. None for hooks whose links cannot
+    /// be updated. Needs the right to open objects by their ids.
+    fn occupants(&self, attachment: &Attachment) -> Result<Vec<Occupant>>;
+
+    /// Opens a link by its kernel id.
+    fn open_link(&self, id: u32) -> Result<Self::Handle>;
+
+    /// Opens a program by its kernel id.
+    fn open_program(&self, id: u32) -> Result<Self::Handle>;
 
     /// A `clsact` filter, if it is there.
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>>;
@@ -122,6 +137,9 @@ pub trait Kernel {
         new: &Self::Handle,
         old: Option<&Self::Handle>,
     ) -> Result<()>;
+
+    /// Detaches a link from what it is attached to. It stays as if its target had gone.
+    fn detach(&self, link: &Self::Handle) -> Result<()>;
 
     /// Attaches a classifier to `clsact` over netlink, adding the qdisc where it is missing.
     fn attach_filter(

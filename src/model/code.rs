@@ -11,6 +11,7 @@ macro_rules! codes {
 
 codes! {
     MANIFEST_UNREADABLE = "manifest-unreadable", "the manifest's file cannot be read";
+    INSECURE_PERMISSIONS = "insecure-permissions", "others than root and the user could change the manifest, an object, or the way to it";
     MANIFEST_TOO_LARGE = "manifest-too-large", "the manifest is larger than 1 MiB";
     TOML_SYNTAX = "toml-syntax", "the manifest is not TOML";
     DUPLICATE_KEY = "duplicate-key", "a key or table is there twice";
@@ -26,6 +27,7 @@ codes! {
 
     OBJECT_UNREADABLE = "object-unreadable", "an object's file cannot be read";
     OBJECT_TOO_LARGE = "object-too-large", "an object is larger than 64 MiB";
+    TOO_MANY_OBJECTS = "too-many-objects", "more than 256 objects in one manifest";
     OBJECT_INVALID = "object-invalid", "a file is no BPF object";
     OBJECT_DEFECT = "object-defect", "a part of an object is broken";
     DIGEST_MISMATCH = "digest-mismatch", "an object has other bytes than the manifest says";

@@ -14,7 +14,7 @@ use crate::model::pin::{PinPath, PinRoot};
 
 use super::prune::Mode;
 use super::recover::Known;
-use super::{Action, Change, ObjectLoad, Plan, Slot, Step, pins, prune};
+use super::{Action, Adoption, Change, ObjectLoad, Plan, Slot, Step, pins, prune};
 
 /// When a step runs. Earlier phases are done for every object before a later one begins, so that a
 /// program the verifier refuses is found before anything is attached or pinned.
@@ -29,6 +29,7 @@ pub(super) enum Phase {
     PinMaps,
     PinPrograms,
     Links,
+    RemoveFilters,
     Retire,
     DropStaged,
     RemoveDirectories,
@@ -59,6 +60,21 @@ pub(super) enum Source {
         /// Its kernel id.
         id: u32,
     },
+    /// A map that lost its pin; programs hold it.
+    Unpinned {
+        /// Its kernel id.
+        id: u32,
+    },
+}
+
+impl Source {
+    /// The kernel id of what is there already.
+    pub(super) fn live_id(&self) -> Option<u32> {
+        match self {
+            Self::New(_) => None,
+            Self::Live { id, .. } | Self::Unpinned { id } => Some(*id),
+        }
+    }
 }
 
 /// A plan in the making.
@@ -67,16 +83,21 @@ pub(super) struct Draft<'a> {
     pub(super) live: &'a LiveState,
     /// What is ours now.
     pub(super) known: &'a Known,
+    /// Whether what is someone else's may become ours.
+    pub(super) adoption: Adoption,
     /// The inventory once the plan is done.
     pub(super) after: Inventory,
     /// What each pin path shall hold.
     pub(super) claims: BTreeMap<PinPath, Claim>,
+    /// Links of someone else's that are taken over.
+    pub(super) adopted: BTreeSet<u32>,
     /// Links on record that another address has taken over.
     pub(super) taken: BTreeMap<Address, Address>,
     changes: Vec<Change>,
     steps: Vec<(Phase, Step)>,
     loads: Vec<ObjectLoad>,
     opened: BTreeSet<PinPath>,
+    unpinned: BTreeSet<u32>,
     directories: BTreeSet<PinPath>,
     /// Interfaces, by index, whose `clsact` qdisc is ours once it is there.
     pub(super) clsact: BTreeSet<u32>,
@@ -98,13 +119,16 @@ impl<'a> Draft<'a> {
         Self {
             live,
             known,
+            adoption: Adoption::Never,
             after,
             claims: BTreeMap::new(),
+            adopted: BTreeSet::new(),
             taken: BTreeMap::new(),
             changes: Vec::new(),
             steps: Vec::new(),
             loads: Vec::new(),
             opened: BTreeSet::new(),
+            unpinned: BTreeSet::new(),
             directories: BTreeSet::new(),
             clsact: known.clsact.clone(),
             staged: 0,
@@ -154,8 +178,8 @@ impl<'a> Draft<'a> {
     }
 
     /// Whether what lies at `pin` is ours to replace and unlink.
-    pub(super) fn owns(&self, pin: &PinPath, id: u32) -> bool {
-        pin.is_private_to(&self.after.name) || self.inventory().owns(pin, id)
+    pub(super) fn owns(&self, pin: &PinPath, found: &LiveObject) -> bool {
+        pin.is_private_to(&self.after.name) || self.inventory().owns(pin, found)
     }
 
     /// Kernel id of what lies at a pin path.
@@ -168,6 +192,12 @@ impl<'a> Draft<'a> {
         match source {
             Source::New(address) => Slot::New(address.clone()),
             Source::Live { pin, id } => self.open(pin, *id),
+            Source::Unpinned { id } => {
+                if self.unpinned.insert(*id) {
+                    self.step(Phase::Open, Step::OpenMap { id: *id });
+                }
+                Slot::Unpinned(*id)
+            }
         }
     }
 

@@ -16,6 +16,10 @@ pub enum Slot {
     New(Address),
     /// Opened from that pin.
     Live(PinPath),
+    /// The program of a link that is taken over for that resource.
+    Taken(Address),
+    /// The map with that id, which has no pin.
+    Unpinned(u32),
 }
 
 impl fmt::Display for Slot {
@@ -23,6 +27,8 @@ impl fmt::Display for Slot {
         match self {
             Self::New(address) => address.fmt(f),
             Self::Live(pin) => write!(f, "pin {pin}"),
+            Self::Taken(address) => write!(f, "the program that {address} takes the place of"),
+            Self::Unpinned(id) => write!(f, "map id {id}"),
         }
     }
 }
@@ -44,6 +50,11 @@ pub enum Step {
         /// The pin.
         pin: PinPath,
         /// The kernel id that the plan saw.
+        id: u32,
+    },
+    /// Opens a map without a pin into [`Slot::Unpinned`].
+    OpenMap {
+        /// Its kernel id.
         id: u32,
     },
     /// Creates a map into [`Slot::New`].
@@ -99,6 +110,16 @@ pub enum Step {
         /// Where to.
         attachment: Attachment,
     },
+    /// Opens a link of someone else's into [`Slot::New`], and the program it runs into
+    /// [`Slot::Taken`], both by their kernel ids.
+    TakeLink {
+        /// The link's address, once it is ours.
+        address: Address,
+        /// The link.
+        link: u32,
+        /// The program that it runs.
+        program: u32,
+    },
     /// Swaps the program of a live link.
     UpdateLink {
         /// The link.
@@ -108,6 +129,17 @@ pub enum Step {
         /// The program it must be running now; `None` if nothing holds that program but the link, so
         /// that it can neither be checked nor brought back.
         expected: Option<Slot>,
+    },
+    /// Detaches a live link, so that its place is free for another. It is attached nowhere then.
+    Detach {
+        /// The link.
+        link: Slot,
+        /// Where it is pinned.
+        pin: PinPath,
+        /// The program it runs.
+        program: ProgramRef,
+        /// Where it is attached.
+        attachment: Attachment,
     },
     /// Attaches a classifier over netlink.
     AttachFilter {
@@ -184,6 +216,8 @@ impl Step {
         matches!(
             self,
             Self::Open { .. }
+                | Self::TakeLink { .. }
+                | Self::OpenMap { .. }
                 | Self::CreateMap { .. }
                 | Self::LoadPrograms(_)
                 | Self::FillSlots { .. }
@@ -220,6 +254,7 @@ impl fmt::Display for Step {
             Self::MakeRoot => f.write_str("make the pin root"),
             Self::MakeDirectory(path) => write!(f, "make directory {path}"),
             Self::Open { pin, .. } => write!(f, "open pin {pin}"),
+            Self::OpenMap { id } => write!(f, "open map id {id}"),
             Self::CreateMap { address, .. } => write!(f, "create {address}"),
             Self::LoadPrograms(loads) => {
                 let s = if loads.len() == 1 { "" } else { "s" };
@@ -234,7 +269,9 @@ impl fmt::Display for Step {
             Self::Attach { address, .. } | Self::AttachFilter { address, .. } => {
                 write!(f, "attach {address}")
             }
+            Self::TakeLink { address, link, .. } => write!(f, "take link {link} for {address}"),
             Self::UpdateLink { link, .. } => write!(f, "swap the program of {link}"),
+            Self::Detach { link, .. } => write!(f, "detach {link}"),
             Self::ReplaceFilter { key, .. } => write!(f, "replace {}", filter(key)),
             Self::RemoveFilter { key, .. } => write!(f, "remove {}", filter(key)),
             Self::Retire { pin, .. } => write!(f, "retire pin {pin}"),

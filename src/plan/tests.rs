@@ -22,7 +22,7 @@ use crate::model::program::{ProgramKind, ProgramSpec};
 use crate::object::Image;
 use crate::validate::{Desired, DesiredMap, DesiredObject, DesiredProgram};
 
-use super::{Action, Plan, ResourceState, Step, drift, end, plan};
+use super::{Action, Adoption, Plan, ResourceState, Step, drift, end, plan};
 
 const SHAPE: MapShape = MapShape {
     map_type: MapType::HASH,
@@ -131,10 +131,12 @@ impl Host {
         let live = LiveState {
             root: RootState::Absent { missing: vec![root().as_path().to_owned()] },
             pins: BTreeMap::new(),
+            unpinned: BTreeMap::new(),
             targets: BTreeMap::from([
                 (xdp("eth0"), TargetState::Present(2)),
                 (xdp("eth1"), TargetState::Present(3)),
             ]),
+            occupants: BTreeMap::new(),
             filters: BTreeMap::new(),
             clsact: BTreeSet::new(),
             others: Others::default(),
@@ -146,7 +148,7 @@ impl Host {
     }
 
     fn plan(&self, desired: &Desired) -> Plan {
-        plan(desired, &self.live, &self.inventory)
+        plan(desired, &self.live, &self.inventory, Adoption::Never)
     }
 
     /// Makes the live state and the record what the plan says they are in the end.
@@ -725,13 +727,11 @@ fn a_recorded_layout_counts_where_the_types_may_not_be_read() {
 fn a_refused_plan_announces_no_deletions() {
     let mut host = Host::empty();
     host.carry_out(&firewall());
-    let mut native = firewall();
-    native.objects[0].programs[0].attachments =
-        vec![Attachment::Xdp { interface: "eth0".into(), mode: XdpMode::Native }];
-    host.live
-        .targets
-        .insert(native.objects[0].programs[0].attachments[0].clone(), TargetState::Present(2));
-    let plan = host.plan(&native);
+    let mut elsewhere = firewall();
+    elsewhere.objects[0].programs[0].attachments = vec![xdp("eth1")];
+    let reason = "there is no network interface `eth1`".to_owned();
+    host.live.targets.insert(xdp("eth1"), TargetState::Missing { reason });
+    let plan = host.plan(&elsewhere);
     assert!(plan.is_refused());
     assert!(
         !plan.changes.iter().any(|change| change.action == Action::Delete),

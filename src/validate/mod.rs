@@ -12,7 +12,7 @@ mod rules;
 mod subject;
 
 pub use desired::{Desired, DesiredMap, DesiredObject, DesiredProgram};
-pub use load::{OBJECT_MAX, ObjectFile};
+pub use load::{OBJECT_MAX, OBJECTS_MAX, ObjectFile};
 
 use std::io;
 use std::path::Path;

@@ -8,12 +8,15 @@ mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod adoption;
 mod crashes;
 mod examples;
 mod host;
 mod layer;
 mod lifetimes;
+mod locks;
 mod output;
+mod permissions;
 mod program;
 mod readme;
 mod refusals;

@@ -24,7 +24,7 @@ pub use state::{Kind, ObjectId};
 use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Result};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::host::{HostFacts, HostIdentity};
-use crate::model::live::{FilterKey, LiveFilter, LiveObject, RootState, TargetState};
+use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
@@ -162,6 +162,16 @@ impl Fake {
         Ok(state)
     }
 
+    fn open_by_id(&self, object: ObjectId) -> Result<Handle> {
+        let mut state = self.lock();
+        if !state.objects.contains_key(&object) {
+            return Err(KernelError::errno(format!("open {object}"), Errno::NOENT));
+        }
+        state.hold_for_user(object);
+        drop(state);
+        Ok(self.handle(object))
+    }
+
     /// A handle to an object that was just made with one reference.
     fn handle(&self, object: ObjectId) -> Handle {
         Handle { state: Arc::clone(&self.state), object }
@@ -201,6 +211,18 @@ impl Kernel for Fake {
         Ok(Some(Found { object: described, handle: Some(self.handle(object)) }))
     }
 
+    fn open_map(&self, id: u32) -> Result<Option<Found<Handle>>> {
+        let mut state = self.lock();
+        let map = ObjectId { kind: Kind::Map, id };
+        if !state.objects.contains_key(&map) {
+            return Ok(None);
+        }
+        let object = state.describe(map);
+        state.hold_for_user(map);
+        drop(state);
+        Ok(Some(Found { object, handle: Some(self.handle(map)) }))
+    }
+
     fn list(&self, root: &PinRoot, directory: &PinPath) -> Result<Vec<PinPath>> {
         let names = self.lock().tree.pins_in(&root.join(directory))?;
         Ok(names.iter().filter_map(|name| directory.child(name)).collect())
@@ -208,6 +230,18 @@ impl Kernel for Fake {
 
     fn target(&self, attachment: &Attachment) -> Result<TargetState> {
         Ok(self.lock().hooks.target(attachment))
+    }
+
+    fn occupants(&self, attachment: &Attachment) -> Result<Vec<Occupant>> {
+        Ok(self.lock().occupants(attachment))
+    }
+
+    fn open_link(&self, id: u32) -> Result<Handle> {
+        self.open_by_id(ObjectId { kind: Kind::Link, id })
+    }
+
+    fn open_program(&self, id: u32) -> Result<Handle> {
+        self.open_by_id(ObjectId { kind: Kind::Program, id })
     }
 
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>> {
@@ -317,6 +351,10 @@ impl Kernel for Fake {
             new.object,
             old.map(|old| old.object),
         )
+    }
+
+    fn detach(&self, link: &Handle) -> Result<()> {
+        self.act(CallKind::Detach, link.object.to_string())?.detach(link.object)
     }
 
     fn attach_filter(

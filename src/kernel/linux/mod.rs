@@ -34,12 +34,14 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 pub use handle::Handle;
+use rustix::io::Errno;
+use sys::ObjectKind;
 
 use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Result};
 use crate::btf::Btf;
 use crate::model::attach::{Attachment, Direction};
 use crate::model::host::{HostFacts, HostIdentity};
-use crate::model::live::{FilterKey, LiveFilter, LiveObject, RootState, TargetState};
+use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
@@ -135,12 +137,36 @@ impl Kernel for Linux {
         }))
     }
 
+    fn open_map(&self, id: u32) -> Result<Option<Found<Handle>>> {
+        let failed = |errno| KernelError::errno(format!("open the map with id {id}"), errno);
+        let fd = match sys::open_map(id) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT | Errno::PERM) => return Ok(None),
+            Err(errno) => return Err(failed(errno)),
+        };
+        let handle = Handle::of_kind(fd, ObjectKind::Map).map_err(failed)?;
+        let object = observe::object(&handle).map_err(failed)?;
+        Ok(Some(Found { object, handle: Some(handle) }))
+    }
+
     fn list(&self, root: &PinRoot, directory: &PinPath) -> Result<Vec<PinPath>> {
         bpffs::list(root, directory)
     }
 
     fn target(&self, attachment: &Attachment) -> Result<TargetState> {
         target::state(attachment)
+    }
+
+    fn occupants(&self, attachment: &Attachment) -> Result<Vec<Occupant>> {
+        occupant::all(attachment)
+    }
+
+    fn open_link(&self, id: u32) -> Result<Handle> {
+        occupant::open(id, ObjectKind::Link)
+    }
+
+    fn open_program(&self, id: u32) -> Result<Handle> {
+        occupant::open(id, ObjectKind::Program)
     }
 
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>> {
@@ -205,6 +231,10 @@ impl Kernel for Linux {
 
     fn update_link(&self, link: &Handle, new: &Handle, old: Option<&Handle>) -> Result<()> {
         attach::update(link, new, old)
+    }
+
+    fn detach(&self, link: &Handle) -> Result<()> {
+        attach::detach(link)
     }
 
     fn attach_filter(

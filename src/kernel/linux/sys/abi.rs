@@ -13,6 +13,7 @@ pub(super) enum Command {
     ObjPin = 6,
     ObjGet = 7,
     ProgGetFdById = 13,
+    MapGetFdById = 14,
     ObjGetInfoByFd = 15,
     RawTracepointOpen = 17,
     BtfLoad = 18,
@@ -20,6 +21,9 @@ pub(super) enum Command {
     MapFreeze = 22,
     LinkCreate = 28,
     LinkUpdate = 29,
+    LinkGetFdById = 30,
+    LinkGetNextId = 31,
+    LinkDetach = 34,
     ProgBindMap = 35,
 }
 
@@ -168,6 +172,12 @@ pub(super) struct LinkUpdate {
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LinkDetach {
+    pub(super) link_fd: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ProgBindMap {
     pub(super) prog_fd: u32,
     pub(super) map_fd: u32,
@@ -283,6 +293,7 @@ mod tests {
             (Command::ObjPin, bpf_cmd::BPF_OBJ_PIN),
             (Command::ObjGet, bpf_cmd::BPF_OBJ_GET),
             (Command::ProgGetFdById, bpf_cmd::BPF_PROG_GET_FD_BY_ID),
+            (Command::MapGetFdById, bpf_cmd::BPF_MAP_GET_FD_BY_ID),
             (Command::ObjGetInfoByFd, bpf_cmd::BPF_OBJ_GET_INFO_BY_FD),
             (Command::RawTracepointOpen, bpf_cmd::BPF_RAW_TRACEPOINT_OPEN),
             (Command::BtfLoad, bpf_cmd::BPF_BTF_LOAD),
@@ -290,6 +301,7 @@ mod tests {
             (Command::MapFreeze, bpf_cmd::BPF_MAP_FREEZE),
             (Command::LinkCreate, bpf_cmd::BPF_LINK_CREATE),
             (Command::LinkUpdate, bpf_cmd::BPF_LINK_UPDATE),
+            (Command::LinkDetach, bpf_cmd::BPF_LINK_DETACH),
             (Command::ProgBindMap, bpf_cmd::BPF_PROG_BIND_MAP),
         ];
         for (ours, theirs) in pairs {
@@ -344,6 +356,7 @@ mod tests {
         assert_eq!(size_of::<BtfLoad>(), 32);
         assert_eq!(size_of::<LinkCreate>(), 32);
         assert_eq!(size_of::<LinkUpdate>(), 16);
+        assert_eq!(size_of::<LinkDetach>(), 4);
         assert_eq!(size_of::<ProgBindMap>(), 12);
         assert_eq!(size_of::<RawTracepointOpen>(), 16);
         assert_eq!(size_of::<PerfEvent>(), 64);
