@@ -10,6 +10,7 @@ mod elements;
 mod info;
 mod link;
 mod load;
+mod mapped;
 mod perf;
 mod pin;
 mod wait;
@@ -30,6 +31,7 @@ pub(super) use load::{
     MapAttributes, MapTypes, ProgramAttributes, ProgramBtf, bind_map, create_map, freeze_map,
     has_attach_cookie, load_btf, load_program, set_array_value, set_slot,
 };
+pub(super) use mapped::{Mapped, map_kernel_btf};
 pub(super) use perf::open_tracepoint_event;
 pub(super) use pin::{object_at, pin};
 pub(super) use wait::wait_for_programs;
