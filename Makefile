@@ -37,10 +37,10 @@ test: deps bpf ## run every test, those on the running kernel too (root)
 		set -x; $(CARGO) test --locked; \
 	fi
 
-test-vm: bpf ## run the kernel suite on KERNELS (5.10 6.1 6.12 6.18 7.3) under qemu; TESTS= picks tests
+test-vm: ## run the kernel suite on KERNELS (5.10 6.1 6.12 6.18 7.3) under qemu; TESTS= picks tests
 	scripts/vm/run.sh
 
-export KERNELS TESTS
+export KERNELS TESTS COMMAND
 
 lint: ## formatting, clippy, documentation, licenses and sources of dependencies
 	$(CARGO) fmt --check

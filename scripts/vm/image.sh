@@ -44,7 +44,7 @@ keep "/usr/lib/$(uname -m)-linux-gnu/bpf"
 
 cp "$here/init" "$staged/init"
 printf '%s\n' "$@" >"$staged/suite/tests"
-printf 'export OBJECTS_ARE_BUILT=1\nROOT=%q TESTS_BINARY=%q TIMEOUT=%q\n' \
-	"$root" "$tests_binary" "$timeout" >"$staged/suite/environment"
+printf 'export OBJECTS_ARE_BUILT=1\nROOT=%q TESTS_BINARY=%q TIMEOUT=%q COMMAND=%q\n' \
+	"$root" "$tests_binary" "$timeout" "${COMMAND:-}" >"$staged/suite/environment"
 # Not compressed: nothing to unpack under emulation.
 (cd "$staged" && find . | cpio --create --format=newc --owner=0:0 --quiet) >"$out"

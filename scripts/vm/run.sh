@@ -6,10 +6,13 @@
 #	KERNELS="6.1 6.12" scripts/vm/run.sh           on these series
 #	KERNELS=5.10 TESTS=updates:: scripts/vm/run.sh the tests whose names contain a word of TESTS
 #
+#	KERNELS=6.1 COMMAND='ls /sys/fs/bpf' scripts/vm/run.sh
+#	                                               this line of shell instead, and shows the console
+#
 # The same goes for `make test-vm KERNELS=5.10 TESTS=updates::`. Other settings, from the environment:
 #
 #	JOBS     how many machines run at a time (2)
-#	TIMEOUT  seconds after which a test has failed (120)
+#	TIMEOUT  seconds after which a test has failed (300)
 #
 # Results are kept in target/vm: results.tsv has a line of KERNEL, TEST, RESULT (passed, lacks or
 # failed), SECONDS, and what is lacking or why it failed; KERNEL.log is a machine's console with what failed
@@ -21,14 +24,15 @@ cd "$here/../.."
 read -ra kernels <<<"${KERNELS:-5.10 6.1 6.12 6.18 7.3}"
 read -ra words <<<"${TESTS:-}"
 jobs=${JOBS:-2}
-timeout=${TIMEOUT:-120}
+timeout=${TIMEOUT:-300}
 # For a kernel that hangs as a whole.
 machine_timeout=1500
 work=$(realpath -m "${CARGO_TARGET_DIR:-target}")/vm
 
-# The paths of the program and of the suite's binary, which cargo builds for it.
+# Builds the objects, the program and the suite; sets where those two are.
 build() {
 	local executables
+	make --silent bpf
 	executables=$(cargo test --locked --test kernel --no-run --message-format=json |
 		sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
 	program=$(grep '/ebpf-apply$' <<<"$executables")
@@ -102,6 +106,11 @@ for tool in qemu-system-x86_64 busybox cpio xz; do
 	}
 done
 mkdir -p "$work"
+exec 8>"$work/lock"
+flock --nonblock 8 || {
+	echo "another run is at it in $work" >&2
+	exit 1
+}
 cache=$("$here/kernels.sh" "${kernels[@]}")
 build
 mapfile -t tests < <("$suite" --list --format terse "${words[@]}" | sed -n 's/: test$//p')
@@ -114,6 +123,14 @@ rm -f "$work"/*.report "$work"/*.log "$work"/*.tsv
 "$here/image.sh" "$program" "$suite" "$timeout" "$work/common.cpio" "${tests[@]}"
 
 trap 'kill $(jobs -p) 2>/dev/null' EXIT
+if [ -n "${COMMAND:-}" ]; then
+	for kernel in "${kernels[@]}"; do
+		boot "$kernel"
+		sed "s/^/$kernel: /" "$work/$kernel.log"
+	done
+	exit
+fi
+
 running=0
 for kernel in "${kernels[@]}"; do
 	if [ $((running++)) -ge "$jobs" ]; then wait -n; fi
