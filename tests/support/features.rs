@@ -24,8 +24,15 @@ pub(crate) struct Feature {
     sign: Option<Sign>,
     /// Options that the kernel must be built with.
     options: &'static [&'static str],
-    /// What else may be in the way, and whether it is.
-    obstacle: Option<(&'static str, fn() -> bool)>,
+    /// What else may be in the way.
+    obstacle: Option<Obstacle>,
+}
+
+/// What keeps a kernel from what it was built for.
+#[derive(Clone, Copy, Debug)]
+struct Obstacle {
+    what: &'static str,
+    is_there: fn() -> bool,
 }
 
 /// Something in the kernel's BTF that came with a feature.
@@ -160,8 +167,8 @@ impl Feature {
         self
     }
 
-    const fn unless(mut self, what: &'static str, is_so: fn() -> bool) -> Self {
-        self.obstacle = Some((what, is_so));
+    const fn unless(mut self, what: &'static str, is_there: fn() -> bool) -> Self {
+        self.obstacle = Some(Obstacle { what, is_there });
         self
     }
 
@@ -174,7 +181,8 @@ impl Feature {
         if let Some(option) = self.options.iter().find(|option| !is_configured(option)) {
             return Some((*option).to_owned());
         }
-        self.obstacle.filter(|(_, is_so)| is_so()).map(|(what, _)| what.to_owned())
+        let in_the_way = self.obstacle.filter(|obstacle| (obstacle.is_there)());
+        in_the_way.map(|obstacle| obstacle.what.to_owned())
     }
 
     /// Whether the running kernel is older.

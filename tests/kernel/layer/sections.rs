@@ -66,10 +66,9 @@ fn needed(program: &ProgramSpec) -> Vec<Feature> {
         _ => None,
     });
     needed.extend(match (kind.sleepable, kind.program_type, kind.attach_type) {
-        (false, ..) => None,
+        (false, ..) | (_, _, Some(AttachType::TRACE_ITER)) => None,
         (_, ProgramType::KPROBE, _) => Some(SLEEPABLE_UPROBES),
         (_, ProgramType::LSM, _) => Some(SLEEPABLE_LSM_HOOKS),
-        (_, ProgramType::TRACING, Some(AttachType::TRACE_ITER)) => None,
         (_, _, Some(AttachType::TRACE_RAW_TP))
         | (_, ProgramType::TRACEPOINT | ProgramType::RAW_TRACEPOINT, _) => {
             Some(SLEEPABLE_TRACEPOINTS)
