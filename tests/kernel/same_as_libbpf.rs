@@ -32,7 +32,8 @@ const MMAPABLE_BY_AGE: &[(&str, &str)] = &[
 ];
 /// Programs, by object and name, whose tag depends on the age of libbpf: since 1.2, it leaves a mark in a
 /// call of a kernel function that is weak and not there (`poison_kfunc_call`).
-const TAG_BY_AGE: &[(&str, &str)] = &[("externs.bpf.o", "ask")];
+const TAG_BY_AGE: &[(&str, &str)] =
+    &[("externs.bpf.o", "ask"), ("relocate_externs.bpf.o", "functions")];
 
 /// What the kernel says of a program. Its tag is a digest of its instructions.
 #[derive(Debug, PartialEq, Eq)]
