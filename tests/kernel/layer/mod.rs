@@ -7,6 +7,7 @@ mod contract;
 mod dialect;
 mod externs;
 mod maps;
+mod namespaces;
 mod pins;
 mod races;
 mod refusals;
