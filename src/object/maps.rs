@@ -13,8 +13,6 @@ use crate::model::object::{Defect, Part};
 
 /// Where maps are declared.
 pub(super) const SECTION: &str = ".maps";
-/// Where they were before BTF.
-const LEGACY_SECTION: &str = "maps";
 
 /// A map and where it lies, for the relocations that fill its slots.
 pub(super) struct DeclaredMap {
@@ -33,7 +31,6 @@ pub(super) fn declared(
     types: Option<&mut Types<'_>>,
     defects: &mut Vec<Defect>,
 ) -> Vec<DeclaredMap> {
-    report_legacy(input, defects);
     let Some(section) = input.elf.section(SECTION) else { return Vec::new() };
     let (Some(btf), Some(types)) = (&input.btf, types) else {
         return without_btf(input, section, defects);
@@ -152,17 +149,23 @@ fn spec(name: &str, definition: &Definition, types: &mut Types<'_>) -> MapSpec {
 
 /// A map of which only the name is known.
 fn unread_map(name: &str) -> MapSpec {
+    let shape = MapShape {
+        map_type: MapType::UNSPEC,
+        key_size: 0,
+        value_size: 0,
+        max_entries: 0,
+        map_flags: 0,
+        map_extra: 0,
+    };
+    plain_map(name, MapOrigin::Declared, shape)
+}
+
+/// A map of that shape, and nothing more.
+pub(super) fn plain_map(name: &str, origin: MapOrigin, shape: MapShape) -> MapSpec {
     MapSpec {
         name: name.to_owned(),
-        origin: MapOrigin::Declared,
-        shape: MapShape {
-            map_type: MapType::UNSPEC,
-            key_size: 0,
-            value_size: 0,
-            max_entries: 0,
-            map_flags: 0,
-            map_extra: 0,
-        },
+        origin,
+        shape,
         numa_node: None,
         pinning: None,
         key: None,
@@ -198,16 +201,6 @@ fn without_btf(
             }
         })
         .collect()
-}
-
-fn report_legacy(input: &Input<'_>, defects: &mut Vec<Defect>) {
-    let is_legacy = |name: &str| name == LEGACY_SECTION || name.starts_with("maps/");
-    for section in input.elf.sections.iter().filter(|section| is_legacy(section.name)) {
-        defects.push(section_defect(
-            section.name,
-            "legacy map definitions are not supported; define each map as `struct { __uint(type, …); … } name SEC(\".maps\");`",
-        ));
-    }
 }
 
 /// An object has at most one arena (libbpf `bpf_object__init_user_btf_maps`).

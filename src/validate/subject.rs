@@ -51,7 +51,7 @@ impl<'m> Subject<'m> {
                     || self.entry.maps.contains_key(&map.name)
                     || self.entry.programs.contains_key(&map.name)
             }
-            MapOrigin::Declared | MapOrigin::Section { .. } => true,
+            _ => true,
         }
     }
 

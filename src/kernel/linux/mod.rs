@@ -14,6 +14,7 @@ mod handle;
 mod host;
 mod interface;
 mod maps;
+mod modules;
 mod netlink;
 mod observe;
 mod occupant;

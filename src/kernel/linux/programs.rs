@@ -9,6 +9,7 @@ use std::{iter, thread};
 
 use super::super::{KernelError, LoadRequest, Result};
 use super::handle::Handle;
+use super::modules::{ModuleFiles, ModuleTypes};
 use super::struct_ops::Member;
 use super::sys::{self, ObjectKind, ProgramAttributes, ProgramBtf, flags};
 use super::{Linux, externs, refusal, struct_ops, verifier};
@@ -17,7 +18,9 @@ use crate::model::kinds::{AttachType, ProgramType};
 use crate::model::map::{DataSection, MapOrigin};
 use crate::model::program::{ProgramKind, ProgramSpec};
 use crate::object::Image;
-use crate::relocate::{Binding, Environment, Linker, find_attach_btf_id};
+use crate::relocate::{
+    Arena, AttachTarget, Binding, Environment, KernelTypes, Linker, find_attach_target,
+};
 
 /// Loads the programs of `request`: all of them, or none.
 pub(super) fn load(
@@ -48,18 +51,22 @@ pub(super) fn load(
     let given =
         given.map_err(|error| KernelError::reason("read the BTF given", error.to_string()))?;
     let kernel_symbols = externs::kernel_symbols(&linker)?;
+    let files = ModuleFiles::default();
+    let modules = kernel_btf.as_ref().map(|own| ModuleTypes::new(&files, own));
+    let kernel = kernel_btf.as_ref().zip(modules.as_ref());
+    let kernel = kernel.map(|(own, modules)| KernelTypes { own, modules });
     let environment = Environment {
         maps: &maps,
-        kernel_btf: kernel_btf.as_ref(),
-        core_btf: given.as_ref().or(kernel_btf.as_ref()),
+        arena: arena(linux, image, request)?,
+        kernel,
+        core_btf: given.as_ref(),
         kernel_symbols: &kernel_symbols,
     };
     let is_created = |map: &str| request.maps.contains_key(map);
-    let members =
-        struct_ops::members(&linker, image, &request.programs, is_created, environment.kernel_btf)
-            .map_err(|reason| {
-                KernelError::reason(format!("load object `{}`", image.path.display()), reason)
-            })?;
+    let members = struct_ops::members(&linker, image, &request.programs, is_created, kernel)
+        .map_err(|reason| {
+            KernelError::reason(format!("load object `{}`", image.path.display()), reason)
+        })?;
     let constants = image
         .spec
         .maps
@@ -67,15 +74,24 @@ pub(super) fn load(
         .filter(|map| matches!(map.origin, MapOrigin::Section { kind: DataSection::Rodata, .. }))
         .filter_map(|map| request.maps.get(map.name.as_str()).map(|map| map.as_fd()))
         .collect();
-    let loader = Loader {
-        image,
-        binding: linker.bind(environment),
-        kernel_btf: environment.kernel_btf,
-        btf,
-        constants,
-        members,
-    };
+    let loader =
+        Loader { image, binding: linker.bind(environment), kernel, btf, constants, members };
     loader.load_all(&request.programs)
+}
+
+/// The arena that holds the object's variables, if it has one.
+fn arena(linux: &Linux, image: &Image, request: &LoadRequest<'_, Handle>) -> Result<Option<Arena>> {
+    let found = image.spec.maps.iter().find_map(|map| match &map.origin {
+        MapOrigin::Arena { contents } => Some((request.maps.get(map.name.as_str())?, contents)),
+        _ => None,
+    });
+    let Some((map, contents)) = found else { return Ok(None) };
+    let failed = |errno| KernelError::errno("describe the arena", errno);
+    // It may have another size than the object says.
+    let shape = sys::map_info(map.expect(ObjectKind::Map).map_err(failed)?).map_err(failed)?.shape;
+    let size = contents.len() as u64;
+    let offset = shape.arena_variables(size, linux.host_facts()?.page_size).unwrap_or_default();
+    Ok(Some(Arena { descriptor: map.as_fd().as_raw_fd(), offset }))
 }
 
 /// Reads an object for linking.
@@ -93,7 +109,7 @@ fn attaches_by_btf(program: &ProgramSpec) -> bool {
 struct Loader<'a> {
     image: &'a Image,
     binding: Binding<'a, 'a>,
-    kernel_btf: Option<&'a Btf<'a>>,
+    kernel: Option<KernelTypes<'a>>,
     btf: Option<BorrowedFd<'a>>,
     /// Maps of constants, which every program holds.
     constants: Vec<BorrowedFd<'a>>,
@@ -106,6 +122,8 @@ struct Loader<'a> {
 struct Target {
     attach_type: u32,
     btf_id: u32,
+    /// Descriptor of the module's BTF which that id is in; 0 for the kernel's own.
+    object: i32,
 }
 
 impl Loader<'_> {
@@ -169,6 +187,8 @@ impl Loader<'_> {
             flags: load_flags(kind),
             attach_type: target.attach_type,
             attach_btf_id: target.btf_id,
+            attach_object: target.object,
+            descriptors: self.binding.descriptors(),
             btf: self.btf.filter(|_| !linked.func_info.is_empty()).map(|btf| ProgramBtf {
                 btf,
                 functions: &linked.func_info,
@@ -204,16 +224,18 @@ impl Loader<'_> {
                 "it is in no struct of operations that is created, so the kernel cannot be told what \
                  it is for",
             )?;
-            return Ok(Target { attach_type: member.index, btf_id: member.type_id });
+            let Member { type_id, btf, index } = *member;
+            return Ok(Target { attach_type: index, btf_id: type_id, object: btf });
         }
         let attach_type = kind.attach_type.map_or(0, |attach_type| attach_type.0);
-        Ok(Target { attach_type, btf_id: self.attach_btf_id(kind)? })
+        let AttachTarget { type_id, btf } = self.attach_target(kind)?;
+        Ok(Target { attach_type, btf_id: type_id, object: btf })
     }
 
-    /// The type in the kernel's BTF that a program attaches to; 0 if it attaches otherwise.
-    fn attach_btf_id(&self, kind: &ProgramKind) -> std::result::Result<u32, String> {
+    /// The type in the kernel's BTF that a program attaches to; all 0 if it attaches otherwise.
+    fn attach_target(&self, kind: &ProgramKind) -> std::result::Result<AttachTarget, String> {
         if !kind.needs_attach_btf {
-            return Ok(0);
+            return Ok(AttachTarget { type_id: 0, btf: 0 });
         }
         let Some(target) = kind.target.as_deref() else {
             return Err("its section does not say what it attaches to".to_owned());
@@ -229,10 +251,10 @@ impl Loader<'_> {
             Some(AttachType::TRACE_ITER) => ("bpf_iter_", Kind::Func),
             _ => ("", Kind::Func),
         };
-        let Some(kernel) = self.kernel_btf else {
+        let Some(kernel) = self.kernel else {
             return Err("the kernel's BTF was not read".to_owned());
         };
-        find_attach_btf_id(kernel, prefix, target, wanted).map_err(|error| error.to_string())
+        find_attach_target(kernel, prefix, target, wanted).map_err(|error| error.to_string())
     }
 }
 

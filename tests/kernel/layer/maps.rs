@@ -8,7 +8,7 @@ use ebpf_apply::model::map::{MapShape, MapSpec};
 use ebpf_apply::model::pin::PinRoot;
 use rustix::io::Errno;
 
-use super::running::{element, eventually, run};
+use super::running::{self, element, eventually, run};
 use crate::contract::{image, load, pin};
 use crate::sandbox::Sandbox;
 
@@ -120,6 +120,35 @@ fn that_need_more_than_sizes() {
         assert_eq!(seen(4), 1, "a page of the arena");
         let extra = describe(&Linux::new(), &loaded.maps["seldom"]).shape.map_extra;
         assert_eq!(extra, 5, "the number of hashes");
+    });
+}
+
+#[test]
+fn variables_in_an_arena_have_their_values() {
+    if !running::has("arenas", 6, 9) {
+        return;
+    }
+    Sandbox::run(|_| {
+        let loaded = load(&Linux::new(), "arena_globals");
+        let sum = || {
+            assert_eq!(run(loaded.program("add"), &[]), 0);
+            element::<u64>(&loaded.maps[".bss"], 0)
+        };
+        assert_eq!([sum(), sum()], [42, 43], "on two pages, one of them written to");
+    });
+}
+
+#[test]
+fn an_arena_too_small_for_its_variables_is_refused() {
+    if !running::has("arenas", 6, 9) {
+        return;
+    }
+    Sandbox::run(|_| {
+        let image = image("arena_globals");
+        let mut spec = image.spec.map("arena").expect("the object has it").clone();
+        spec.shape.max_entries = 1;
+        let error = Linux::new().create_map(&image, &spec, None).expect_err("two are needed");
+        assert!(error.to_string().contains("do not hold the 4816 bytes"), "{error}");
     });
 }
 

@@ -18,6 +18,7 @@ pub(super) enum Command {
     BtfLoad = 18,
     BtfGetFdById = 19,
     MapFreeze = 22,
+    BtfGetNextId = 23,
     LinkCreate = 28,
     LinkUpdate = 29,
     ProgBindMap = 35,
@@ -33,6 +34,8 @@ pub(in crate::kernel::linux) mod flags {
     pub(in crate::kernel::linux) const AFTER: u32 = 1 << 4;
     /// `BPF_F_SLEEPABLE`: the program may sleep.
     pub(in crate::kernel::linux) const SLEEPABLE: u32 = 1 << 4;
+    /// `BPF_F_VTYPE_BTF_OBJ_FD`: the type of a struct of operations is in the BTF named.
+    pub(in crate::kernel::linux) const VALUE_TYPE_BTF: u32 = 1 << 15;
     /// `BPF_F_XDP_HAS_FRAGS`: the program understands packets of several buffers.
     pub(in crate::kernel::linux) const XDP_HAS_FRAGS: u32 = 1 << 5;
     /// `XDP_FLAGS_SKB_MODE` (`include/uapi/linux/if_link.h`).
@@ -63,6 +66,8 @@ pub(super) struct MapCreate {
     pub(super) btf_value_type_id: u32,
     pub(super) btf_vmlinux_value_type_id: u32,
     pub(super) map_extra: u64,
+    pub(super) value_type_btf_obj_fd: u32,
+    pub(super) map_token_fd: u32,
 }
 
 #[repr(C)]
@@ -104,7 +109,8 @@ pub(super) struct ProgLoad {
     pub(super) line_info: u64,
     pub(super) line_info_cnt: u32,
     pub(super) attach_btf_id: u32,
-    pub(super) attach_prog_fd: u32,
+    /// `attach_prog_fd`, or in its place `attach_btf_obj_fd`.
+    pub(super) attach_object_fd: u32,
     pub(super) core_relo_cnt: u32,
     pub(super) fd_array: u64,
 }
@@ -240,6 +246,9 @@ pub(super) struct BtfInfo {
     pub(super) btf: u64,
     pub(super) btf_size: u32,
     pub(super) id: u32,
+    pub(super) name: u64,
+    pub(super) name_len: u32,
+    pub(super) kernel_btf: u32,
 }
 
 /// `struct perf_event_attr` as of `PERF_ATTR_SIZE_VER0` (`include/uapi/linux/perf_event.h`).
@@ -280,6 +289,7 @@ mod tests {
             (Command::BtfLoad, bpf_cmd::BPF_BTF_LOAD),
             (Command::BtfGetFdById, bpf_cmd::BPF_BTF_GET_FD_BY_ID),
             (Command::MapFreeze, bpf_cmd::BPF_MAP_FREEZE),
+            (Command::BtfGetNextId, bpf_cmd::BPF_BTF_GET_NEXT_ID),
             (Command::LinkCreate, bpf_cmd::BPF_LINK_CREATE),
             (Command::LinkUpdate, bpf_cmd::BPF_LINK_UPDATE),
             (Command::ProgBindMap, bpf_cmd::BPF_PROG_BIND_MAP),
@@ -308,6 +318,10 @@ mod tests {
         assert_eq!(offset_of!(ProgInfo, map_ids), offset_of!(generated::bpf_prog_info, map_ids));
         assert_eq!(offset_of!(ProgInfo, name), offset_of!(generated::bpf_prog_info, name));
         assert_eq!(offset_of!(BtfInfo, id), offset_of!(generated::bpf_btf_info, id));
+        assert_eq!(
+            offset_of!(BtfInfo, kernel_btf),
+            offset_of!(generated::bpf_btf_info, kernel_btf)
+        );
         assert_eq!(offset_of!(LinkInfo, prog_id), offset_of!(generated::bpf_link_info, prog_id));
         assert_eq!(
             offset_of!(LinkInfo, detail),
@@ -318,6 +332,7 @@ mod tests {
         assert!(size_of::<ProgLoad>() <= size_of::<bpf_attr>());
         assert_eq!(offset_of!(MapCreate, map_name), 28);
         assert_eq!(offset_of!(MapCreate, map_extra), 64);
+        assert_eq!(offset_of!(MapCreate, value_type_btf_obj_fd), 72);
         assert_eq!(offset_of!(ProgLoad, prog_name), 48);
         assert_eq!(offset_of!(ProgLoad, func_info), 80);
         assert_eq!(offset_of!(ProgLoad, attach_btf_id), 108);
@@ -327,12 +342,13 @@ mod tests {
 
     #[test]
     fn structures_have_no_hidden_padding() {
-        assert_eq!(size_of::<MapCreate>(), 72);
+        assert_eq!(size_of::<MapCreate>(), 80);
         assert_eq!(size_of::<MapElement>(), 32);
         assert_eq!(size_of::<ProgLoad>(), 128);
         assert_eq!(size_of::<Object>(), 16);
         assert_eq!(size_of::<InfoByFd>(), 16);
         assert_eq!(size_of::<GetById>(), 12);
+        assert_eq!(size_of::<BtfInfo>(), 32);
         assert_eq!(size_of::<BtfLoad>(), 32);
         assert_eq!(size_of::<LinkCreate>(), 32);
         assert_eq!(size_of::<LinkUpdate>(), 16);

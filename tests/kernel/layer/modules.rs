@@ -1,0 +1,107 @@
+//! What objects ask of kernel modules. The module must be loaded: no test loads one into the host's
+//! kernel.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use ebpf_apply::btf::{Btf, Kind};
+use ebpf_apply::kernel::linux::{Handle, Linux};
+use ebpf_apply::kernel::{Kernel, LoadRequest, Result};
+use ebpf_apply::object::Image;
+
+use super::running::{self, element, output, run};
+use crate::contract::{create_maps, image};
+use crate::sandbox::Sandbox;
+
+/// Whether a module and its types are loaded; says so if not.
+#[expect(clippy::print_stdout, reason = "a skipped test must say what it lacks")]
+fn is_loaded(module: &str) -> bool {
+    let loaded = Path::new("/sys/kernel/btf").join(module).exists();
+    if !loaded {
+        println!("skipped: module {module} is not loaded");
+    }
+    loaded
+}
+
+/// One program of the object, with the object's maps.
+struct Alone {
+    maps: BTreeMap<String, Handle>,
+    program: Result<Handle>,
+}
+
+fn load(kernel: &Linux, image: &Image, program: &str) -> Alone {
+    let btf = kernel.load_btf(image).expect("load BTF");
+    let maps = create_maps(kernel, image, btf.as_ref());
+    let request = LoadRequest {
+        programs: vec![image.spec.program(program).expect("the object has it")],
+        maps: maps.iter().map(|(name, map)| (name.as_str(), map)).collect(),
+        btf: btf.as_ref(),
+    };
+    let loaded = kernel.load_programs(image, &request);
+    Alone { program: loaded.map(|mut loaded| loaded.remove(program).expect("it was loaded")), maps }
+}
+
+fn expect_loaded(loaded: &Alone) -> &Handle {
+    loaded.program.as_ref().unwrap_or_else(|error| panic!("{error} {:?}", error.log))
+}
+
+#[test]
+fn functions_and_types_of_a_module_are_found() {
+    // Some kernels have it built in.
+    let kernel = fs::read("/sys/kernel/btf/vmlinux").expect("the kernel has BTF");
+    let built_in = Btf::parse(&kernel).expect("it is sound").find("bpf_xdp_ct_lookup", Kind::Func);
+    if built_in.is_none() && !is_loaded("nf_conntrack")
+        || !running::has("lookup of connections by XDP", 5, 18)
+    {
+        return;
+    }
+    Sandbox::run(|_| {
+        let loaded = load(&Linux::new(), &image("module_types"), "conntrack");
+        run(expect_loaded(&loaded), &[0; 64]);
+        let [called, error, size, ..] = element::<[u64; 4]>(&loaded.maps[".bss"], 0);
+        assert_eq!(called, 1);
+        // -ENOENT: there is no such connection; so the function ran.
+        assert_eq!(error, u64::from((-libc::ENOENT).cast_unsigned()));
+        assert!(size >= 12, "the size of the module's own struct: {size}");
+    });
+}
+
+#[test]
+fn a_variable_of_a_module_is_found() {
+    if !is_loaded("x_tables") {
+        return;
+    }
+    Sandbox::run(|_| {
+        let loaded = load(&Linux::new(), &image("module_types"), "variable");
+        expect_loaded(&loaded);
+    });
+}
+
+#[test]
+fn a_function_of_a_module_is_attached_to() {
+    if !is_loaded("dummy") {
+        return;
+    }
+    Sandbox::run(|_| {
+        let kernel = Linux::new();
+        let image = image("module_types");
+        for program in ["anywhere", "in_dummy"] {
+            let loaded = load(&kernel, &image, program);
+            let id = kernel.id(expect_loaded(&loaded)).to_string();
+            let shown = output("bpftool", &["--json", "prog", "show", "id", &id]);
+            let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+            assert_eq!(shown["type"], "tracing");
+        }
+    });
+}
+
+#[test]
+fn a_module_that_is_named_is_the_only_one_searched() {
+    Sandbox::run(|_| {
+        let loaded = load(&Linux::new(), &image("module_types"), "in_another");
+        let error = loaded.program.expect_err("it is not there").to_string();
+        let expected = "module `nonesuch` is not loaded, or has no func `dummy_xmit` in its BTF";
+        assert!(error.contains(expected), "{error}");
+    });
+}
