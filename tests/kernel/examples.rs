@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::features::{PERF_EVENT_LINKS, TCX, lacks};
 use crate::host;
 use crate::program::Program;
 use crate::sandbox::{Sandbox, mount_at};
@@ -81,11 +82,17 @@ fn firewall() {
 
 #[test]
 fn shared_map() {
+    if lacks(&[TCX]) {
+        return;
+    }
     round("shared-map.toml", &["tcx/ingress", "xdp"]);
 }
 
 #[test]
 fn tc() {
+    if lacks(&[TCX]) {
+        return;
+    }
     round("tc.toml", &["clsact/egress", "clsact/ingress", "tcx/egress", "tcx/ingress"]);
 }
 
@@ -96,6 +103,9 @@ fn three_policies() {
 
 #[test]
 fn trace() {
+    if lacks(&[PERF_EVENT_LINKS]) {
+        return;
+    }
     round("trace.toml", &[]);
 }
 

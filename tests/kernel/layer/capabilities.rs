@@ -9,9 +9,11 @@ use ebpf_apply::model::attach::{Attachment, XdpMode};
 use ebpf_apply::model::live::LiveObject;
 use ebpf_apply::model::pin::PinRoot;
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use crate::contract::{image, load, pin};
+use crate::features::{MEMORY_BY_CGROUP, goes_without};
 use crate::sandbox::Sandbox;
 
 /// This thread with only some capabilities in effect, until this is dropped.
@@ -39,6 +41,11 @@ fn bpf_net_admin_and_perfmon_suffice() {
     Sandbox::run(|sandbox| {
         sandbox.wire("net0", "net1");
         let cgroup = sandbox.cgroup().to_owned();
+        if goes_without(MEMORY_BY_CGROUP) {
+            // To raise the limit of locked memory, those kernels want one more capability.
+            let unlimited = Rlimit { current: None, maximum: None };
+            setrlimit(Resource::Memlock, unlimited).expect("raise a limit");
+        }
         let three = CapabilitySet::BPF | CapabilitySet::NET_ADMIN | CapabilitySet::PERFMON;
         let _few = Few::only(three);
         let kernel = Linux::new();

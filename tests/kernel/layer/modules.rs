@@ -2,27 +2,17 @@
 //! kernel.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 
-use ebpf_apply::btf::{Btf, Kind};
 use ebpf_apply::kernel::linux::{Handle, Linux};
 use ebpf_apply::kernel::{Kernel, LoadRequest, Result};
 use ebpf_apply::object::Image;
 
-use super::running::{self, element, output, run};
+use super::running::{element, output, run};
 use crate::contract::{create_maps, image};
+use crate::features::{
+    CONNECTION_LOOKUP, PROGRAMS_AT_FUNCTIONS, TYPES_OF_DUMMY, TYPES_OF_X_TABLES, lacks,
+};
 use crate::sandbox::Sandbox;
-
-/// Whether a module and its types are loaded; says so if not.
-#[expect(clippy::print_stdout, reason = "a skipped test must say what it lacks")]
-fn is_loaded(module: &str) -> bool {
-    let loaded = Path::new("/sys/kernel/btf").join(module).exists();
-    if !loaded {
-        println!("skipped: module {module} is not loaded");
-    }
-    loaded
-}
 
 /// One program of the object, with the object's maps.
 struct Alone {
@@ -48,12 +38,7 @@ fn expect_loaded(loaded: &Alone) -> &Handle {
 
 #[test]
 fn functions_and_types_of_a_module_are_found() {
-    // Some kernels have it built in.
-    let kernel = fs::read("/sys/kernel/btf/vmlinux").expect("the kernel has BTF");
-    let built_in = Btf::parse(&kernel).expect("it is sound").find("bpf_xdp_ct_lookup", Kind::Func);
-    if built_in.is_none() && !is_loaded("nf_conntrack")
-        || !running::has("lookup of connections by XDP", 5, 18)
-    {
+    if lacks(&[CONNECTION_LOOKUP]) {
         return;
     }
     Sandbox::run(|_| {
@@ -69,7 +54,7 @@ fn functions_and_types_of_a_module_are_found() {
 
 #[test]
 fn a_variable_of_a_module_is_found() {
-    if !is_loaded("x_tables") {
+    if lacks(&[TYPES_OF_X_TABLES]) {
         return;
     }
     Sandbox::run(|_| {
@@ -80,7 +65,7 @@ fn a_variable_of_a_module_is_found() {
 
 #[test]
 fn a_function_of_a_module_is_attached_to() {
-    if !is_loaded("dummy") {
+    if lacks(&[TYPES_OF_DUMMY, PROGRAMS_AT_FUNCTIONS]) {
         return;
     }
     Sandbox::run(|_| {

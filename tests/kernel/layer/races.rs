@@ -11,8 +11,8 @@ use ebpf_apply::model::pin::PinRoot;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::running::has;
 use crate::contract::{load, pin_in};
+use crate::features::{EXCHANGE_ON_BPFFS, lacks};
 use crate::sandbox::Sandbox;
 
 const ROOT: &str = "/sys/fs/bpf/r";
@@ -40,7 +40,7 @@ fn while_swapped(tries: impl FnOnce()) {
 
 #[test]
 fn a_pin_never_goes_through_a_link() {
-    if !has("exchange on bpffs", 5, 16) {
+    if lacks(&[EXCHANGE_ON_BPFFS]) {
         return;
     }
     Sandbox::run(|_| {
@@ -67,7 +67,7 @@ fn a_pin_never_goes_through_a_link() {
 
 #[test]
 fn a_pin_is_never_opened_through_a_link() {
-    if !has("exchange on bpffs", 5, 16) {
+    if lacks(&[EXCHANGE_ON_BPFFS]) {
         return;
     }
     Sandbox::run(|_| {

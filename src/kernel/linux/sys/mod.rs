@@ -9,6 +9,7 @@ mod arena;
 mod info;
 mod link;
 mod load;
+mod memlock;
 mod perf;
 mod pin;
 
@@ -60,6 +61,21 @@ unsafe fn bpf<A>(command: Command, attr: &mut A) -> Answer<i32> {
             Err(Errno::INTR) => {}
             other => return other,
         }
+    }
+}
+
+/// Calls bpf(2) for what the kernel may count as locked memory: refused (`EPERM`, as `bpf_charge_memlock`
+/// answers), again with a higher limit. libbpf probes whether the kernel counts so
+/// (`bump_rlimit_memlock`); that costs a call at every start, where almost no kernel does.
+///
+/// # Safety
+/// As for [`bpf`].
+unsafe fn bpf_charged<A>(command: Command, attr: &mut A) -> Answer<i32> {
+    // SAFETY: the caller's promise.
+    match unsafe { bpf(command, attr) } {
+        // SAFETY: the caller's promise.
+        Err(Errno::PERM) if memlock::raise() => unsafe { bpf(command, attr) },
+        answer => answer,
     }
 }
 
