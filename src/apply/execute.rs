@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::kernel::{Kernel, KernelError, LoadRequest, Removal};
+use crate::kernel::{Kernel, KernelError, LoadRequest, Removal, Replaced};
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
 use crate::model::inventory::{Anchor, Inventory, LinkRecord, Resource};
@@ -13,7 +13,7 @@ use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
 use crate::plan::{ProgramRef, Slot, Step};
-use crate::validate::{Desired, DesiredObject};
+use crate::validate::{Desired, DesiredObject, DesiredProgram};
 
 use super::error::Failure;
 use super::undo::Undo;
@@ -92,6 +92,9 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::Open { pin, id } => self.open(pin, *id),
             Step::CreateMap { address, object, map } => self.create_map(address, object, map),
             Step::LoadPrograms { object, maps } => self.load_programs(object, maps),
+            Step::LoadReplacement { object, program, maps, replaced } => {
+                self.load_replacement(object, program, maps, replaced)
+            }
             Step::FillSlots { map, slots } => self.fill_slots(map, slots),
             Step::Pin { slot, pin } => self.pin(slot, pin),
             Step::Swap { slot, pin, stage, id } => self.swap(slot, pin, stage, *id),
@@ -257,20 +260,51 @@ impl<'a, K: Kernel> Executor<'a, K> {
     fn load_programs(&mut self, name: &Name, maps: &BTreeMap<String, Slot>) -> Result<()> {
         self.load_btf(name)?;
         let object = self.object(name)?;
-        let mut handles = BTreeMap::new();
-        for (map, slot) in maps {
-            handles.insert(map.as_str(), self.handle(slot)?);
-        }
-        let request = LoadRequest {
-            programs: object.programs.iter().map(|program| &program.spec).collect(),
-            maps: handles,
-            btf: self.btf.get(name).and_then(Option::as_ref),
-        };
+        let ordinary = object.programs.iter().filter(|program| program.replaces().is_none());
+        let programs = ordinary.map(|program| &program.spec).collect();
+        let request = self.load_request(name, programs, maps)?;
         let loaded = self.kernel.load_programs(&object.image, &request)?;
         for (program, handle) in loaded {
             self.held.insert(Slot::New(Address::program(name, &program)), handle);
         }
         Ok(())
+    }
+
+    fn load_replacement(
+        &mut self,
+        name: &Name,
+        program: &str,
+        maps: &BTreeMap<String, Slot>,
+        replaced: &Slot,
+    ) -> Result<()> {
+        self.load_btf(name)?;
+        let object = self.object(name)?;
+        let wanted = object.program(program);
+        let function = wanted.and_then(DesiredProgram::replaces).map(|replaced| replaced.function);
+        let Some((wanted, function)) = wanted.zip(function) else {
+            let reason = "the plan does not say what it replaces";
+            return Err(KernelError::reason(format!("load program `{program}`"), reason));
+        };
+        let request = self.load_request(name, vec![&wanted.spec], maps)?;
+        let replaced = Replaced { program: self.handle(replaced)?, function };
+        let handle = self.kernel.load_replacement(&object.image, &request, &replaced)?;
+        self.held.insert(Slot::New(Address::program(name, program)), handle);
+        Ok(())
+    }
+
+    /// What the kernel is asked for, of an object whose BTF was loaded.
+    fn load_request<'p>(
+        &'p self,
+        object: &Name,
+        programs: Vec<&'p ProgramSpec>,
+        maps: &'p BTreeMap<String, Slot>,
+    ) -> Result<LoadRequest<'p, K::Handle>> {
+        let mut handles = BTreeMap::new();
+        for (map, slot) in maps {
+            handles.insert(map.as_str(), self.handle(slot)?);
+        }
+        let btf = self.btf.get(object).and_then(Option::as_ref);
+        Ok(LoadRequest { programs, maps: handles, btf })
     }
 
     /// Needs no inverse: the map goes when this run does.

@@ -55,6 +55,7 @@ pub fn inspect(bytes: &[u8]) -> Result<ObjectSpec, InspectError> {
         has_btf: input.btf.is_some(),
         maps,
         programs,
+        functions: programs::functions(&input.elf),
         globals,
         externs,
         defects,

@@ -23,10 +23,13 @@ pub(super) enum Phase {
     Open,
     CreateMaps,
     LoadPrograms,
+    LoadReplacements,
     FillSlots,
     Directories,
     PinMaps,
     PinPrograms,
+    /// Links of programs that replace functions: before others run with the functions replaced.
+    Replacements,
     Links,
     Retire,
     DropStaged,

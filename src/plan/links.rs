@@ -221,9 +221,13 @@ impl<'d> Wanted<'d> {
             program: self.program.clone(),
             attachment: self.attachment.clone(),
         };
-        draft.step(Phase::Links, step);
+        let phase = match self.attachment {
+            Attachment::Freplace { .. } => Phase::Replacements,
+            _ => Phase::Links,
+        };
+        draft.step(phase, step);
         let source = Source::New(self.address.clone());
-        draft.claim(self.pin.clone(), &self.address, source, Phase::Links);
+        draft.claim(self.pin.clone(), &self.address, source, phase);
         draft.change(Change::new(self.address.clone(), action, reason));
         self.record(0, draft);
     }

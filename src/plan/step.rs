@@ -55,12 +55,24 @@ pub enum Step {
         /// Its name there.
         map: String,
     },
-    /// Loads every wanted program of an object, each into its [`Slot::New`].
+    /// Loads every wanted program of an object, each into its [`Slot::New`], but those that replace
+    /// functions of others.
     LoadPrograms {
         /// The object.
         object: Name,
         /// Where each of its maps is, by name.
         maps: BTreeMap<String, Slot>,
+    },
+    /// Loads a program that replaces a function of another, into its [`Slot::New`].
+    LoadReplacement {
+        /// The object.
+        object: Name,
+        /// Its program.
+        program: String,
+        /// Where each of its object's maps is, by name.
+        maps: BTreeMap<String, Slot>,
+        /// The program whose function it replaces.
+        replaced: Slot,
     },
     /// Fills slots of a map that this run creates, so that nobody sees it half-filled.
     FillSlots {
@@ -192,6 +204,9 @@ impl fmt::Display for Step {
             Self::CreateMap { address, .. } => write!(f, "create {address}"),
             Self::LoadPrograms { object, .. } => {
                 write!(f, "load the programs of object `{object}`")
+            }
+            Self::LoadReplacement { object, program, replaced, .. } => {
+                write!(f, "load program `{program}` of object `{object}` for {replaced}")
             }
             Self::FillSlots { map, .. } => write!(f, "fill the slots of {map}"),
             Self::Pin { slot, pin } => write!(f, "pin {slot} at {pin}"),

@@ -18,6 +18,7 @@ mod output;
 mod program;
 mod readme;
 mod refusals;
+mod replacements;
 mod same_as_libbpf;
 mod slots;
 mod types;

@@ -21,7 +21,7 @@ pub use fault::{Call, CallKind};
 pub use snapshot::Snapshot;
 pub use state::{Kind, ObjectId};
 
-use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Result};
+use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::live::{FilterKey, LiveFilter, LiveObject, RootState, TargetState};
@@ -280,6 +280,20 @@ impl Kernel for Fake {
             .collect();
         drop(state);
         Ok(loaded.into_iter().map(|(name, program)| (name, self.handle(program))).collect())
+    }
+
+    fn load_replacement(
+        &self,
+        image: &Image,
+        request: &LoadRequest<'_, Handle>,
+        replaced: &Replaced<'_, Handle>,
+    ) -> Result<Handle> {
+        const OPERATION: &str = "load a replacement";
+        self.lock().expect(replaced.program.object, Kind::Program, OPERATION)?;
+        let mut loaded = self.load_programs(image, request)?;
+        let (_, program) =
+            loaded.pop_first().ok_or_else(|| KernelError::reason(OPERATION, "none was named"))?;
+        Ok(program)
     }
 
     fn attach(

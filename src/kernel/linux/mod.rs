@@ -20,6 +20,7 @@ mod observe;
 mod occupant;
 mod programs;
 mod refusal;
+mod replaced;
 mod since;
 mod slots;
 mod struct_ops;
@@ -35,7 +36,7 @@ use std::sync::OnceLock;
 
 pub use handle::Handle;
 
-use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Result};
+use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result};
 use crate::btf::Btf;
 use crate::model::attach::{Attachment, Direction};
 use crate::model::host::{HostFacts, HostIdentity};
@@ -189,6 +190,15 @@ impl Kernel for Linux {
         request: &LoadRequest<'_, Handle>,
     ) -> Result<BTreeMap<String, Handle>> {
         programs::load(self, image, request)
+    }
+
+    fn load_replacement(
+        &self,
+        image: &Image,
+        request: &LoadRequest<'_, Handle>,
+        replaced: &Replaced<'_, Handle>,
+    ) -> Result<Handle> {
+        programs::load_replacement(self, image, request, replaced)
     }
 
     fn attach(

@@ -7,12 +7,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{iter, thread};
 
-use super::super::{KernelError, LoadRequest, Result};
+use super::super::{KernelError, LoadRequest, Replaced, Result};
 use super::handle::Handle;
 use super::modules::{ModuleFiles, ModuleTypes};
 use super::struct_ops::Member;
 use super::sys::{self, ObjectKind, ProgramAttributes, ProgramBtf, flags};
-use super::{Linux, externs, refusal, struct_ops, verifier};
+use super::{Linux, externs, refusal, replaced, struct_ops, verifier};
 use crate::btf::{Btf, Kind};
 use crate::model::kinds::{AttachType, ProgramType};
 use crate::model::map::{DataSection, MapOrigin};
@@ -27,6 +27,31 @@ pub(super) fn load(
     linux: &Linux,
     image: &Image,
     request: &LoadRequest<'_, Handle>,
+) -> Result<BTreeMap<String, Handle>> {
+    load_for(linux, image, request, None)
+}
+
+/// Loads the one program of `request` for the function that it replaces.
+pub(super) fn load_replacement(
+    linux: &Linux,
+    image: &Image,
+    request: &LoadRequest<'_, Handle>,
+    replaced: &Replaced<'_, Handle>,
+) -> Result<Handle> {
+    let operation = || format!("load a program of object `{}`", image.path.display());
+    let target =
+        replaced::target(replaced).map_err(|reason| KernelError::reason(operation(), reason))?;
+    let mut loaded = load_for(linux, image, request, Some(target))?;
+    let (_, handle) =
+        loaded.pop_first().ok_or_else(|| KernelError::reason(operation(), "none was named"))?;
+    Ok(handle)
+}
+
+fn load_for(
+    linux: &Linux,
+    image: &Image,
+    request: &LoadRequest<'_, Handle>,
+    replaced: Option<AttachTarget>,
 ) -> Result<BTreeMap<String, Handle>> {
     let linker = open(image)?;
     let btf = request
@@ -74,8 +99,15 @@ pub(super) fn load(
         .filter(|map| matches!(map.origin, MapOrigin::Section { kind: DataSection::Rodata, .. }))
         .filter_map(|map| request.maps.get(map.name.as_str()).map(|map| map.as_fd()))
         .collect();
-    let loader =
-        Loader { image, binding: linker.bind(environment), kernel, btf, constants, members };
+    let loader = Loader {
+        image,
+        binding: linker.bind(environment),
+        kernel,
+        btf,
+        constants,
+        members,
+        replaced,
+    };
     loader.load_all(&request.programs)
 }
 
@@ -101,8 +133,11 @@ pub(super) fn open(image: &Image) -> Result<Linker<'_>> {
     })
 }
 
+/// Whether it attaches to a type in the kernel's own BTF.
 fn attaches_by_btf(program: &ProgramSpec) -> bool {
-    program.kind.as_ref().is_some_and(|kind| kind.needs_attach_btf) || struct_ops::is_op(program)
+    let by_type =
+        |kind: &ProgramKind| kind.needs_attach_btf && kind.program_type != ProgramType::EXT;
+    program.kind.as_ref().is_some_and(by_type) || struct_ops::is_op(program)
 }
 
 /// One object being loaded; shared by the threads.
@@ -115,6 +150,8 @@ struct Loader<'a> {
     constants: Vec<BorrowedFd<'a>>,
     /// What the programs of struct ops are for.
     members: BTreeMap<String, Member>,
+    /// The function that the one program to load replaces.
+    replaced: Option<AttachTarget>,
 }
 
 /// What a program attaches to, as the kernel must know when it loads it.
@@ -237,14 +274,14 @@ impl Loader<'_> {
         if !kind.needs_attach_btf {
             return Ok(AttachTarget { type_id: 0, btf: 0 });
         }
+        if kind.program_type == ProgramType::EXT {
+            return self
+                .replaced
+                .ok_or_else(|| "it is not said which program's function it replaces".to_owned());
+        }
         let Some(target) = kind.target.as_deref() else {
             return Err("its section does not say what it attaches to".to_owned());
         };
-        if kind.program_type == ProgramType::EXT {
-            return Err(
-                "programs that replace functions of others are not supported yet".to_owned()
-            );
-        }
         let (prefix, wanted) = match kind.attach_type {
             Some(AttachType::TRACE_RAW_TP) => ("btf_trace_", Kind::Typedef),
             Some(AttachType::LSM_MAC | AttachType::LSM_CGROUP) => ("bpf_lsm_", Kind::Func),

@@ -75,13 +75,7 @@ fn loadable(subject: &Subject<'_>, program: &mut ProgramSpec, findings: &mut Fin
     let (name, section) = (&program.name, &program.section);
     let at = subject.program_spot(name);
     if kind.program_type == ProgramType::EXT {
-        let message = format!(
-            "program `{name}` cannot be loaded: the kernel must be told which program it replaces a \
-             function of, and this version cannot say that yet"
-        );
-        let problem = Problem::error(code::PROGRAM_UNSUPPORTED, None, message)
-            .help("`load = \"listed\"` on the object leaves out what is not named");
-        findings.at(&at, problem);
+        replacement(subject, program, findings);
         return;
     }
     if kind.program_type == ProgramType::STRUCT_OPS && !is_operation(subject, name) {
@@ -108,6 +102,23 @@ fn loadable(subject: &Subject<'_>, program: &mut ProgramSpec, findings: &mut Fin
         ));
         findings.at(&at, problem);
     }
+}
+
+/// A program that replaces a function is loaded for one function of one program.
+fn replacement(subject: &Subject<'_>, program: &ProgramSpec, findings: &mut Findings<'_>) {
+    let entry = subject.entry.programs.get(&program.name);
+    let hooks = entry.into_iter().flat_map(|entry| &entry.attach);
+    let message = match hooks.filter(|hook| matches!(hook, Hook::Freplace(_))).count() {
+        0 => "the kernel must be told which program it replaces a function of when it is loaded",
+        1 => return,
+        _ => "it is loaded for one function of one program, and cannot replace several",
+    };
+    let message = format!("program `{}` cannot be loaded: {message}", program.name);
+    let problem = Problem::error(code::SECTION_INCOMPLETE, None, message).help(
+        "`attach = [{ hook = \"freplace\", program = \"<object>.<program>\" }]` says so; or leave it out \
+         with `load = \"listed\"`",
+    );
+    findings.at(&subject.program_spot(&program.name), problem);
 }
 
 /// Whether a program is a member of struct ops that are created.

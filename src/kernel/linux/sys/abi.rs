@@ -226,6 +226,16 @@ pub(super) struct ProgInfo {
     pub(super) nr_map_ids: u32,
     pub(super) map_ids: u64,
     pub(super) name: [u8; NAME_LEN],
+    pub(super) ifindex: u32,
+    pub(super) gpl_compatible: u32,
+    pub(super) netns_dev: u64,
+    pub(super) netns_ino: u64,
+    pub(super) nr_jited_ksyms: u32,
+    pub(super) nr_jited_func_lens: u32,
+    pub(super) jited_ksyms: u64,
+    pub(super) jited_func_lens: u64,
+    pub(super) btf_id: u32,
+    pub(super) func_info_rec_size: u32,
 }
 
 /// The beginning of `struct bpf_link_info`; what `detail` holds depends on the type.
@@ -317,6 +327,7 @@ mod tests {
         assert_eq!(offset_of!(MapInfo, btf_id), offset_of!(generated::bpf_map_info, btf_id));
         assert_eq!(offset_of!(ProgInfo, map_ids), offset_of!(generated::bpf_prog_info, map_ids));
         assert_eq!(offset_of!(ProgInfo, name), offset_of!(generated::bpf_prog_info, name));
+        assert_eq!(offset_of!(ProgInfo, btf_id), offset_of!(generated::bpf_prog_info, btf_id));
         assert_eq!(offset_of!(BtfInfo, id), offset_of!(generated::bpf_btf_info, id));
         assert_eq!(
             offset_of!(BtfInfo, kernel_btf),
@@ -349,6 +360,7 @@ mod tests {
         assert_eq!(size_of::<InfoByFd>(), 16);
         assert_eq!(size_of::<GetById>(), 12);
         assert_eq!(size_of::<BtfInfo>(), 32);
+        assert_eq!(size_of::<ProgInfo>(), 136);
         assert_eq!(size_of::<BtfLoad>(), 32);
         assert_eq!(size_of::<LinkCreate>(), 32);
         assert_eq!(size_of::<LinkUpdate>(), 16);

@@ -39,6 +39,8 @@ pub(in crate::kernel::linux) struct ProgramInfo {
     pub(in crate::kernel::linux) tag: [u8; 8],
     /// How many maps it uses.
     pub(in crate::kernel::linux) maps: u32,
+    /// Id of its BTF; 0 for none.
+    pub(in crate::kernel::linux) btf_id: u32,
 }
 
 /// What the kernel says of a link. Which of the details mean something depends on the type.
@@ -109,6 +111,7 @@ pub(in crate::kernel::linux) fn program_info(program: BorrowedFd<'_>) -> Answer<
         program_type: ProgramType(raw.prog_type),
         tag: raw.tag,
         maps: raw.nr_map_ids,
+        btf_id: raw.btf_id,
     })
 }
 
