@@ -21,6 +21,9 @@ pub(in crate::validate) fn resolve(
 ) -> Vec<DesiredProgram> {
     defects(subject, findings);
     let mut programs = Vec::new();
+    for program in subject.spec().programs.iter().filter(|program| subject.cannot_load(program)) {
+        unknown_section(subject, program, findings);
+    }
     for spec in subject.spec().programs.iter().filter(|program| subject.loads(program)) {
         let mut spec = spec.clone();
         loadable(subject, &mut spec, findings);
@@ -51,17 +54,18 @@ fn defects(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     }
 }
 
+/// An error for a program that the manifest names. libbpf refuses the whole object for any such; here
+/// the others work without it.
 fn unknown_section(subject: &Subject<'_>, program: &ProgramSpec, findings: &mut Findings<'_>) {
+    let named = subject.entry.programs.contains_key(&program.name);
+    let left_out = if named { "" } else { ": it is left out" };
     let message = format!(
-        "section `{}` of program `{}` does not say what kind of program it is",
+        "section `{}` of program `{}` does not say what kind of program it is{left_out}",
         program.section, program.name
     );
-    let help = if subject.entry.programs.contains_key(&program.name) {
-        "give it a section libbpf knows, as `SEC(\"xdp\")`"
-    } else {
-        "give it a section libbpf knows, as `SEC(\"xdp\")`; or `load = \"listed\"` leaves it out"
-    };
-    let problem = Problem::error(code::UNKNOWN_SECTION, None, message).help(help);
+    let new = if named { Problem::error } else { Problem::warning };
+    let problem = new(code::UNKNOWN_SECTION, None, message)
+        .help("give it a section libbpf knows, as `SEC(\"xdp\")`");
     findings.at(&subject.program_spot(&program.name), problem);
 }
 
