@@ -16,6 +16,7 @@ use crate::plan::{ProgramRef, Slot, Step};
 use crate::validate::{Desired, DesiredObject, DesiredProgram};
 
 use super::error::Failure;
+use super::fault;
 use super::undo::Undo;
 
 type Result<T> = std::result::Result<T, KernelError>;
@@ -51,6 +52,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
         steps: impl Iterator<Item = &'s Step>,
     ) -> std::result::Result<(), Box<Failure>> {
         for step in steps {
+            fault::point();
             tracing::debug!("{step}");
             if let Err(error) = self.step(step) {
                 return Err(Box::new(Failure { step: step.clone(), error }));
@@ -90,6 +92,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::MakeRoot => self.make_root(),
             Step::MakeDirectory(path) => self.make_directory(path),
             Step::Open { pin, id } => self.open(pin, *id),
+            Step::OpenMap { id } => self.open_map(*id),
             Step::CreateMap { address, object, map } => self.create_map(address, object, map),
             Step::LoadPrograms { object, maps } => self.load_programs(object, maps),
             Step::LoadReplacement { object, program, maps, replaced } => {
@@ -175,10 +178,6 @@ impl<'a, K: Kernel> Executor<'a, K> {
 
     fn make_root(&mut self) -> Result<()> {
         let made = self.kernel.make_root(&self.root)?;
-        let recorded = &mut self.after.root_directories;
-        recorded.extend(
-            made.iter().filter(|path| !recorded.contains(path)).cloned().collect::<Vec<_>>(),
-        );
         self.undo.push(Undo::RemoveRoot(made));
         Ok(())
     }
@@ -207,9 +206,9 @@ impl<'a, K: Kernel> Executor<'a, K> {
     fn make_directory(&mut self, path: &PinPath) -> Result<()> {
         if self.kernel.make_directory(&self.root, path)? {
             self.undo.push(Undo::RemoveDirectory(path.clone()));
-            if !self.after.directories.contains(path) {
-                self.after.directories.push(path.clone());
-            }
+        } else {
+            // Someone else has made it since the plan was.
+            self.after.directories.retain(|directory| directory != path);
         }
         Ok(())
     }
@@ -236,6 +235,13 @@ impl<'a, K: Kernel> Executor<'a, K> {
         let reason =
             format!("id {found} is pinned there now, not id {id} as when the plan was made");
         Err(self.at(KernelError::reason("open pin", reason), pin))
+    }
+
+    fn open_map(&mut self, id: u32) -> Result<()> {
+        let found = self.kernel.open_map(id)?.and_then(|found| found.handle);
+        let gone = || KernelError::reason(format!("open the map with id {id}"), "it is gone");
+        self.held.insert(Slot::Unpinned(id), found.ok_or_else(gone)?);
+        Ok(())
     }
 
     fn hold(&mut self, pin: &PinPath) -> Result<()> {

@@ -5,6 +5,7 @@
 
 mod error;
 mod execute;
+mod fault;
 mod lock;
 mod observe;
 mod store;
@@ -83,7 +84,8 @@ impl<K: Kernel> Host<'_, K> {
         if plan.is_refused() {
             return Err(ApplyError::Refused(Box::new(plan)));
         }
-        if plan.is_unchanged() && inventory.generation > 0 {
+        let complete = inventory.generation > 0 && inventory.pending.is_none();
+        if plan.is_unchanged() && complete {
             return Ok(Applied { plan, generation: inventory.generation });
         }
         plan.after.generation += 1;
@@ -182,10 +184,13 @@ impl<K: Kernel> Host<'_, K> {
             }
             others.clsact.extend(inventory.clsact());
             if inventory.pin_root == *root {
-                let pins = inventory.pins().filter(|(pin, id)| inventory.owns(pin, *id));
+                let pins = inventory.owned_pins();
                 others.pins.extend(pins.map(|(pin, _)| (pin.clone(), other.clone())));
-                others.directories.extend(inventory.directories.iter().cloned());
-                others.root_directories.extend(inventory.root_directories.iter().cloned());
+                let pending = inventory.pending.iter().map(|pending| &pending.after);
+                for record in std::iter::once(&inventory).chain(pending) {
+                    others.directories.extend(record.directories.iter().cloned());
+                    others.root_directories.extend(record.root_directories.iter().cloned());
+                }
             }
         }
         Ok(others)
@@ -193,8 +198,9 @@ impl<K: Kernel> Host<'_, K> {
 
     /// Executes a plan, verifies and records it; walks back if any of that fails.
     ///
-    /// What the plan replaces waits in the stage until the new state is on record, and is cleared
-    /// away then, so that a run killed in between leaves nothing that the next one cannot tell.
+    /// Before anything changes that others see, the record says what is about to be, and with which
+    /// ids, beside what is; so a run that is killed leaves nothing that the next one cannot tell. What
+    /// the plan replaces waits in the stage until the new state is verified, and is cleared away then.
     fn run(
         &self,
         plan: Plan,
@@ -211,9 +217,12 @@ impl<K: Kernel> Host<'_, K> {
             }
             Err(error) => {
                 let name = plan.after.name.clone();
-                let restored = self.state.restore(&name, before.as_ref());
                 let mut stuck = executor.roll_back();
-                stuck.extend(restored.err().map(StoreError::into_kernel_error));
+                if stuck.is_empty() {
+                    // Until here the record said what was pending; where something is stuck it stays.
+                    let restored = self.state.restore(&name, before.as_ref());
+                    stuck.extend(restored.err().map(StoreError::into_kernel_error));
+                }
                 if stuck.is_empty() {
                     Err(error)
                 } else {
@@ -229,23 +238,38 @@ impl<K: Kernel> Host<'_, K> {
         executor: &mut Executor<'_, K>,
         verify: impl FnOnce(&Inventory) -> Result<(), ApplyError>,
     ) -> Result<(), ApplyError> {
-        let (clearing, working): (Vec<&Step>, Vec<&Step>) =
-            plan.steps.iter().partition(|step| step.clears());
-        executor.run(working.into_iter()).map_err(ApplyError::Failed)?;
+        let run = |executor: &mut Executor<'_, K>, of: fn(&Step) -> bool| {
+            executor.run(plan.steps.iter().filter(|step| of(step))).map_err(ApplyError::Failed)
+        };
         let undone = |error: ApplyError| ApplyError::Unrecorded(Box::new(error));
-        executor.after.host =
-            self.kernel.identity(&executor.after.pin_root).map_err(|error| undone(error.into()))?;
+        run(executor, Step::prepares)?;
+        self.announce(plan, executor).map_err(undone)?;
+        run(executor, Step::commits)?;
         verify(&executor.after).map_err(|error| match error {
             unverified @ ApplyError::Unverified(_) => unverified,
             other => undone(other),
         })?;
-        self.state.save(&executor.after).map_err(|error| undone(error.into()))?;
-        if clearing.is_empty() && !executor.after.is_spent() {
+        run(executor, Step::clears)?;
+        executor.forget_directories();
+        self.state.save_or_remove(&executor.after).map_err(|error| undone(error.into()))?;
+        fault::point();
+        Ok(())
+    }
+
+    /// Writes down what the rest of the run will make, if it makes anything.
+    fn announce(&self, plan: &Plan, executor: &mut Executor<'_, K>) -> Result<(), ApplyError> {
+        executor.after.host = self.kernel.identity(&executor.after.pin_root)?;
+        if plan.steps.iter().all(Step::prepares) {
             return Ok(());
         }
-        executor.run(clearing.into_iter()).map_err(ApplyError::Failed)?;
-        executor.forget_directories();
-        self.state.save_or_remove(&executor.after).map_err(|error| undone(error.into()))
+        let mut underway = plan.underway.clone();
+        underway.host = executor.after.host.clone();
+        if let Some(pending) = &mut underway.pending {
+            pending.after = executor.after.clone();
+        }
+        self.state.save(&underway)?;
+        fault::point();
+        Ok(())
     }
 
     /// The record of a deployment, as far as this boot, bpffs and network namespace can use it; an
@@ -264,6 +288,9 @@ impl<K: Kernel> Host<'_, K> {
             return Err(ApplyError::OtherNamespace { name: name.clone(), netns });
         }
         if recorded.is_of(&host) {
+            if recorded.pending.is_some() {
+                tracing::warn!(%name, "the last run was cut short: what it left is taken into account");
+            }
             return Ok(recorded);
         }
         tracing::info!(%name, "the record is of another boot or bpffs");

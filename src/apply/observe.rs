@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::kernel::{Kernel, Result};
 use crate::model::attach::Attachment;
-use crate::model::inventory::{Anchor, Inventory, Resource};
-use crate::model::live::{LiveState, Others, RootState};
+use crate::model::inventory::{Anchor, Inventory, MapRecord, Resource};
+use crate::model::live::{LiveMap, LiveObject, LiveState, Others, RootState, TargetState};
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::validate::Desired;
@@ -69,20 +69,34 @@ fn look<K: Kernel>(
             paths.extend(kernel.list(root, &directory)?);
         }
         paths.extend(inventory.pins().map(|(pin, _)| pin.clone()));
+        let public = paths.iter().filter(|path| !path.is_private());
+        let above: Vec<PinPath> = public.flat_map(PinPath::ancestors).collect();
+        paths.extend(above);
         for path in paths {
             if let Some(found) = kernel.open(root, &path)? {
                 pins.insert(path, found.object);
             }
         }
     }
+    let unpinned = unpinned(kernel, inventory, &pins)?;
     let mut targets = BTreeMap::new();
     for attachment in attachments {
         targets.insert((*attachment).clone(), kernel.target(attachment)?);
     }
     let mut filters = BTreeMap::new();
-    for attachment in attachments {
+    let mut clsact = BTreeSet::new();
+    let pending = inventory.pending.iter().flat_map(|pending| &pending.filters);
+    for attachment in attachments.iter().copied().chain(pending) {
         if let Attachment::Tc { interface, direction, .. } = attachment {
             filters.extend(kernel.filters(interface, *direction)?);
+        }
+    }
+    for (attachment, target) in &targets {
+        if let (Attachment::Tc { interface, .. }, TargetState::Present(index)) =
+            (attachment, target)
+            && kernel.has_clsact(interface)?
+        {
+            clsact.extend(u32::try_from(*index));
         }
     }
     for resource in inventory.resources.values() {
@@ -94,5 +108,37 @@ fn look<K: Kernel>(
         }
     }
     let host = kernel.facts()?;
-    Ok(LiveState { root: state, pins, targets, filters, others: Others::default(), host })
+    let others = Others::default();
+    Ok(LiveState { root: state, pins, unpinned, targets, filters, clsact, others, host })
+}
+
+/// The maps of ours whose pin someone has removed, and that programs of ours still use.
+fn unpinned<K: Kernel>(
+    kernel: &K,
+    inventory: &Inventory,
+    pins: &BTreeMap<PinPath, LiveObject>,
+) -> Result<BTreeMap<u32, LiveMap>> {
+    let used: BTreeSet<u32> = pins
+        .values()
+        .filter_map(|found| match found {
+            LiveObject::Program(program) => Some(&program.map_ids),
+            _ => None,
+        })
+        .flatten()
+        .copied()
+        .collect();
+    let mut unpinned = BTreeMap::new();
+    for resource in inventory.resources.values() {
+        let Resource::Map(MapRecord { id, pin: Some(pin), owned: true, .. }) = resource else {
+            continue;
+        };
+        if !pins.contains_key(pin)
+            && used.contains(id)
+            && let Some(found) = kernel.open_map(*id)?
+            && let LiveObject::Map(map) = found.object
+        {
+            unpinned.insert(*id, map);
+        }
+    }
+    Ok(unpinned)
 }

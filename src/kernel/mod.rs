@@ -49,6 +49,10 @@ pub trait Kernel {
     /// `None` if nothing does.
     fn open(&self, root: &PinRoot, path: &PinPath) -> Result<Option<Found<Self::Handle>>>;
 
+    /// The map with that id, pinned or not; `None` if it is gone, or if maps may not be opened by their
+    /// ids here.
+    fn open_map(&self, id: u32) -> Result<Option<Found<Self::Handle>>>;
+
     /// The pins in a directory, sorted; none if it does not exist.
     fn list(&self, root: &PinRoot, directory: &PinPath) -> Result<Vec<PinPath>>;
 
@@ -64,6 +68,9 @@ pub trait Kernel {
         interface: &str,
         direction: Direction,
     ) -> Result<BTreeMap<FilterKey, LiveFilter>>;
+
+    /// Whether an interface has a `clsact` qdisc; not if the interface is missing.
+    fn has_clsact(&self, interface: &str) -> Result<bool>;
 
     /// Makes the root and whatever is missing above it, and returns what was made, outermost first.
     /// If that fails half-way, what was made is removed again.

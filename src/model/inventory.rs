@@ -3,7 +3,7 @@
 //! The kernel and bpffs are the truth; this says only what is *ours*. A record proves ownership
 //! when its path is the one in question **and** the kernel id found there is the recorded one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,27 @@ pub struct Inventory {
     pub directories: Vec<PinPath>,
     /// Directories that we made on the way to the pin root, outermost first, the root last.
     pub root_directories: Vec<PathBuf>,
+    /// The run that is under way, or that was cut short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Box<Pending>>,
+}
+
+/// What a run is about to make of a deployment: the journal, written before the run changes anything
+/// that others see, and gone with its end.
+///
+/// Of each resource, the host has either what the record said before or what is pending; which of
+/// them, the kernel ids tell. Nobody but this deployment can have made either.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// The record as it will be. Links that are made have the id 0, and filters that are added are
+    /// missing: where they are is known without.
+    pub after: Inventory,
+    /// Pins of ours that an earlier run, cut short as well, left where no resource is.
+    pub strays: BTreeMap<PinPath, u32>,
+    /// Where filters are added.
+    pub filters: BTreeSet<Attachment>,
+    /// Interfaces, by index, whose `clsact` qdisc is ours once it is there.
+    pub clsact: BTreeSet<u32>,
 }
 
 /// What an object was loaded from.
@@ -154,6 +175,7 @@ impl Inventory {
             forgotten: BTreeMap::new(),
             directories: Vec::new(),
             root_directories: Vec::new(),
+            pending: None,
         }
     }
 
@@ -185,49 +207,71 @@ impl Inventory {
 
     /// Interfaces, by index, to which a `clsact` qdisc was added for one of its filters.
     pub fn clsact(&self) -> impl Iterator<Item = u32> {
-        self.resources.values().filter_map(|resource| match resource {
+        let recorded = self.resources.values().filter_map(|resource| match resource {
             Resource::Link(LinkRecord {
                 anchor: Anchor::Filter { key, made_clsact: true },
                 ..
             }) => Some(key.index),
             _ => None,
-        })
+        });
+        recorded.chain(self.pending.iter().flat_map(|pending| pending.clsact.iter().copied()))
     }
 
     /// Whether anything of it hangs on a network interface.
     #[must_use]
     pub fn has_interfaces(&self) -> bool {
+        let pending = self.pending.as_ref();
         self.resources.values().any(|resource| match resource {
             Resource::Link(LinkRecord { anchor: Anchor::Filter { .. }, .. }) => true,
             Resource::Link(link) => {
                 link.attachment.as_ref().is_some_and(|place| place.interface().is_some())
             }
             _ => false,
-        })
+        }) || pending
+            .is_some_and(|pending| !pending.filters.is_empty() || pending.after.has_interfaces())
     }
 
     /// Every pin on record with its kernel id, ours or only used by us.
     pub fn pins(&self) -> impl Iterator<Item = (&PinPath, u32)> {
+        self.settled_pins().chain(self.pending.iter().flat_map(|pending| {
+            let strays = pending.strays.iter().map(|(pin, id)| (pin, *id));
+            pending.after.settled_pins().chain(strays)
+        }))
+    }
+
+    /// [`pins`](Self::pins) without what is pending.
+    fn settled_pins(&self) -> impl Iterator<Item = (&PinPath, u32)> {
         let forgotten = self.forgotten.iter().map(|(pin, id)| (pin, *id));
         self.resources.values().flat_map(Resource::pins).chain(forgotten)
+    }
+
+    /// Every pin on record that is ours to replace or unlink, with its kernel id.
+    pub fn owned_pins(&self) -> impl Iterator<Item = (&PinPath, u32)> {
+        self.settled_owned_pins().chain(self.pending.iter().flat_map(|pending| {
+            let strays = pending.strays.iter().map(|(pin, id)| (pin, *id));
+            pending.after.settled_owned_pins().chain(strays)
+        }))
+    }
+
+    fn settled_owned_pins(&self) -> impl Iterator<Item = (&PinPath, u32)> {
+        let owned = self.resources.values().filter(|resource| resource.is_owned());
+        let forgotten = self.forgotten.iter().map(|(pin, id)| (pin, *id));
+        owned.flat_map(Resource::pins).chain(forgotten)
     }
 
     /// Whether the object with that id at that path is ours to replace or unlink.
     #[must_use]
     pub fn owns(&self, path: &PinPath, id: u32) -> bool {
-        let owned = |resource: &&Resource| !matches!(resource, Resource::Map(map) if !map.owned);
-        self.resources
-            .values()
-            .filter(owned)
-            .flat_map(Resource::pins)
-            .any(|(pin, recorded)| pin == path && recorded == id)
-            || self.forgotten.get(path) == Some(&id)
+        self.owned_pins().any(|(pin, recorded)| pin == path && recorded == id)
     }
 
     /// Whether nothing is left to keep a record of.
     #[must_use]
     pub fn is_spent(&self) -> bool {
-        self.resources.is_empty() && self.forgotten.is_empty() && self.objects.is_empty()
+        self.resources.is_empty()
+            && self.forgotten.is_empty()
+            && self.objects.is_empty()
+            && self.pending.is_none()
     }
 
     /// The record of a map.
@@ -272,6 +316,12 @@ impl Resource {
             },
         };
         first.into_iter().chain(second).map(move |pin| (pin, id))
+    }
+
+    /// Whether its pins are ours to replace and unlink.
+    #[must_use]
+    pub fn is_owned(&self) -> bool {
+        !matches!(self, Self::Map(map) if !map.owned)
     }
 
     /// The kernel id; 0 for a netlink filter.

@@ -20,12 +20,17 @@ use super::pin::PinPath;
 pub struct LiveState {
     /// The pin root.
     pub root: RootState,
-    /// Everything found at a pin path that the deployment wants, records, or owns by its place.
+    /// Everything found at a pin path that the deployment wants, records, or owns by its place, and the
+    /// directories above the public ones.
     pub pins: BTreeMap<PinPath, LiveObject>,
+    /// Maps on record whose pin is gone, as far as they can be opened: programs of ours hold them.
+    pub unpinned: BTreeMap<u32, LiveMap>,
     /// Whether the targets of the wanted attachments exist.
     pub targets: BTreeMap<Attachment, TargetState>,
     /// `tc` filters: those on record, and all at the places where one is wanted.
     pub filters: BTreeMap<FilterKey, LiveFilter>,
+    /// Interfaces, by index, that have a `clsact` qdisc, of those where a filter is wanted.
+    pub clsact: BTreeSet<u32>,
     /// What other deployments of this host have on record.
     pub others: Others,
     /// Facts that normalise map shapes.
@@ -55,7 +60,10 @@ pub enum RootState {
         device: u64,
     },
     /// It does not exist, but its nearest existing ancestor is on bpffs, so it can be made.
-    Absent,
+    Absent {
+        /// The directories that are missing, outermost first, the root last.
+        missing: Vec<PathBuf>,
+    },
     /// It, or its nearest existing ancestor, is on another file system.
     NotBpffs {
         /// The directory that was asked.

@@ -335,6 +335,12 @@ impl PinPath {
         self.0.starts_with('~')
     }
 
+    /// Whether the path lies in a stage, where transactions put aside what they replace.
+    #[must_use]
+    pub fn is_staged(&self) -> bool {
+        self.0.starts_with("~stage/")
+    }
+
     /// The parts of the name of a pin that only `deployment` uses, as they were before escaping:
     /// `fw`, `prog`, `xdp`, `eth0.100` of `~links/edge/fw:prog:xdp:eth0%2E100`. `None` for a pin
     /// elsewhere, or one whose name is not of that form.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::model::address::Address;
-use crate::model::inventory::Inventory;
+use crate::model::inventory::{Inventory, Pending};
 use crate::model::live::{LiveObject, LiveState, RootState};
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinRoot};
@@ -25,6 +25,7 @@ pub(super) enum Phase {
     LoadPrograms,
     LoadReplacements,
     FillSlots,
+    Root,
     Directories,
     PinMaps,
     PinPrograms,
@@ -61,6 +62,21 @@ pub(super) enum Source {
         /// Its kernel id.
         id: u32,
     },
+    /// A map that lost its pin; programs hold it.
+    Unpinned {
+        /// Its kernel id.
+        id: u32,
+    },
+}
+
+impl Source {
+    /// The kernel id of what is there already.
+    pub(super) fn live_id(&self) -> Option<u32> {
+        match self {
+            Self::New(_) => None,
+            Self::Live { id, .. } | Self::Unpinned { id } => Some(*id),
+        }
+    }
 }
 
 /// A plan in the making.
@@ -78,7 +94,10 @@ pub(super) struct Draft<'a> {
     changes: Vec<Change>,
     steps: Vec<(Phase, Step)>,
     opened: BTreeSet<PinPath>,
+    unpinned: BTreeSet<u32>,
     directories: BTreeSet<PinPath>,
+    /// Interfaces, by index, whose `clsact` qdisc is ours once it is there.
+    pub(super) clsact: BTreeSet<u32>,
     staged: usize,
 }
 
@@ -103,7 +122,9 @@ impl<'a> Draft<'a> {
             changes: Vec::new(),
             steps: Vec::new(),
             opened: BTreeSet::new(),
+            unpinned: BTreeSet::new(),
             directories: BTreeSet::new(),
+            clsact: known.clsact.clone(),
             staged: 0,
         }
     }
@@ -160,6 +181,12 @@ impl<'a> Draft<'a> {
         match source {
             Source::New(address) => Slot::New(address.clone()),
             Source::Live { pin, id } => self.open(pin, *id),
+            Source::Unpinned { id } => {
+                if self.unpinned.insert(*id) {
+                    self.step(Phase::Open, Step::OpenMap { id: *id });
+                }
+                Slot::Unpinned(*id)
+            }
         }
     }
 
@@ -197,12 +224,19 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Makes the directories above a pin path.
+    /// Makes the directories above a pin path that are missing. Private ones are ours whoever made
+    /// them, so they are not looked for.
     pub(super) fn make_directories(&mut self, pin: &PinPath) {
         for directory in pin.ancestors() {
-            if self.directories.insert(directory.clone()) {
-                self.step(Phase::Directories, Step::MakeDirectory(directory));
+            if self.live.pins.get(&directory) == Some(&LiveObject::Directory)
+                || !self.directories.insert(directory.clone())
+            {
+                continue;
             }
+            if !directory.is_private() && !self.after.directories.contains(&directory) {
+                self.after.directories.push(directory.clone());
+            }
+            self.step(Phase::Directories, Step::MakeDirectory(directory));
         }
     }
 
@@ -217,6 +251,13 @@ impl<'a> Draft<'a> {
         let left = self.inventory().pins().map(|(pin, _)| pin);
         let left = left.chain(self.known.litter.iter().map(|(pin, _)| pin));
         idle.extend(left.flat_map(PinPath::ancestors).filter(PinPath::is_private));
+        if self.known.interrupted {
+            // They may be all that is left.
+            for directory in PinPath::private_directories(&self.after.name) {
+                idle.extend(directory.ancestors());
+                idle.insert(directory);
+            }
+        }
         for directory in idle.into_iter().rev().filter(|path| !needed.contains(path)) {
             self.step(Phase::RemoveDirectories, Step::RemoveDirectory(directory));
         }
@@ -235,17 +276,34 @@ impl<'a> Draft<'a> {
         }
         if self.is_refused() {
             self.steps.clear();
-        } else if !self.steps.is_empty() || self.after.is_spent() {
+        } else if !self.steps.is_empty() || self.after.is_spent() || self.known.interrupted {
             self.remove_directories();
         }
+        self.make_root();
         self.steps.sort_by_key(|(phase, _)| *phase);
-        let mut steps: Vec<Step> = self.steps.into_iter().map(|(_, step)| step).collect();
-        let pins =
-            steps.iter().any(|step| matches!(step, Step::Pin { .. } | Step::MakeDirectory(_)));
-        if pins && self.live.root == RootState::Absent {
-            steps.insert(0, Step::MakeRoot);
+        let steps: Vec<Step> = self.steps.into_iter().map(|(_, step)| step).collect();
+        let pending = Pending {
+            after: self.after.clone(),
+            strays: self.known.litter.iter().cloned().collect(),
+            filters: steps.iter().filter_map(Step::filter).cloned().collect(),
+            clsact: self.clsact,
+        };
+        let underway =
+            Inventory { pending: Some(Box::new(pending)), ..self.known.inventory.clone() };
+        Plan { changes: self.changes, steps, underway, after: self.after }
+    }
+
+    /// Makes the root, if something is pinned below it and it is missing.
+    fn make_root(&mut self) {
+        let RootState::Absent { missing } = &self.live.root else { return };
+        let below =
+            |(_, step): &(Phase, Step)| matches!(step, Step::Pin { .. } | Step::MakeDirectory(_));
+        if self.steps.iter().any(below) {
+            let known = &mut self.after.root_directories;
+            known.retain(|directory| !missing.contains(directory));
+            known.extend(missing.iter().cloned());
+            self.step(Phase::Root, Step::MakeRoot);
         }
-        Plan { changes: self.changes, steps, after: self.after }
     }
 }
 

@@ -106,7 +106,7 @@ impl<'d> Wanted<'d> {
                 let reason = foreign(&draft.after.pin_root, &self.pin, other);
                 return draft.refuse(self.address, reason);
             }
-            None => self.leaving_link(wanted, draft),
+            None => self.staged_link(draft).or_else(|| self.leaving_link(wanted, draft)),
         };
         let Some(found) = found else {
             let reason = match draft.inventory().link(&self.address) {
@@ -123,6 +123,18 @@ impl<'d> Wanted<'d> {
             return self.attach(Action::Replace, reason, draft);
         }
         self.plan_live_link(&found, draft);
+    }
+
+    /// The very link, put into the stage by a run that was cut short. It is attached there as well.
+    fn staged_link(&self, draft: &Draft<'_>) -> Option<Found> {
+        let Anchor::Pin(pin) = &draft.inventory().link(&self.address)?.anchor else { return None };
+        match draft.live.pins.get(pin) {
+            Some(LiveObject::Link(link)) if pin.is_staged() => {
+                let (pin, address) = (pin.clone(), self.address.clone());
+                Some(Found { pin, address, link: link.clone() })
+            }
+            _ => None,
+        }
     }
 
     /// A link at the same place, ours and leaving, whose program can be swapped: taking it over
@@ -285,9 +297,13 @@ impl<'d> Wanted<'d> {
 
     fn attach_filter(self, reason: &str, target: u64, draft: &mut Draft<'_>) {
         self.hold_program(draft);
-        let shares = |index: &u32| u64::from(*index) == target;
+        let here = |index: &u32| u64::from(*index) == target;
+        let known = draft.live.others.clsact.union(&draft.clsact).any(here);
+        if known || !draft.live.clsact.iter().any(here) {
+            draft.clsact.extend(u32::try_from(target));
+        }
         let step = Step::AttachFilter {
-            shares_clsact: draft.live.others.clsact.iter().any(shares),
+            shares_clsact: known,
             address: self.address.clone(),
             program: self.program.clone(),
             attachment: self.attachment.clone(),

@@ -114,7 +114,7 @@ fn held(address: &Address, draft: &Draft<'_>) -> Option<Held> {
 fn share(one: &Wanted<'_>, owner: &Address, source: Option<&Source>, draft: &mut Draft<'_>) {
     let Some(Resource::Map(record)) = draft.after.resources.get(owner).cloned() else { return };
     let known = draft.inventory().map(&one.address).map(|map| map.id);
-    let same = matches!(source, Some(Source::Live { id, .. }) if Some(*id) == known);
+    let same = known.is_some() && source.and_then(Source::live_id) == known;
     let action = if same { Action::NoOp } else { Action::Adopt };
     let reason = format!("shares the map of {owner}");
     draft.change(Change::new(one.address.clone(), action, reason));
@@ -140,6 +140,7 @@ impl Wanted<'_> {
                 );
                 return self.refuse(reason, draft);
             }
+            None if self.unpinned(draft).is_some() => return self.decide_unpinned(draft),
             None => {
                 let known = draft.inventory().map(&self.address);
                 let reason = match known.map(|record| record.pin.as_ref()) {
@@ -197,6 +198,29 @@ impl Wanted<'_> {
         };
         draft.change(change);
         Some(self.bound(Source::Live { pin: held.pin.clone(), id: held.found.id }, true, draft))
+    }
+
+    /// The map of this very resource, whose pin someone has removed and that programs still use. What
+    /// the kernel empties without a pin is not worth keeping.
+    fn unpinned<'l>(&self, draft: &Draft<'l>) -> Option<&'l LiveMap> {
+        let record = draft.inventory().map(&self.address).filter(|record| record.owned)?;
+        let kept = !drops_contents_unreferenced(&self.map.spec) && !self.renew;
+        draft.live.unpinned.get(&record.id).filter(|_| kept)
+    }
+
+    fn decide_unpinned(&self, draft: &mut Draft<'_>) -> Option<Source> {
+        let found = self.unpinned(draft)?;
+        let recorded = draft.inventory().map(&self.address).and_then(|record| record.layout);
+        if !self.differences(found, recorded, draft).is_empty() {
+            let reason =
+                "its pin is gone, and the map that was there has another shape; starts empty";
+            return Some(self.create(Action::Create, reason, draft));
+        }
+        let reason = "its pin is gone, and programs still use the map: pinned again, contents kept";
+        let change = Change::new(self.address.clone(), Action::Update, reason)
+            .after(self.located(draft, &format!("id {}", found.id)));
+        draft.change(change);
+        Some(self.bound(Source::Unpinned { id: found.id }, true, draft))
     }
 
     /// A map that is not on record for this resource lies at its path.
@@ -310,10 +334,7 @@ impl Wanted<'_> {
 
     /// Claims the path, unless it is someone else's, and records the map.
     fn bound(&self, source: Source, owned: bool, draft: &mut Draft<'_>) -> Source {
-        let id = match &source {
-            Source::Live { id, .. } => *id,
-            Source::New(_) => 0,
-        };
+        let id = source.live_id().unwrap_or(0);
         draft.claim(self.pin.clone(), &self.address, source.clone(), Phase::PinMaps);
         record(&self.address, self.map, Some(self.pin.clone()), (id, owned), draft);
         source
@@ -407,8 +428,7 @@ pub(super) fn plan_private(object: &DesiredObject, reload: bool, draft: &mut Dra
         };
         draft.change(change);
         let id = match &source {
-            Some(Source::Live { id, .. }) => *id,
-            Some(Source::New(_)) => 0,
+            Some(source) => source.live_id().unwrap_or(0),
             None => known.map_or(0, |known| known.id),
         };
         if let (Some(pin), Some(source)) = (&keeper, source) {

@@ -9,6 +9,7 @@ pub mod compat;
 mod draft;
 mod drift;
 mod end;
+mod interrupted;
 mod links;
 mod maps;
 mod pins;
@@ -41,6 +42,8 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// For the executor, in order; empty if anything is refused.
     pub steps: Vec<Step>,
+    /// The inventory while steps change what others see: what was ours before, with the rest pending.
+    pub underway: Inventory,
     /// The inventory once every step is done. Ids of what steps make are 0 until then, and filters
     /// that steps add are missing.
     pub after: Inventory,
@@ -62,7 +65,8 @@ impl Plan {
     /// Whether only the stage is left to be cleared.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        let clears = |step: &Step| step.clears() || matches!(step, Step::Open { .. });
+        let clears =
+            |step: &Step| step.clears() || matches!(step, Step::Open { .. } | Step::OpenMap { .. });
         self.steps.iter().all(clears)
             && self.changes.iter().all(|change| change.action == Action::NoOp)
     }

@@ -106,10 +106,7 @@ fn settle_claim(
     ours: &BTreeMap<PinPath, (u32, Fate)>,
     draft: &mut Draft<'_>,
 ) {
-    let wanted = match &claim.source {
-        Source::Live { id, .. } => Some(*id),
-        Source::New(_) => None,
-    };
+    let wanted = claim.source.live_id();
     let Some(found) = draft.live.pins.get(pin) else {
         let Some(from) = from else {
             draft.make_directories(pin);
@@ -168,7 +165,7 @@ fn has_another_place(wanted: u32, draft: &Draft<'_>) -> bool {
 }
 
 fn retire(pin: &PinPath, id: u32, draft: &mut Draft<'_>) {
-    if pin.as_str().starts_with("~stage/") {
+    if pin.is_staged() {
         // It is where retired pins go; it only has to be dropped.
         draft.open(pin, id);
         return draft.step(Phase::DropStaged, Step::DropStaged(pin.clone()));

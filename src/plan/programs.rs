@@ -35,11 +35,8 @@ pub(super) fn reload_reason(
     }
     for (map, source) in bindings {
         let known = draft.inventory().map(&Address::map(&object.name, map));
-        let same = match source {
-            Some(Source::Live { id, .. }) => known.is_some_and(|known| known.id == *id),
-            Some(Source::New(_)) | None => false,
-        };
-        if !same {
+        let bound = source.as_ref().and_then(Source::live_id);
+        if bound.is_none() || bound != known.map(|known| known.id) {
             return Some(format!("map `{map}` is another one now"));
         }
     }
@@ -116,10 +113,7 @@ fn plan_program(
         }
     };
     draft.change(change);
-    let id = match &source {
-        Source::Live { id, .. } => *id,
-        Source::New(_) => 0,
-    };
+    let id = source.live_id().unwrap_or(0);
     let private = PinPath::program(&draft.name(), object, &program.spec.name);
     for pin in std::iter::once(&private).chain(public) {
         draft.claim(pin.clone(), &address, source.clone(), Phase::PinPrograms);

@@ -4,7 +4,7 @@
 //! `~links` and `~maps` of the deployment's name are ours whatever the record says, and their names
 //! tell what they are; so the record is brought in line with them before anything is planned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
@@ -13,12 +13,18 @@ use crate::model::live::{LiveMap, LiveObject, LiveState};
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinPolicy, PrivatePin};
 
+use super::interrupted::{self, Resumed};
+
 /// The record in line with the live state.
 pub(super) struct Known {
     /// What is ours.
     pub(super) inventory: Inventory,
-    /// Private pins that belong to no resource: what a killed run left in the stage.
+    /// Pins of ours that belong to no resource: what a killed run left, in the stage or elsewhere.
     pub(super) litter: Vec<(PinPath, u32)>,
+    /// Whether the last run was cut short.
+    pub(super) interrupted: bool,
+    /// Interfaces, by index, whose `clsact` qdisc a killed run may have added.
+    pub(super) clsact: BTreeSet<u32>,
     /// Every program that is or was ours by its kernel id, with a pin of it where there is one. A
     /// killed run may have left the program that a link still runs in the stage.
     programs: BTreeMap<u32, Option<PinPath>>,
@@ -27,20 +33,25 @@ pub(super) struct Known {
 /// Brings the record in line with what is found in the private directories. An object whose
 /// programs were not those on record counts as not loaded.
 pub(super) fn known(inventory: &Inventory, live: &LiveState) -> Known {
-    let mut known =
-        Known { inventory: inventory.clone(), litter: Vec::new(), programs: BTreeMap::new() };
-    for resource in inventory.resources.values() {
+    let Resumed { inventory: resumed, strays, clsact } = interrupted::resume(inventory, live);
+    let pending = inventory.pending.iter().flat_map(|pending| pending.after.resources.values());
+    let mut programs = BTreeMap::new();
+    for resource in inventory.resources.values().chain(pending) {
         if let Resource::Program(program) = resource {
-            known.programs.insert(program.id, None);
+            programs.insert(program.id, None);
         }
     }
+    let interrupted = inventory.pending.is_some();
+    let inventory = &resumed.clone();
+    let mut known = Known { inventory: resumed, litter: strays, interrupted, clsact, programs };
     let name = inventory.name.clone();
     for (pin, found) in live.pins.iter().filter(|(pin, _)| pin.is_private_to(&name)) {
         let Some(id) = found.id() else { continue };
         if matches!(found, LiveObject::Program(_)) {
             known.programs.insert(id, Some(pin.clone()));
         }
-        if inventory.pins().any(|(recorded, of)| recorded == pin && of == id) {
+        let stray = known.litter.iter().any(|(stray, _)| stray == pin);
+        if stray || inventory.pins().any(|(recorded, of)| recorded == pin && of == id) {
             continue;
         }
         match (pin.private_parts(&name), found) {
@@ -134,11 +145,12 @@ impl Known {
                 priority: None,
                 handle: None,
             };
+            let made_clsact = self.clsact.contains(&key.index);
             let record = LinkRecord {
                 id: 0,
                 program,
                 attachment: None,
-                anchor: Anchor::Filter { key: key.clone(), made_clsact: false },
+                anchor: Anchor::Filter { key: key.clone(), made_clsact },
             };
             let address = Address::link_at(&object, &name, &place.to_string());
             self.inventory.resources.entry(address).or_insert(Resource::Link(record));

@@ -5,6 +5,7 @@
 //! new program, and then that takes the old one's place with the function replaced already.
 
 use crate::model::address::Address;
+use crate::model::inventory::Anchor;
 use crate::model::live::LiveObject;
 use crate::model::pin::PinPath;
 use crate::validate::{Desired, DesiredObject, DesiredProgram};
@@ -59,9 +60,15 @@ impl<'d> Pair<'d> {
         let replaced = program.replaces()?.object;
         let replaced = desired.objects.iter().position(|other| other.name.as_str() == replaced)?;
         let name = &program.spec.name;
+        let is_link = |pin: &PinPath| matches!(draft.live.pins.get(pin), Some(LiveObject::Link(_)));
         let is_attached = program.attachments.iter().any(|attachment| {
-            let pin = PinPath::link(&draft.name(), &object.name, name, attachment);
-            matches!(draft.live.pins.get(&pin), Some(LiveObject::Link(_)))
+            let address = Address::link(&object.name, name, attachment);
+            // A run that was cut short may have left it in the stage.
+            let staged = match draft.inventory().link(&address).map(|record| &record.anchor) {
+                Some(Anchor::Pin(pin)) => is_link(pin),
+                _ => false,
+            };
+            staged || is_link(&PinPath::link(&draft.name(), &object.name, name, attachment))
         });
         Some(Self { program: name, replacement: at, replaced, is_attached })
     }

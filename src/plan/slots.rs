@@ -37,7 +37,8 @@ fn stale_arrays(desired: &Desired, all: &[Bindings], draft: &Draft<'_>) -> BTree
     let mut stale = BTreeSet::new();
     for (object, bindings) in desired.objects.iter().zip(all) {
         let existing = |map: &DesiredMap| {
-            matches!(bindings.get(&map.spec.name), Some(Some(Source::Live { .. })))
+            let source = bindings.get(&map.spec.name).and_then(Option::as_ref);
+            source.is_some_and(|source| source.live_id().is_some())
         };
         let arrays: Vec<&DesiredMap> =
             object.maps.iter().filter(|map| is_initialised_array(map) && existing(map)).collect();
@@ -92,6 +93,6 @@ fn fills(object: &DesiredObject, map: &DesiredMap, bindings: &Bindings) -> bool 
         Some(Some(Source::New(owner))) => {
             is_initialised_array(map) || *owner == Address::map(&object.name, &map.spec.name)
         }
-        Some(Some(Source::Live { .. }) | None) => false,
+        Some(Some(Source::Live { .. } | Source::Unpinned { .. }) | None) => false,
     }
 }

@@ -16,6 +16,8 @@ pub enum Slot {
     New(Address),
     /// Opened from that pin.
     Live(PinPath),
+    /// The map with that id, which has no pin.
+    Unpinned(u32),
 }
 
 impl fmt::Display for Slot {
@@ -23,14 +25,15 @@ impl fmt::Display for Slot {
         match self {
             Self::New(address) => address.fmt(f),
             Self::Live(pin) => write!(f, "pin {pin}"),
+            Self::Unpinned(id) => write!(f, "map id {id}"),
         }
     }
 }
 
 /// One effect.
 ///
-/// Steps come in three phases. *Prepare* changes nothing that anyone else sees: maps, loaded
-/// programs, directories. *Commit* swaps links and pins, and moves what is no longer wanted into the
+/// Steps come in three phases. *Prepare* changes nothing that anyone else sees: maps and loaded
+/// programs. *Commit* makes directories, swaps links and pins, and moves what is no longer wanted into the
 /// stage. *Clear* empties the stage. Every handle a step obtains is held until the last step is
 /// done, so each effect can be undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +47,11 @@ pub enum Step {
         /// The pin.
         pin: PinPath,
         /// The kernel id that the plan saw.
+        id: u32,
+    },
+    /// Opens a map without a pin into [`Slot::Unpinned`].
+    OpenMap {
+        /// Its kernel id.
         id: u32,
     },
     /// Creates a map into [`Slot::New`].
@@ -128,8 +136,8 @@ pub enum Step {
     },
     /// Attaches a classifier over netlink.
     AttachFilter {
-        /// Whether a `clsact` qdisc that is there already was added for another deployment, so that
-        /// this one may be the last to use it.
+        /// Whether a `clsact` qdisc that is there already was added for another deployment, or by a run
+        /// of this one that was cut short, so that this one may be the last to use it.
         shares_clsact: bool,
         /// The link's address.
         address: Address,
@@ -186,6 +194,35 @@ pub struct ProgramRef {
 }
 
 impl Step {
+    /// Whether nobody but the run sees its effect, so that it goes with the run.
+    #[must_use]
+    pub fn prepares(&self) -> bool {
+        matches!(
+            self,
+            Self::Open { .. }
+                | Self::OpenMap { .. }
+                | Self::CreateMap { .. }
+                | Self::LoadPrograms { .. }
+                | Self::LoadReplacement { .. }
+                | Self::FillSlots { .. }
+        )
+    }
+
+    /// Whether others see its effect, and it can be taken back.
+    #[must_use]
+    pub fn commits(&self) -> bool {
+        !self.prepares() && !self.clears()
+    }
+
+    /// Where it adds a netlink filter, if it does.
+    #[must_use]
+    pub fn filter(&self) -> Option<&Attachment> {
+        match self {
+            Self::AttachFilter { attachment, .. } => Some(attachment),
+            _ => None,
+        }
+    }
+
     /// Whether the step only clears away what earlier ones put aside. Such steps come last, after the
     /// new state is on record.
     #[must_use]
@@ -201,6 +238,7 @@ impl fmt::Display for Step {
             Self::MakeRoot => f.write_str("make the pin root"),
             Self::MakeDirectory(path) => write!(f, "make directory {path}"),
             Self::Open { pin, .. } => write!(f, "open pin {pin}"),
+            Self::OpenMap { id } => write!(f, "open map id {id}"),
             Self::CreateMap { address, .. } => write!(f, "create {address}"),
             Self::LoadPrograms { object, .. } => {
                 write!(f, "load the programs of object `{object}`")

@@ -1,6 +1,6 @@
 //! The planner on hand-made states: each test says what is wanted, what is there, and what follows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -135,14 +135,16 @@ struct Host {
 impl Host {
     fn empty() -> Self {
         let live = LiveState {
-            root: RootState::Absent,
+            root: RootState::Absent { missing: vec![root().as_path().to_owned()] },
             pins: BTreeMap::new(),
+            unpinned: BTreeMap::new(),
             targets: BTreeMap::from([
                 (xdp("eth0"), TargetState::Present(2)),
                 (xdp("eth1"), TargetState::Present(3)),
                 (replacing(), TargetState::Present(0)),
             ]),
             filters: BTreeMap::new(),
+            clsact: BTreeSet::new(),
             others: Others::default(),
             host: HostFacts { possible_cpus: 4, page_size: 4096 },
         };
@@ -200,10 +202,13 @@ impl Host {
         }
         for step in &done.steps {
             match step {
-                Step::MakeDirectory(path) if !after.directories.contains(path) => {
-                    after.directories.push(path.clone());
+                Step::MakeDirectory(path) if !path.is_private() => {
+                    self.live.pins.insert(path.clone(), LiveObject::Directory);
                 }
-                Step::RemoveDirectory(path) => after.directories.retain(|made| made != path),
+                Step::RemoveDirectory(path) => {
+                    self.live.pins.remove(path);
+                    after.directories.retain(|made| made != path);
+                }
                 _ => {}
             }
         }
@@ -256,11 +261,11 @@ fn a_first_apply_verifies_everything_before_anything_is_visible() {
     assert_eq!(
         steps(&first),
         [
-            "make the pin root",
             "create map.fw.flows",
             "create map.fw.state",
             "create map.fw.scratch",
             "load the programs of object `fw`",
+            "make the pin root",
             "make directory fw",
             "make directory ~links",
             "make directory ~links/edge",

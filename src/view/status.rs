@@ -29,7 +29,7 @@ pub fn human(deployments: &[DeploymentStatus], style: Style) -> String {
             text,
             "{name}  generation {}, {holder}, {}",
             deployment.inventory.generation,
-            health(&deployment.resources),
+            health(deployment),
         );
         let widest = |column: fn(&ResourceStatus) -> usize| {
             deployment.resources.iter().map(column).max().unwrap_or(0)
@@ -54,7 +54,11 @@ pub fn human(deployments: &[DeploymentStatus], style: Style) -> String {
     text
 }
 
-fn health(resources: &[ResourceStatus]) -> String {
+fn health(deployment: &DeploymentStatus) -> String {
+    if deployment.inventory.pending.is_some() {
+        return "its last run was cut short: apply or destroy it again".to_owned();
+    }
+    let resources = &deployment.resources;
     let off = resources.iter().filter(|resource| is_off(resource)).count();
     let unknown = resources.iter().filter(|one| one.state == ResourceState::Unknown).count();
     match (off, unknown) {
@@ -78,10 +82,12 @@ pub fn json(deployments: &[DeploymentStatus]) -> Value {
 fn deployment_json(deployment: &DeploymentStatus) -> Value {
     let ended = deployment.inventory.objects.is_empty();
     let drifted = deployment.resources.iter().any(is_off);
-    let (ready, reason) = match (ended, drifted) {
-        (true, _) => (false, "ended"),
-        (false, true) => (false, "drifted"),
-        (false, false) => (true, "in-sync"),
+    let interrupted = deployment.inventory.pending.is_some();
+    let (ready, reason) = match (interrupted, ended, drifted) {
+        (true, _, _) => (false, "interrupted"),
+        (_, true, _) => (false, "ended"),
+        (_, false, true) => (false, "drifted"),
+        (_, false, false) => (true, "in-sync"),
     };
     json!({
         "name": deployment.inventory.name,

@@ -10,6 +10,7 @@ mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod crashes;
 mod examples;
 mod host;
 mod layer;

@@ -105,6 +105,29 @@ fn what_left_the_manifest_is_pruned_and_a_moved_pin_keeps_its_map() {
 }
 
 #[test]
+fn a_map_whose_pin_was_removed_is_pinned_again_with_its_entries() {
+    Sandbox::run(|sandbox| {
+        host::wire(sandbox);
+        let program = Program::new();
+        fs::copy(object("firewall"), program.directory().join("fw.bpf.o")).expect("a copy");
+        let manifest = program.manifest("edge.toml", FIREWALL);
+        program.run(&["apply", &manifest, "--detach"]).status(0);
+        let pin = "/sys/fs/bpf/edge/blocked";
+        let blocked = map_id(pin);
+        host::hash_map::<u32, u64>(pin).insert(7, 9, 0).expect("an entry");
+        let before = (link_and_program(&program), tree());
+        fs::remove_file(pin).expect("a pin");
+        let plan = program.run(&["plan", &manifest, "--detailed-exitcode"]).status(2);
+        assert!(plan.out.contains("pinned again, contents kept"), "{}", plan.out);
+        program.run(&["apply", &manifest, "--detach"]).status(0);
+        assert_eq!(map_id(pin), blocked);
+        assert_eq!(host::hash_map::<u32, u64>(pin).get(&7, 0).expect("the entry"), 9);
+        assert_eq!((link_and_program(&program), tree()), before, "nothing was loaded again");
+        program.run(&["plan", &manifest, "--detailed-exitcode"]).status(0);
+    });
+}
+
+#[test]
 fn a_tc_filter_is_replaced_in_place() {
     Sandbox::run(|sandbox| {
         host::wire(sandbox);

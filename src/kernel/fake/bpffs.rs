@@ -50,7 +50,13 @@ impl Tree {
         }
         match self.nodes.get(root) {
             Some(Node::Directory) => RootState::Present { device: self.device },
-            Some(Node::Pin(_)) | None => RootState::Absent,
+            Some(Node::Pin(_)) | None => {
+                let absent = |path: &&Path| !self.nodes.contains_key(*path);
+                let mut missing: Vec<_> =
+                    root.ancestors().take_while(absent).map(Path::to_owned).collect();
+                missing.reverse();
+                RootState::Absent { missing }
+            }
         }
     }
 

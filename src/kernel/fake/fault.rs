@@ -38,6 +38,10 @@ pub enum CallKind {
     Exchange,
 }
 
+/// What unwinds a process that is killed (see [`Fake::kill_at`](super::Fake::kill_at)).
+#[derive(Clone, Copy, Debug)]
+pub struct Killed;
+
 /// The faults that are due, and what was called.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
@@ -45,6 +49,7 @@ pub(super) struct Faults {
     /// By the number of the call.
     at: BTreeMap<usize, Errno>,
     from: Option<(usize, Errno)>,
+    kill_at: Option<usize>,
     of_kind: BTreeMap<CallKind, Errno>,
     /// Programs the verifier refuses, with its words.
     pub(super) rejected: BTreeMap<String, String>,
@@ -57,6 +62,10 @@ impl Faults {
 
     pub(super) fn from(&mut self, n: usize, errno: Errno) {
         self.from = Some((self.calls.len() + n, errno));
+    }
+
+    pub(super) fn kill_at(&mut self, n: usize) {
+        self.kill_at = Some(self.calls.len() + n);
     }
 
     pub(super) fn of_kind(&mut self, kind: CallKind, errno: Errno) {
@@ -74,6 +83,10 @@ impl Faults {
     /// Notes a call; fails if a fault is due.
     pub(super) fn call(&mut self, call: Call) -> Result<()> {
         let number = self.calls.len();
+        if self.kill_at == Some(number) {
+            // Unlike `panic!`, this tells nobody: a killed process says nothing.
+            std::panic::resume_unwind(Box::new(Killed));
+        }
         let from = self.from.filter(|(first, _)| *first <= number).map(|(_, errno)| errno);
         let due = self
             .at

@@ -88,6 +88,10 @@ impl Hooks {
         self.filters.get(&place(key)).map(|program| LiveFilter { program_id: program.id })
     }
 
+    pub(super) fn has_clsact(&self, interface: &str) -> bool {
+        self.interfaces.get(interface).is_some_and(|index| self.clsact.contains(index))
+    }
+
     pub(super) fn filters_at(
         &self,
         interface: &str,

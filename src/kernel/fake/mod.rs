@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
-pub use fault::{Call, CallKind};
+pub use fault::{Call, CallKind, Killed};
 pub use snapshot::Snapshot;
 pub use state::{Kind, ObjectId};
 
@@ -66,9 +66,15 @@ impl Fake {
         self.lock().faults.at(n, errno);
     }
 
-    /// Makes every changing call from the `n`-th on fail, as if the process were killed there.
+    /// Makes every changing call from the `n`-th on fail.
     pub fn fail_from(&self, n: usize, errno: Errno) {
         self.lock().faults.from(n, errno);
+    }
+
+    /// Kills the process at the `n`-th changing call from now (0 is the next), before it has an effect:
+    /// the call unwinds with [`Killed`], and no handle outlives that.
+    pub fn kill_at(&self, n: usize) {
+        self.lock().faults.kill_at(n);
     }
 
     /// Makes every call of that kind fail.
@@ -195,6 +201,18 @@ impl Kernel for Fake {
         Ok(Some(Found { object: described, handle: Some(self.handle(object)) }))
     }
 
+    fn open_map(&self, id: u32) -> Result<Option<Found<Handle>>> {
+        let mut state = self.lock();
+        let map = ObjectId { kind: Kind::Map, id };
+        if !state.objects.contains_key(&map) {
+            return Ok(None);
+        }
+        let object = state.describe(map);
+        state.hold_for_user(map);
+        drop(state);
+        Ok(Some(Found { object, handle: Some(self.handle(map)) }))
+    }
+
     fn list(&self, root: &PinRoot, directory: &PinPath) -> Result<Vec<PinPath>> {
         let names = self.lock().tree.pins_in(&root.join(directory))?;
         Ok(names.iter().filter_map(|name| directory.child(name)).collect())
@@ -214,6 +232,10 @@ impl Kernel for Fake {
         direction: Direction,
     ) -> Result<BTreeMap<FilterKey, LiveFilter>> {
         Ok(self.lock().hooks.filters_at(interface, direction))
+    }
+
+    fn has_clsact(&self, interface: &str) -> Result<bool> {
+        Ok(self.lock().hooks.has_clsact(interface))
     }
 
     fn make_root(&self, root: &PinRoot) -> Result<Vec<PathBuf>> {

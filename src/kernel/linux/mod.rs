@@ -35,6 +35,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 pub use handle::Handle;
+use rustix::io::Errno;
+use sys::ObjectKind;
 
 use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result};
 use crate::btf::Btf;
@@ -136,6 +138,18 @@ impl Kernel for Linux {
         }))
     }
 
+    fn open_map(&self, id: u32) -> Result<Option<Found<Handle>>> {
+        let failed = |errno| KernelError::errno(format!("open the map with id {id}"), errno);
+        let fd = match sys::open_map(id) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT | Errno::PERM) => return Ok(None),
+            Err(errno) => return Err(failed(errno)),
+        };
+        let handle = Handle::of_kind(fd, ObjectKind::Map).map_err(failed)?;
+        let object = observe::object(&handle).map_err(failed)?;
+        Ok(Some(Found { object, handle: Some(handle) }))
+    }
+
     fn list(&self, root: &PinRoot, directory: &PinPath) -> Result<Vec<PinPath>> {
         bpffs::list(root, directory)
     }
@@ -154,6 +168,10 @@ impl Kernel for Linux {
         direction: Direction,
     ) -> Result<BTreeMap<FilterKey, LiveFilter>> {
         tc::list(interface, direction)
+    }
+
+    fn has_clsact(&self, interface: &str) -> Result<bool> {
+        tc::has_clsact(interface)
     }
 
     fn make_root(&self, root: &PinRoot) -> Result<Vec<PathBuf>> {

@@ -110,6 +110,24 @@ pub(super) fn list(
     Ok(found.iter().filter_map(filter).collect())
 }
 
+/// Whether the interface has the qdisc.
+pub(super) fn has_clsact(interface: &str) -> Result<bool> {
+    let operation = format!("look at the qdiscs of {interface}");
+    let Ok(index) = interface::index(interface) else { return Ok(false) };
+    let request = clsact(index).map(RouteNetlinkMessage::GetQueueDiscipline);
+    let answers = request
+        .and_then(|request| netlink::request(request, NLM_F_DUMP))
+        .map_err(|errno| refused(&operation, errno))?;
+    // Kernels answer with the qdiscs of every interface.
+    Ok(answers.iter().any(|answer| match answer {
+        RouteNetlinkMessage::NewQueueDiscipline(found) => {
+            u32::try_from(found.header.index) == Ok(index)
+                && found.attributes.contains(&kind("clsact"))
+        }
+        _ => false,
+    }))
+}
+
 /// Every filter at one hook, of whichever kind.
 fn dump(index: u32, direction: Direction) -> Answer<Vec<RouteNetlinkMessage>> {
     let place = TcMessage::from_parts(

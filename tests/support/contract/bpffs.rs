@@ -12,14 +12,15 @@ use super::{Host, image, pin, pin_in, private, root};
 pub(crate) fn roots_are_made_and_removed<K: Kernel>(host: &Host<'_, K>) {
     let kernel = host.kernel;
     let root = root();
-    assert_eq!(kernel.root_state(&root), Ok(RootState::Absent));
+    let made: Vec<PathBuf> =
+        ["/sys/fs/bpf/tests", "/sys/fs/bpf/tests/contract"].map(PathBuf::from).to_vec();
+    let absent = Ok(RootState::Absent { missing: made.clone() });
+    assert_eq!(kernel.root_state(&root), absent);
     let before = kernel.identity(&root).expect("the host's identity");
     assert!(before.bpffs.is_some(), "the bpffs that the root would be made on");
     assert!(kernel.open(&root, &pin("m")).expect("open").is_none());
     assert_eq!(kernel.list(&root, &private("edge")), Ok(vec![]));
 
-    let made: Vec<PathBuf> =
-        ["/sys/fs/bpf/tests", "/sys/fs/bpf/tests/contract"].map(PathBuf::from).to_vec();
     assert_eq!(kernel.make_root(&root), Ok(made.clone()));
     assert_eq!(kernel.make_root(&root), Ok(vec![]));
     let Ok(RootState::Present { device }) = kernel.root_state(&root) else {
@@ -32,9 +33,11 @@ pub(crate) fn roots_are_made_and_removed<K: Kernel>(host: &Host<'_, K>) {
 
     assert_eq!(kernel.remove_root_directory(&made[0]), Ok(Removal::NotEmpty));
     assert_eq!(kernel.remove_root_directory(&made[1]), Ok(Removal::Removed));
+    let missing = made[1..].to_vec();
+    assert_eq!(kernel.root_state(&root), Ok(RootState::Absent { missing }));
     assert_eq!(kernel.remove_root_directory(&made[1]), Ok(Removal::Absent));
     assert_eq!(kernel.remove_root_directory(&made[0]), Ok(Removal::Removed));
-    assert_eq!(kernel.root_state(&root), Ok(RootState::Absent));
+    assert_eq!(kernel.root_state(&root), absent);
 }
 
 pub(crate) fn a_root_elsewhere_is_no_bpffs<K: Kernel>(host: &Host<'_, K>) {

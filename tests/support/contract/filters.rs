@@ -15,8 +15,12 @@ pub(crate) fn filters_are_attached_replaced_and_removed<K: Kernel>(host: &Host<'
     let (one, other) = (loaded.program("tc_count"), loaded.program("classify"));
     let spec = loaded.spec("tc_count");
     let at = tc(Direction::Ingress, Some(10), Some(7));
+    let interface = at.interface().expect("it has one").to_owned();
+    assert_eq!(kernel.has_clsact(&interface), Ok(false));
     let attached = kernel.attach_filter(one, spec, &at).expect("attach a filter");
     assert!(attached.made_clsact);
+    assert_eq!(kernel.has_clsact(&interface), Ok(true));
+    assert_eq!(kernel.has_clsact("nonesuch"), Ok(false));
     let key = attached.key;
     assert_eq!((key.priority, key.handle), (10, 7));
     let runs = |program: &K::Handle| Ok(Some(LiveFilter { program_id: kernel.id(program) }));
@@ -36,6 +40,7 @@ pub(crate) fn filters_are_attached_replaced_and_removed<K: Kernel>(host: &Host<'
     kernel.remove_filter(&key, true).expect("remove");
     assert_eq!(kernel.filter(&key), Ok(None));
     kernel.remove_filter(&key, true).expect("removed already");
+    assert_eq!(kernel.has_clsact(&interface), Ok(false));
 
     // A filter can be put back, qdisc and all.
     kernel.replace_filter(one, &key).expect("put back");

@@ -22,6 +22,22 @@ pub(crate) fn objects_live_with_their_last_reference<K: Kernel>(host: &Host<'_, 
     assert!(kernel.open(&root, &pin("p")).expect("open").is_none());
 }
 
+pub(crate) fn a_map_without_a_pin_is_found_by_its_id<K: Kernel>(host: &Host<'_, K>) {
+    let kernel = host.kernel;
+    let root = host.root();
+    let loaded = host.load("bench_small");
+    let id = kernel.id(&loaded.maps["packets"]);
+    kernel.pin(loaded.program("count_packets"), &root, &pin("p")).expect("pin");
+    drop(loaded);
+    let found = kernel.open_map(id).expect("look").expect("the program keeps it");
+    let map = found.handle.expect("it is open");
+    assert_eq!((found.object.id(), kernel.id(&map)), (Some(id), id));
+    kernel.pin(&map, &root, &pin("m")).expect("pin");
+    assert_eq!(host.map(&root, &pin("m")).id, id);
+    drop(map);
+    assert!(kernel.open_map(u32::MAX).expect("look").is_none());
+}
+
 pub(crate) fn data_sections_are_maps_of_one_value<K: Kernel>(host: &Host<'_, K>) {
     let kernel = host.kernel;
     let root = host.root();

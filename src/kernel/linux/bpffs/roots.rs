@@ -22,7 +22,11 @@ pub(in super::super) fn root_state(root: &PinRoot) -> Result<RootState> {
         return Ok(RootState::NotBpffs { directory, magic });
     }
     if directory != root.as_path() {
-        return Ok(RootState::Absent);
+        let below = |path: &&Path| **path != directory;
+        let mut missing: Vec<_> =
+            root.as_path().ancestors().take_while(below).map(Path::to_owned).collect();
+        missing.reverse();
+        return Ok(RootState::Absent { missing });
     }
     let device = rustix::fs::fstat(&fd).map_err(asked)?.st_dev;
     Ok(RootState::Present { device })

@@ -266,6 +266,11 @@ pub(in crate::kernel::linux) fn open_btf(id: u32) -> Answer<OwnedFd> {
     open_by_id(Command::BtfGetFdById, id)
 }
 
+/// Opens a map by its id; needs `CAP_SYS_ADMIN`.
+pub(in crate::kernel::linux) fn open_map(id: u32) -> Answer<OwnedFd> {
+    open_by_id(Command::MapGetFdById, id)
+}
+
 /// Opens a program by its id; needs `CAP_SYS_ADMIN`.
 pub(in crate::kernel::linux) fn open_program(id: u32) -> Answer<OwnedFd> {
     open_by_id(Command::ProgGetFdById, id)

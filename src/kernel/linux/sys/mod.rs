@@ -21,7 +21,7 @@ pub(super) use abi::flags;
 pub(super) use arena::map_arena;
 pub(super) use info::{
     LinkName, MapInfo, ObjectKind, btf_bytes, btf_id, kernel_btf_name, kind, link_info, link_name,
-    map_info, next_btf_id, open_btf, open_program, program_info, program_map_ids,
+    map_info, next_btf_id, open_btf, open_map, open_program, program_info, program_map_ids,
 };
 pub(super) use link::{LinkTarget, create_link, open_raw_tracepoint, update_link};
 pub(super) use load::{

@@ -3,142 +3,18 @@
 //! Real manifests and objects, the kernel in memory. That it behaves like the real one, the contract
 //! suite proves.
 
+mod kills;
+mod machine;
+#[path = "../support/mod.rs"]
 mod support;
 
-use std::path::Path;
-use std::time::Duration;
-
-use ebpf_apply::apply::{Applied, ApplyError, Host, StateDirectory};
+use ebpf_apply::apply::{Applied, ApplyError};
 use ebpf_apply::kernel::Kernel;
-use ebpf_apply::kernel::fake::{Fake, Snapshot};
 use ebpf_apply::model::attach::Direction;
 use ebpf_apply::model::name::Name;
-use ebpf_apply::validate::{Desired, validate};
 use rustix::io::Errno;
-use tempfile::TempDir;
 
-/// A host in memory with its directory of records.
-struct Machine {
-    kernel: Fake,
-    state: StateDirectory,
-    directory: TempDir,
-}
-
-/// A manifest with everything a plan can do: shared, moved, persisting and private maps, links that
-/// swap in place and links that cannot, and a netlink filter.
-const FIRST: &str = r#"
-version = 1
-name = "edge"
-pin-root = "/sys/fs/bpf/edge"
-
-[objects.firewall]
-path = "firewall.bpf.o"
-subpath = "fw"
-
-[objects.firewall.maps.blocked]
-pin = "persist-on-exit"
-subpath = "shared"
-
-[objects.firewall.programs.xdp_firewall]
-pin = "by-name"
-attach = [{ hook = "xdp", interface = "eth0" }, { hook = "xdp", interface = "eth1" }]
-
-[objects.honeypot]
-path = "honeypot.bpf.o"
-subpath = "honeypot"
-
-[objects.honeypot.maps.blocked]
-pin = "persist-on-exit"
-subpath = "shared"
-
-[objects.honeypot.programs.watch_bait]
-attach = [{ hook = "tcx", interface = "eth0", direction = "ingress" }]
-
-[objects.counter]
-path = "tc_counter.bpf.o"
-
-[objects.counter.programs.tc_count]
-attach = [{ hook = "tc", interface = "eth1", direction = "egress" }]
-
-[objects.jumper]
-path = "initial_slots.bpf.o"
-subpath = "jumps"
-"#;
-
-/// The same deployment later: a global changed, pins moved, an attachment went and one came, and a
-/// prog array that is loaded again has moved as well.
-fn second() -> String {
-    FIRST
-        .replace(
-            "[objects.firewall.programs",
-            "[objects.firewall.globals]\nlog_level = 2\n\n[objects.firewall.programs",
-        )
-        .replace("subpath = \"fw\"", "subpath = \"wall\"")
-        .replace(", { hook = \"xdp\", interface = \"eth1\" }", "")
-        .replace(
-            "subpath = \"jumps\"",
-            "subpath = \"leaps\"\n\n[objects.jumper.maps.by_key]\nmax-entries = 8",
-        )
-        .replace(
-            "direction = \"ingress\" }",
-            "direction = \"ingress\" }, { hook = \"tcx\", interface = \"eth1\", direction = \
-             \"ingress\" }",
-        )
-        .replace(
-            "[objects.counter.programs.tc_count]",
-            "[objects.counter.maps.traffic]\npin = \"none\"\n\n[objects.counter.programs.tc_count]",
-        )
-}
-
-fn desired(text: &str) -> Desired {
-    for name in ["firewall", "honeypot", "tc_counter", "initial_slots"] {
-        support::object(name);
-    }
-    let objects = support::root().join("bpf/out");
-    let checked = validate(&objects.join("edge.toml"), text, &|path: &Path| std::fs::read(path));
-    checked.desired.unwrap_or_else(|| panic!("{:#?}", checked.problems))
-}
-
-fn edge() -> Name {
-    Name::new("edge").expect("a legal name")
-}
-
-impl Machine {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let state = StateDirectory::new(directory.path().join("state"));
-        let kernel = Fake::new();
-        kernel.add_interface("eth0");
-        kernel.add_interface("eth1");
-        Self { kernel, state, directory }
-    }
-
-    fn host(&self) -> Host<'_, Fake> {
-        // Another test that starts a process holds our lock from its fork to its exec.
-        let lock_timeout = Duration::from_secs(10);
-        Host { kernel: &self.kernel, state: &self.state, lock_timeout }
-    }
-
-    fn apply(&self, text: &str) -> Result<Applied, ApplyError> {
-        self.host().apply(&desired(text), &mut |_| {})
-    }
-
-    fn end(&self, purge: bool) -> Result<Applied, ApplyError> {
-        self.host().end(&edge(), None, purge, &mut |_| {})
-    }
-
-    /// What can be seen: the host, and the record of the deployment.
-    fn visible(&self) -> (Snapshot, Option<String>) {
-        let record = self.directory.path().join("state/edge/inventory.json");
-        (self.kernel.snapshot(), std::fs::read_to_string(record).ok())
-    }
-
-    #[track_caller]
-    fn assert_settled(&self, text: &str) {
-        let plan = self.host().plan(&desired(text)).expect("observable");
-        assert!(plan.is_unchanged(), "{:#?}", plan.changes);
-    }
-}
+use machine::{FIRST, Machine, desired, edge, second};
 
 /// Runs `act` on machines prepared by `prepare`, failing a later call to the kernel each time, until
 /// no call is left to fail. Every call that an undisturbed run makes is failed once.
@@ -308,8 +184,8 @@ fn a_deployment_whose_record_is_lost_can_be_ended() {
     let untouched = machine.kernel.snapshot();
     machine.apply(FIRST).expect("applies");
     std::fs::remove_dir_all(machine.directory.path().join("state")).expect("the records");
-    let root = desired(FIRST).pin_root;
-    let ended = machine.host().end(&edge(), Some(&root), false, &mut |_| {}).expect("ends");
+    let root = &desired(FIRST).pin_root;
+    let ended = machine.host().end(&edge(), Some(root), false, &mut |_| {}).expect("ends");
     let links =
         ended.plan.changes.iter().filter(|change| change.address.as_str().starts_with("link."));
     assert_eq!(links.count(), 3, "{:#?}", ended.plan.changes);
@@ -363,7 +239,7 @@ fn deployments_that_share_a_root_leave_nothing() {
         .replace("xdp_firewall]\npin = \"by-name\"\nattach = [", "xdp_firewall]\n#[")
         .replace("[objects.counter]", "[objects.counter]\nsubpath = \"tc\"");
     machine.apply(FIRST).expect("applies");
-    machine.host().apply(&desired(&other), &mut |_| {}).expect("applies beside it");
+    machine.host().apply(desired(&other), &mut |_| {}).expect("applies beside it");
     machine.end(true).expect("the first ends");
     let name = Name::new("other").expect("a legal name");
     machine.host().end(&name, None, true, &mut |_| {}).expect("the second ends");
@@ -376,7 +252,7 @@ fn two_deployments_do_not_meet_in_one_pin() {
     let machine = Machine::new();
     machine.apply(FIRST).expect("applies");
     let other = FIRST.replace("name = \"edge\"", "name = \"other\"");
-    let error = machine.host().apply(&desired(&other), &mut |_| {}).expect_err("refused");
+    let error = machine.host().apply(desired(&other), &mut |_| {}).expect_err("refused");
     let ApplyError::Refused(plan) = error else { panic!("{error:?}") };
     assert!(plan.refusals().any(|change| change.reason.contains("belongs to deployment `edge`")));
 }

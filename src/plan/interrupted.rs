@@ -1,0 +1,250 @@
+//! What is ours after a run that was cut short.
+//!
+//! The record then tells of each resource twice: as it was, and as it was to be. Which of the two is
+//! true, the pins tell: each holds the kernel id of the one or of the other. A map that the run has
+//! put into the stage is still there and takes its place again, unless the run came so far that
+//! programs at work use the one that replaced it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::address::Address;
+use crate::model::inventory::{
+    Anchor, Inventory, LinkRecord, MapRecord, ObjectRecord, ProgramRecord, Resource,
+};
+use crate::model::live::{LiveObject, LiveState};
+use crate::model::name::Name;
+use crate::model::pin::{PinPath, PinPolicy};
+
+/// One record again, and what belongs to nothing in it.
+pub(super) struct Resumed {
+    /// What is ours, each where it is now; nothing is pending.
+    pub(super) inventory: Inventory,
+    /// Pins of ours that no resource needs: what the run made and nothing uses.
+    pub(super) strays: Vec<(PinPath, u32)>,
+    /// Interfaces, by index, whose `clsact` qdisc the run may have added.
+    pub(super) clsact: BTreeSet<u32>,
+}
+
+/// Makes one record of the two that a run which was cut short leaves.
+pub(super) fn resume(inventory: &Inventory, live: &LiveState) -> Resumed {
+    let Some(pending) = inventory.pending.as_deref() else {
+        let (strays, clsact) = (Vec::new(), BTreeSet::new());
+        return Resumed { inventory: inventory.clone(), strays, clsact };
+    };
+    let after = &pending.after;
+    let witness = Witness::new(after, live);
+    let mut merged = Inventory {
+        pending: None,
+        resources: BTreeMap::new(),
+        objects: BTreeMap::new(),
+        ..inventory.clone()
+    };
+    for address in inventory.resources.keys().chain(after.resources.keys()) {
+        let (old, new) = (inventory.resources.get(address), after.resources.get(address));
+        if let Some(resource) = witness.resource(old, new) {
+            merged.resources.insert(address.clone(), resource);
+        }
+    }
+    merged.objects = loaded_objects(&merged, [after, inventory]);
+    add_missing(&mut merged.directories, &after.directories);
+    add_missing(&mut merged.root_directories, &after.root_directories);
+
+    let persisting =
+        persisting(inventory).chain(after.forgotten.iter().map(|(pin, id)| (pin, *id)));
+    let persisting: Vec<_> = witness.leftover(persisting, &merged).collect();
+    merged.forgotten.extend(persisting);
+    let strays = witness.leftover(inventory.owned_pins(), &merged).collect();
+    Resumed { inventory: merged, strays, clsact: pending.clsact.clone() }
+}
+
+/// What the live state says of both records.
+struct Witness<'a> {
+    live: &'a LiveState,
+    /// Where in the stage each map waits, by its id.
+    staged_maps: BTreeMap<u32, &'a PinPath>,
+    /// The same for links, which are at work there all the same.
+    staged_links: BTreeMap<u32, &'a PinPath>,
+    /// Maps that loaded programs use.
+    held: BTreeSet<u32>,
+    /// Maps that the pending programs of an object use of which one is at work.
+    in_use: BTreeSet<u32>,
+}
+
+impl<'a> Witness<'a> {
+    fn new(after: &Inventory, live: &'a LiveState) -> Self {
+        let (mut staged_maps, mut staged_links) = (BTreeMap::new(), BTreeMap::new());
+        let mut maps: BTreeMap<u32, &[u32]> = BTreeMap::new();
+        let mut at_work: BTreeSet<u32> =
+            live.filters.values().map(|filter| filter.program_id).collect();
+        for (pin, found) in &live.pins {
+            match found {
+                LiveObject::Map(map) if pin.is_staged() => drop(staged_maps.insert(map.id, pin)),
+                LiveObject::Program(program) => drop(maps.insert(program.id, &program.map_ids)),
+                LiveObject::Link(link) => {
+                    at_work.insert(link.program_id);
+                    if pin.is_staged() {
+                        staged_links.insert(link.id, pin);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let held = maps.values().copied().flatten().copied().collect();
+        let mut in_use = BTreeSet::new();
+        for object in after.objects.keys() {
+            let programs: Vec<u32> = of_object(after, object)
+                .filter(|(_, resource)| matches!(resource, Resource::Program(_)))
+                .map(|(_, program)| program.id())
+                .collect();
+            if programs.iter().any(|id| at_work.contains(id)) {
+                in_use.extend(programs.iter().filter_map(|id| maps.get(id)).copied().flatten());
+            }
+        }
+        Self { live, staged_maps, staged_links, held, in_use }
+    }
+
+    fn is_at(&self, pin: &PinPath, id: u32) -> bool {
+        self.live.pins.get(pin).and_then(LiveObject::id) == Some(id)
+    }
+
+    /// The true one of two records of a resource; `None` if it was never made.
+    fn resource(&self, old: Option<&Resource>, new: Option<&Resource>) -> Option<Resource> {
+        match (old, new) {
+            (None | Some(Resource::Map(_)), None | Some(Resource::Map(_))) => {
+                let map = |resource: Option<&'_ Resource>| match resource {
+                    Some(Resource::Map(map)) => Some(map.clone()),
+                    _ => None,
+                };
+                self.map(map(old), map(new)).map(Resource::Map)
+            }
+            (_, Some(Resource::Program(new))) => match old {
+                Some(Resource::Program(old)) if self.is_unmoved(old) => {
+                    Some(Resource::Program(old.clone()))
+                }
+                _ if self.is_at(&new.pin, new.id) => Some(Resource::Program(new.clone())),
+                old => old.cloned(),
+            },
+            (old, Some(Resource::Link(new))) => match (self.link(new), old) {
+                (Some(made), _) => Some(Resource::Link(made)),
+                (None, Some(Resource::Link(old))) => Some(Resource::Link(self.located_link(old))),
+                (None, _) => None,
+            },
+            (Some(Resource::Link(old)), None) => Some(Resource::Link(self.located_link(old))),
+            (old, _) => old.cloned(),
+        }
+    }
+
+    /// The record with the place in the stage where its link is, if it is there.
+    fn located_link(&self, link: &LinkRecord) -> LinkRecord {
+        let stage = self.staged_links.get(&link.id).map(|stage| Anchor::Pin((*stage).clone()));
+        let anchor = stage.unwrap_or_else(|| link.anchor.clone());
+        LinkRecord { anchor, ..link.clone() }
+    }
+
+    /// Whether every pin of a program still is as recorded.
+    fn is_unmoved(&self, program: &ProgramRecord) -> bool {
+        let public = program.public.as_ref().map(|public| &public.pin);
+        std::iter::once(&program.pin).chain(public).all(|pin| self.is_at(pin, program.id))
+    }
+
+    fn map(&self, old: Option<MapRecord>, new: Option<MapRecord>) -> Option<MapRecord> {
+        let pinned = |map: &MapRecord| map.pin.as_ref().is_some_and(|pin| self.is_at(pin, map.id));
+        let made = new.filter(|new| match new.pin {
+            Some(_) => pinned(new),
+            None => self.held.contains(&new.id),
+        });
+        let (old, new) = match (old, made) {
+            (Some(old), Some(new)) => (old, new),
+            (old, made) => return made.or(old.map(|old| self.located(old))),
+        };
+        if pinned(&old) && (new.id == old.id || !self.in_use.contains(&new.id)) {
+            return Some(old);
+        }
+        let replaced = new.id != old.id && !self.in_use.contains(&new.id);
+        if replaced && old.owned && self.staged_maps.contains_key(&old.id) {
+            return Some(self.located(old));
+        }
+        Some(new)
+    }
+
+    /// The record with the place in the stage where its map waits, if it does.
+    fn located(&self, map: MapRecord) -> MapRecord {
+        match self.staged_maps.get(&map.id) {
+            Some(stage) if map.owned => MapRecord { pin: Some((*stage).clone()), ..map },
+            _ => map,
+        }
+    }
+
+    /// The link, if it is there, with its id.
+    fn link(&self, new: &LinkRecord) -> Option<LinkRecord> {
+        match &new.anchor {
+            Anchor::Pin(pin) => match self.live.pins.get(pin) {
+                Some(LiveObject::Link(found)) => Some(LinkRecord { id: found.id, ..new.clone() }),
+                _ => None,
+            },
+            Anchor::Filter { key, .. } => self.live.filters.contains_key(key).then(|| new.clone()),
+        }
+    }
+
+    /// Those pins that hold the recorded object and are not in `merged`.
+    fn leftover<'p>(
+        &self,
+        pins: impl Iterator<Item = (&'p PinPath, u32)>,
+        merged: &Inventory,
+    ) -> impl Iterator<Item = (PinPath, u32)> {
+        let left = pins.filter(|(pin, id)| {
+            self.is_at(pin, *id) && !merged.pins().any(|(kept, _)| kept == *pin)
+        });
+        left.map(|(pin, id)| (pin.clone(), id))
+    }
+}
+
+/// What each object is loaded from: as the record says with which all its maps and programs agree.
+/// Where they are mixed, the object counts as not loaded.
+fn loaded_objects(merged: &Inventory, records: [&Inventory; 2]) -> BTreeMap<Name, ObjectRecord> {
+    let mut objects = BTreeMap::new();
+    for record in records {
+        for (object, source) in &record.objects {
+            let mut parts = of_object(record, object);
+            let agrees = |(address, part): (&Address, &Resource)| {
+                merged.resources.get(address).is_some_and(|found| found.id() == part.id())
+            };
+            if !objects.contains_key(object) && parts.all(agrees) {
+                objects.insert(object.clone(), source.clone());
+            }
+        }
+    }
+    objects
+}
+
+/// The maps and programs on record of one object. Its name holds no dot.
+fn of_object<'i>(
+    record: &'i Inventory,
+    object: &Name,
+) -> impl Iterator<Item = (&'i Address, &'i Resource)> {
+    let prefixes = [format!("program.{object}."), format!("map.{object}.")];
+    let of = move |address: &str| prefixes.iter().any(|prefix| address.starts_with(prefix));
+    record.resources.iter().filter(move |(address, _)| of(address.as_str()))
+}
+
+/// The pins on record that outlive the deployment.
+fn persisting(inventory: &Inventory) -> impl Iterator<Item = (&PinPath, u32)> {
+    inventory.resources.values().filter_map(|resource| match resource {
+        Resource::Map(MapRecord { pin: Some(pin), policy, owned: true, id, .. })
+            if *policy == PinPolicy::PersistOnExit =>
+        {
+            Some((pin, *id))
+        }
+        Resource::Program(ProgramRecord { public: Some(public), id, .. })
+            if public.policy == PinPolicy::PersistOnExit =>
+        {
+            Some((&public.pin, *id))
+        }
+        _ => None,
+    })
+}
+
+fn add_missing<T: Clone + PartialEq>(known: &mut Vec<T>, all: &[T]) {
+    let missing: Vec<T> = all.iter().filter(|one| !known.contains(one)).cloned().collect();
+    known.extend(missing);
+}

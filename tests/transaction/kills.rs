@@ -1,0 +1,297 @@
+//! A run that is killed before any of its calls to the kernel: the next run ends where an undisturbed
+//! one would have, or ends the deployment, and nothing is left over.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ebpf_apply::apply::{Applied, ApplyError};
+use ebpf_apply::kernel::fake::{Call, CallKind, Killed};
+use ebpf_apply::model::inventory::Resource;
+use ebpf_apply::model::kinds::MapType;
+
+use crate::machine::{FIRST, Machine, desired, second};
+
+type Run = fn(&Machine) -> Result<Applied, ApplyError>;
+
+/// The same deployment later, with one map of another shape and everything else that can change.
+fn replacing() -> String {
+    second().replace(
+        "[objects.firewall.globals]",
+        "[objects.firewall.maps.flows]\nmax-entries = 1024\non-mismatch = \"replace\"\npin = \
+         \"persist-on-exit\"\n\n[objects.firewall.globals]",
+    )
+}
+
+fn apply_first(machine: &Machine) -> Result<Applied, ApplyError> {
+    machine.apply(FIRST)
+}
+
+fn apply_replacing(machine: &Machine) -> Result<Applied, ApplyError> {
+    machine.apply(&replacing())
+}
+
+fn end(machine: &Machine) -> Result<Applied, ApplyError> {
+    machine.end(false)
+}
+
+fn purge(machine: &Machine) -> Result<Applied, ApplyError> {
+    machine.end(true)
+}
+
+/// A host whose first deployment has entries in each pinned map that holds some.
+fn deployed() -> Machine {
+    let machine = Machine::new();
+    apply_first(&machine).expect("applies");
+    machine.write_entries();
+    machine
+}
+
+/// How many calls `run` makes on a machine from `prepare`, undisturbed, and how it looks then.
+fn undisturbed(prepare: fn() -> Machine, run: Run) -> (usize, Shape) {
+    let machine = prepare();
+    let before = machine.kernel.calls().len();
+    run(&machine).expect("an undisturbed run succeeds");
+    (machine.kernel.calls().len() - before, machine.shape())
+}
+
+/// A machine from `prepare` on which `run` was killed before its `n`-th call.
+fn killed(prepare: fn() -> Machine, run: Run, n: usize) -> Machine {
+    let machine = prepare();
+    machine.kernel.kill_at(n);
+    let killed = catch_unwind(AssertUnwindSafe(|| run(&machine)));
+    let payload = killed.err().unwrap_or_else(|| panic!("call {n} was not made"));
+    assert!(payload.is::<Killed>(), "call {n}: {payload:?}");
+    machine.kernel.heal();
+    machine
+}
+
+/// Kills `run` before each call it makes, lets `next` run after it, and asserts that the host is then
+/// as `wanted`.
+#[expect(clippy::print_stdout, reason = "the count is worth knowing")]
+fn kill_at_every_call(prepare: fn() -> Machine, run: Run, next: Run, wanted: &Shape) {
+    let (calls, _) = undisturbed(prepare, run);
+    for n in 0..calls {
+        let machine = killed(prepare, run, n);
+        next(&machine).unwrap_or_else(|error| panic!("after a kill at call {n}: {error:?}"));
+        let when = format!("after a kill at call {n} of {calls}");
+        assert_shape(&machine.shape(), wanted, &when);
+    }
+    println!("killed at each of {calls} calls");
+}
+
+/// The same, where the next run is the same again.
+fn is_made_good(prepare: fn() -> Machine, run: Run) {
+    let (_, wanted) = undisturbed(prepare, run);
+    kill_at_every_call(prepare, run, run, &wanted);
+}
+
+#[test]
+fn a_first_apply_that_is_killed_is_made_good_by_the_next() {
+    is_made_good(Machine::new, apply_first);
+}
+
+#[test]
+fn an_update_that_is_killed_is_made_good_by_the_next() {
+    is_made_good(deployed, apply_replacing);
+}
+
+#[test]
+fn an_end_that_is_killed_is_made_good_by_the_next() {
+    is_made_good(deployed, end);
+    is_made_good(deployed, purge);
+}
+
+#[test]
+fn a_deployment_whose_update_is_killed_can_be_ended() {
+    let (_, ended) = undisturbed(deployed, purge);
+    kill_at_every_call(deployed, apply_replacing, purge, &ended);
+    let calls = undisturbed(Machine::new, apply_first).0;
+    for n in 0..calls {
+        let machine = killed(Machine::new, apply_first, n);
+        match purge(&machine) {
+            // Killed before anything could be seen.
+            Ok(_) | Err(ApplyError::Unknown(_)) => {}
+            Err(error) => panic!("after a kill at call {n}: {error:?}"),
+        }
+        assert_shape(&machine.shape(), &ended, &format!("after a kill at call {n}"));
+    }
+}
+
+/// Until the first program that uses the new map is at work, the old one comes back with its entries;
+/// from then on, it is the new one that counts.
+#[test]
+fn an_update_that_is_killed_can_be_taken_back() {
+    let take_back: Run = |machine| {
+        machine.apply(&FIRST.replace(
+            "[objects.honeypot]",
+            "[objects.firewall.maps.flows]\non-mismatch = \"replace\"\n\n[objects.honeypot]",
+        ))
+    };
+    let kept = undisturbed(deployed, take_back).1;
+    let (calls, lost) = {
+        let (calls, _) = undisturbed(deployed, apply_replacing);
+        let machine = deployed();
+        apply_replacing(&machine).expect("applies");
+        take_back(&machine).expect("applies");
+        (calls, machine.shape())
+    };
+    assert_ne!(kept, lost);
+    let mut swapped = None;
+    for n in 0..calls {
+        let machine = killed(deployed, apply_replacing, n);
+        let update = |call: &Call| call.kind == CallKind::UpdateLink;
+        if swapped.is_none() && machine.kernel.calls().iter().any(update) {
+            swapped = Some(n);
+        }
+        take_back(&machine).unwrap_or_else(|error| panic!("after a kill at call {n}: {error:?}"));
+        let wanted = if swapped.is_some() { &lost } else { &kept };
+        assert_shape(&machine.shape(), wanted, &format!("after a kill at call {n} of {calls}"));
+    }
+    assert!(swapped.is_some());
+}
+
+#[test]
+fn a_run_that_is_killed_twice_is_made_good_by_the_third() {
+    /// Coprime to whatever the count of calls is likely to be.
+    const STRIDE: usize = 11;
+    let (calls, wanted) = undisturbed(deployed, apply_replacing);
+    for first in 0..calls {
+        for second in (first % STRIDE..calls).step_by(STRIDE) {
+            let machine = killed(deployed, apply_replacing, first);
+            machine.kernel.kill_at(second);
+            // It may be done before it comes to that call.
+            let _killed = catch_unwind(AssertUnwindSafe(|| apply_replacing(&machine)));
+            machine.kernel.heal();
+            apply_replacing(&machine).unwrap_or_else(|error| {
+                panic!("after kills at calls {first} and {second}: {error:?}")
+            });
+            let when = format!("after kills at calls {first} and {second}");
+            assert_shape(&machine.shape(), &wanted, &when);
+        }
+    }
+}
+
+#[test]
+fn a_killed_run_is_seen_until_the_next() {
+    let (calls, _) = undisturbed(deployed, apply_replacing);
+    let machine = killed(deployed, apply_replacing, calls - 1);
+    let interrupted = || {
+        let all = machine.host().status(None).expect("readable");
+        all[0].inventory.pending.is_some()
+    };
+    assert!(interrupted());
+    let plan = machine.host().plan(desired(&replacing())).expect("observable");
+    assert!(!plan.is_unchanged());
+    apply_replacing(&machine).expect("applies");
+    assert!(!interrupted());
+}
+
+/// What a host looks like, whatever ids it has given: a line for everything that can be seen.
+type Shape = BTreeSet<String>;
+
+/// Asserts that a host looks as it should, or says what differs.
+#[track_caller]
+fn assert_shape(found: &Shape, wanted: &Shape, when: &str) {
+    let only = |one: &Shape, other: &Shape| one.difference(other).cloned().collect::<Vec<_>>();
+    let (more, less) = (only(found, wanted), only(wanted, found));
+    assert!(more.is_empty() && less.is_empty(), "{when}: too much: {more:#?}, missing: {less:#?}");
+}
+
+impl Machine {
+    /// Writes an entry into every pinned hash map.
+    fn write_entries(&self) {
+        let all = self.host().status(None).expect("readable");
+        let mut written = 0;
+        for resource in all[0].inventory.resources.values() {
+            let Resource::Map(map) = resource else { continue };
+            if map.pin.is_some() && [MapType::HASH, MapType::LRU_HASH].contains(&map.shape.map_type)
+            {
+                let bytes = |size: u32| vec![7; usize::try_from(size).expect("a small size")];
+                let (key, value) = (bytes(map.shape.key_size), bytes(map.shape.value_size));
+                self.kernel.write_entry(map.id, &key, &value).expect("an entry");
+                written += 1;
+            }
+        }
+        assert_eq!(written, 3, "flows, and the shared `blocked` twice");
+    }
+
+    fn shape(&self) -> Shape {
+        let snapshot = self.kernel.snapshot();
+        let program = |value: &[u8]| {
+            let id = value.try_into().map(u32::from_ne_bytes).unwrap_or_default();
+            snapshot.programs.get(&id)
+        };
+        let describe = |text: &str| {
+            let (kind, id) = text.split_once(' ').unwrap_or((text, "0"));
+            let id: u32 = id.parse().unwrap_or(0);
+            match kind {
+                // The slots of a prog array hold ids.
+                "map" => {
+                    let entries = snapshot.maps[&id].iter();
+                    let entries = entries.map(|(key, value)| match program(value) {
+                        Some(program) => format!("{key:?}: {program}"),
+                        None => format!("{key:?}: {value:?}"),
+                    });
+                    format!("map {{{}}}", entries.collect::<Vec<_>>().join(", "))
+                }
+                "program" => format!("program {:?}", snapshot.programs.get(&id)),
+                "link" => {
+                    let (program, target) = &snapshot.links[&id];
+                    format!("link of {:?} at {target:?}", snapshot.programs.get(program))
+                }
+                other => other.to_owned(),
+            }
+        };
+        let mut shape = Shape::new();
+        for (path, text) in &snapshot.pins {
+            shape.insert(format!("{}: {}", path.display(), describe(text)));
+        }
+        for (place, program) in &snapshot.filters {
+            shape.insert(format!("filter {place:?}: {}", snapshot.programs[program]));
+        }
+        shape.insert(format!("clsact: {:?}", snapshot.clsact));
+        shape.insert(format!("maps: {}", snapshot.maps.len()));
+        shape.insert(format!("programs: {:?}", {
+            let mut names: Vec<_> = snapshot.programs.values().collect();
+            names.sort();
+            names
+        }));
+        // Not how many BTFs: a map that stays keeps the one it was created with.
+        shape.insert(format!("links: {}", snapshot.links.len()));
+        let record = std::fs::read(self.directory.path().join("state/edge/inventory.json")).ok();
+        if let Some(record) = record {
+            let mut record: serde_json::Value = serde_json::from_slice(&record).expect("JSON");
+            without_ids(&mut record);
+            for (key, value) in record.as_object().expect("a table") {
+                match value.as_object() {
+                    Some(table) => shape.extend(
+                        table.iter().map(|(name, value)| format!("record {key} {name}: {value}")),
+                    ),
+                    None => drop(shape.insert(format!("record {key}: {value}"))),
+                }
+            }
+        }
+        shape
+    }
+}
+
+/// Takes out of a record what differs from run to run: ids, generations, and orders.
+fn without_ids(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(table) => {
+            table.remove("id");
+            table.remove("generation");
+            if let Some(forgotten) = table.get_mut("forgotten").and_then(|it| it.as_object_mut()) {
+                forgotten.values_mut().for_each(|id| *id = 0.into());
+            }
+            for list in ["directories", "root_directories"] {
+                if let Some(list) = table.get_mut(list).and_then(|list| list.as_array_mut()) {
+                    list.sort_by_key(ToString::to_string);
+                }
+            }
+            table.values_mut().for_each(without_ids);
+        }
+        serde_json::Value::Array(list) => list.iter_mut().for_each(without_ids),
+        _ => {}
+    }
+}
