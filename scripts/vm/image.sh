@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# image.sh PROGRAM TEST-BINARY TIMEOUT OUT [TEST…]: packs what a machine needs that runs the kernel suite into
-# an initramfs: this tree at its own path, since tests know it by that; the tools they call, with
-# their libraries; busybox for the rest. TESTs are the names of the tests that it runs.
+# image.sh PROGRAM SUITE TIMEOUT TESTS OUT: packs into an initramfs OUT what a machine needs to run the
+# kernel suite: this tree at its own path, since tests know it by that; PROGRAM and SUITE, the suite's
+# binary, at theirs; the tools they call, with their libraries; busybox for the rest. The file TESTS
+# has a name on each line; none may take longer than TIMEOUT seconds. With COMMAND in the environment, the
+# machine runs that instead.
 set -euo pipefail
 
-program=$1 tests_binary=$2 timeout=$3 out=$4
-shift 4
+program=$1 suite=$2 timeout=$3 tests=$4 out=$5
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
@@ -14,7 +15,7 @@ trees=(README.md bpf examples schema)
 
 staged=$(mktemp -d)
 trap 'rm -rf "$staged"' EXIT
-mkdir -p "$staged"/{busybox,dev,etc,proc,run,suite,sys,tmp,modules,boot}
+mkdir -p "$staged"/{busybox,dev,etc,proc,run,suite,sys,tmp}
 
 # keep [OPTION…] FILE…: copies absolute paths to the same places.
 keep() {
@@ -23,28 +24,30 @@ keep() {
 	for word in "$@"; do words+=("${word#/}"); done
 	(cd / && cp --archive --parents "${words[@]}" "$staged")
 }
-# add FILE: with the libraries that it is linked with, where the loader will look.
-add() {
-	local file
-	for file in "$1" $(ldd "$1" 2>/dev/null | grep -o '/[^ )]*' || true); do
-		keep --dereference "$file"
-	done
+
+# keep_program FILE: with the libraries that it is linked with, where the loader will look.
+keep_program() {
+	local libraries
+	mapfile -t libraries < <(ldd "$1" 2>/dev/null | grep -o '/[^ )]*')
+	keep --dereference "$1" "${libraries[@]}"
+	# What debuggers want is most of a file.
+	strip --strip-debug "$staged$1"
 }
 
 cp "$(command -v busybox)" "$staged/busybox/busybox"
 busybox --list | while read -r name; do
 	[ -e "$staged/busybox/$name" ] || ln -s busybox "$staged/busybox/$name"
 done
-for tool in "${tools[@]}"; do add "$(PATH="$PATH:/usr/sbin:/sbin" command -v "$tool")"; done
-add "$program"
-add "$tests_binary"
+for tool in "${tools[@]}"; do keep_program "$(PATH="$PATH:/usr/sbin:/sbin" command -v "$tool")"; done
+keep_program "$program"
+keep_program "$suite"
 keep "${trees[@]/#/$root/}"
 # Objects that an example loads.
 keep "/usr/lib/$(uname -m)-linux-gnu/bpf"
 
 cp "$here/init" "$staged/init"
-printf '%s\n' "$@" >"$staged/suite/tests"
-printf 'export OBJECTS_ARE_BUILT=1\nROOT=%q TESTS_BINARY=%q TIMEOUT=%q COMMAND=%q\n' \
-	"$root" "$tests_binary" "$timeout" "${COMMAND:-}" >"$staged/suite/environment"
+cp "$tests" "$staged/suite/tests"
+printf 'ROOT=%q SUITE=%q TIMEOUT=%q COMMAND=%q\n' \
+	"$root" "$suite" "$timeout" "${COMMAND:-}" >"$staged/suite/environment"
 # Not compressed: nothing to unpack under emulation.
 (cd "$staged" && find . | cpio --create --format=newc --owner=0:0 --quiet) >"$out"

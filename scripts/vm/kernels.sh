@@ -3,7 +3,7 @@
 # one is there, and prints the cache. To renew a kernel, remove its directory.
 #
 #	$CACHE/6.12/vmlinuz    the image
-#	$CACHE/6.12/config     what it was built with
+#	$CACHE/6.12/config     what it was built with; of some series Debian keeps it no longer
 #	$CACHE/6.12/release    what uname -r will say
 #	$CACHE/6.12/modules/   the modules of `modules` below, not compressed
 #
@@ -77,7 +77,7 @@ fetch() {
 
 	# The image and the configuration moved from /boot to the modules' directory.
 	cp "$(find "$root" -type f -name 'vmlinuz*' | head -1)" "$made/vmlinuz"
-	cp "$(find "$root" -type f \( -path '*/boot/config-*' -o -path '*/modules/*/config' \) | head -1)" "$made/config"
+	find "$root" -type f \( -path '*/boot/config-*' -o -path '*/modules/*/config' \) -exec cp {} "$made/config" \;
 	for module in "${modules[@]}"; do
 		file=$(find "$root" -name "$module.ko*" | head -1)
 		case $file in

@@ -1,6 +1,7 @@
 //! Every manifest that users are shown works on the running kernel.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -68,11 +69,14 @@ fn cgroup() {
     });
 }
 
-/// What is attached to a cgroup, as bpftool sees it.
+/// The links to a cgroup, as bpftool sees them.
 fn attached_to(cgroup: &Path) -> Vec<serde_json::Value> {
-    let out = Command::new("bpftool").args(["--json", "cgroup", "show"]).arg(cgroup).output();
+    // The inode of its directory.
+    let id = fs::metadata(cgroup).expect("a cgroup").ino();
+    let out = Command::new("bpftool").args(["--json", "link", "show"]).output();
     let out = out.expect("bpftool is installed").stdout;
-    serde_json::from_slice(&out).unwrap_or_default()
+    let links: Vec<serde_json::Value> = serde_json::from_slice(&out).expect("JSON");
+    links.into_iter().filter(|link| link["cgroup_id"] == id).collect()
 }
 
 #[test]

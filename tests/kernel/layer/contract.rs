@@ -4,12 +4,13 @@ use ebpf_apply::kernel::linux::Linux;
 
 use super::running::slot;
 use crate::contract::{self, Host};
-use crate::features::{Feature, PERF_EVENT_LINK_NAMES, TCX, lacks};
+use crate::features::{Feature, PERF_EVENT_LINK_NAMES, TCX, UNPINNED_AT_ONCE, lacks};
 use crate::sandbox::{Sandbox, ip};
 
 /// Cases that not every kernel can pass.
 const NEEDS: &[(&str, Feature)] = &[
     ("links_of_tracepoints_are_not_updated", PERF_EVENT_LINK_NAMES),
+    ("a_link_dies_with_its_last_reference", UNPINNED_AT_ONCE),
     ("tcx_takes_several_programs", TCX),
     ("a_program_for_one_hook_is_not_put_at_another", TCX),
 ];
