@@ -7,7 +7,7 @@ use ebpf_apply::model::pin::{PinPath, PinRoot};
 
 use crate::features::{PROGRAMS_AT_FUNCTIONS, lacks};
 use crate::host;
-use crate::layer::running::run;
+use crate::layer::running::{eventually, run};
 use crate::program::Program;
 use crate::sandbox::Sandbox;
 use crate::support::object;
@@ -84,7 +84,8 @@ fn a_function_is_replaced_and_given_back() {
         for path in ours.collect::<Vec<_>>() {
             std::fs::remove_file(path).expect("a pin");
         }
-        assert_eq!(verdict().0, PASS, "without its link nothing is replaced");
+        // Older kernels let go of a link a little after its last pin.
+        eventually("without its link nothing is replaced", || verdict().0 == PASS);
         program.run(&["apply", &file, "--detach"]).status(0);
         assert_eq!(verdict(), (TX, swapped));
 
