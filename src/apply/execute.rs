@@ -113,6 +113,12 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::UpdateLink { link, program, expected } => {
                 self.update_link(link, program, expected.as_ref())
             }
+            Step::Detach { link, pin, program, attachment } => {
+                self.kernel.detach(self.handle(link)?)?;
+                let (pin, program, attachment) = (pin.clone(), program.clone(), attachment.clone());
+                self.undo.push(Undo::Reattach { pin, program, attachment });
+                Ok(())
+            }
             Step::AttachFilter { shares_clsact, address, program, attachment } => {
                 self.attach_filter(address, program, attachment, *shares_clsact)
             }
@@ -165,6 +171,12 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Undo::UpdateLink { link, program, expected } => {
                 let (new, old) = (self.handle(&program)?, self.handle(&expected)?);
                 self.kernel.update_link(self.handle(&link)?, new, Some(old))
+            }
+            Undo::Reattach { pin, program, attachment } => {
+                let spec = self.program_spec(&program)?;
+                let link = self.kernel.attach(self.handle(&program.slot)?, spec, &attachment)?;
+                self.unpin(&pin)?;
+                self.kernel.pin(&link, &self.root, &pin)
             }
             Undo::PutFilter { key, program } => {
                 self.kernel.replace_filter(self.handle(&program)?, &key)

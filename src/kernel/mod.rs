@@ -135,6 +135,9 @@ pub trait Kernel {
         old: Option<&Self::Handle>,
     ) -> Result<()>;
 
+    /// Detaches a link from what it is attached to. It stays as if its target had gone.
+    fn detach(&self, link: &Self::Handle) -> Result<()>;
+
     /// Attaches a classifier to `clsact` over netlink, adding the qdisc where it is missing.
     fn attach_filter(
         &self,

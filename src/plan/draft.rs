@@ -32,6 +32,7 @@ pub(super) enum Phase {
     /// Links of programs that replace functions: before others run with the functions replaced.
     Replacements,
     Links,
+    RemoveFilters,
     Retire,
     DropStaged,
     RemoveDirectories,

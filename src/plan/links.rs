@@ -100,13 +100,14 @@ impl<'d> Wanted<'d> {
         let found = match draft.live.pins.get(&self.pin) {
             Some(LiveObject::Link(link)) => {
                 let (pin, address) = (self.pin.clone(), self.address.clone());
-                Some(Found { pin, address, link: link.clone() })
+                let staged = lost_its_target(link, target).then(|| self.staged_link(target, draft));
+                staged.flatten().or_else(|| Some(Found { pin, address, link: link.clone() }))
             }
             Some(other) => {
                 let reason = foreign(&draft.after.pin_root, &self.pin, other);
                 return draft.refuse(self.address, reason);
             }
-            None => self.staged_link(draft).or_else(|| self.leaving_link(wanted, draft)),
+            None => self.staged_link(target, draft).or_else(|| self.leaving_link(wanted, draft)),
         };
         let Some(found) = found else {
             let reason = match draft.inventory().link(&self.address) {
@@ -115,26 +116,31 @@ impl<'d> Wanted<'d> {
             };
             return self.attach(Action::Create, reason, draft);
         };
-        if let Some(reason) = self.other_options(&found.address, draft) {
-            return draft.refuse(self.address, reason);
-        }
         if lost_its_target(&found.link, target) {
             let reason = "its interface or cgroup went away and came back: attached anew";
             return self.attach(Action::Replace, reason, draft);
         }
+        if let Some(old) = self.other_options(&found.address, draft) {
+            return self.attach_anew(&found, &old, draft);
+        }
         self.plan_live_link(&found, draft);
     }
 
-    /// The very link, put into the stage by a run that was cut short. It is attached there as well.
-    fn staged_link(&self, draft: &Draft<'_>) -> Option<Found> {
-        let Anchor::Pin(pin) = &draft.inventory().link(&self.address)?.anchor else { return None };
-        match draft.live.pins.get(pin) {
-            Some(LiveObject::Link(link)) if pin.is_staged() => {
-                let (pin, address) = (pin.clone(), self.address.clone());
-                Some(Found { pin, address, link: link.clone() })
-            }
-            _ => None,
-        }
+    /// A link for this very attachment that a run which was cut short left in the stage. It is attached
+    /// there as well.
+    fn staged_link(&self, target: u64, draft: &Draft<'_>) -> Option<Found> {
+        let recorded = draft.inventory().link(&self.address).map(|record| record.id);
+        let program = draft.inventory().program(&self.program_address).map(|record| record.id);
+        draft.live.pins.iter().filter(|(pin, _)| pin.is_staged()).find_map(|(pin, found)| {
+            let LiveObject::Link(link) = found else { return None };
+            let hook = link_type(self.attachment) == Some(link.link_type);
+            let for_this = recorded == Some(link.id) || program == Some(link.program_id);
+            (hook && for_this && !lost_its_target(link, target)).then(|| Found {
+                pin: pin.clone(),
+                address: self.address.clone(),
+                link: link.clone(),
+            })
+        })
     }
 
     /// A link at the same place, ours and leaving, whose program can be swapped: taking it over
@@ -160,16 +166,50 @@ impl<'d> Wanted<'d> {
         })
     }
 
-    /// Why the attachment on record cannot become this one, if only its options differ.
-    fn other_options(&self, recorded: &Address, draft: &Draft<'_>) -> Option<String> {
+    /// The attachment on record, if its options are not those that are wanted.
+    fn other_options(&self, recorded: &Address, draft: &Draft<'_>) -> Option<Attachment> {
         let record = draft.inventory().link(recorded)?;
-        let old = record.attachment.as_ref().filter(|old| *old != self.attachment)?;
-        Some(format!(
-            "options of a live attachment cannot change in place ({} → {}): take it out of the \
-             manifest, apply, and put it back",
+        record.attachment.clone().filter(|old| old != self.attachment)
+    }
+
+    /// The options of a live link cannot change, and while it is attached, the same program cannot be
+    /// attached beside it. So for a moment nothing is.
+    fn attach_anew(self, found: &Found, old: &Attachment, draft: &mut Draft<'_>) {
+        if found.address != self.address {
+            let reason = format!(
+                "takes the place of {}, which has other options ({}): take that one out of the \
+                 manifest, apply, and put this one in",
+                found.address,
+                options(old)
+            );
+            return draft.refuse(self.address, reason);
+        }
+        let Some(program) = draft.open_program(found.link.program_id) else {
+            return self.refuse_foreign_program(found, draft);
+        };
+        let step = Step::Detach {
+            link: draft.open(&found.pin, found.link.id),
+            pin: found.pin.clone(),
+            program: ProgramRef { slot: program, ..self.program.clone() },
+            attachment: old.clone(),
+        };
+        draft.step(Phase::Links, step);
+        let reason = format!(
+            "its options changed ({} → {}): detached, then attached again; in between nothing runs \
+             there",
             options(old),
             options(self.attachment)
-        ))
+        );
+        self.attach(Action::Replace, &reason, draft);
+    }
+
+    fn refuse_foreign_program(self, found: &Found, draft: &mut Draft<'_>) {
+        let reason = format!(
+            "the link runs program id {}, which is not this deployment's: remove its pin {} by hand",
+            found.link.program_id,
+            draft.after.pin_root.join(&found.pin).display()
+        );
+        draft.refuse(self.address, reason);
     }
 
     fn plan_live_link(self, found: &Found, draft: &mut Draft<'_>) {
@@ -186,17 +226,16 @@ impl<'d> Wanted<'d> {
             return self.bound(found, draft);
         }
         if !updates_in_place(link.link_type) {
-            let reason = "this kind of link cannot be updated: both programs run for a moment";
+            let reason = match self.attachment {
+                Attachment::Freplace { .. } => {
+                    "goes over with the program whose function it replaces"
+                }
+                _ => "this kind of link cannot be updated: both programs run for a moment",
+            };
             return self.attach(Action::Replace, reason, draft);
         }
         if !draft.known.has_program(link.program_id) {
-            let reason = format!(
-                "the link runs program id {}, which is not this deployment's: remove its pin {} by \
-                 hand",
-                link.program_id,
-                draft.after.pin_root.join(&found.pin).display()
-            );
-            return draft.refuse(self.address, reason);
+            return self.refuse_foreign_program(found, draft);
         }
         let expected = draft.open_program(link.program_id);
         self.update(found, expected, draft);
@@ -259,10 +298,16 @@ impl<'d> Wanted<'d> {
                 Some(_) => "its filter is gone",
                 None => "not attached yet",
             };
-            return self.attach_filter(reason, target, draft);
+            return self.attach_filter(Action::Create, reason, target, draft);
         };
-        if let Some(reason) = self.other_options(&address, draft) {
-            return draft.refuse(self.address, reason);
+        if let Some(old) = self.other_options(&address, draft) {
+            let reason = format!(
+                "its options changed ({} → {}): the new filter is there before the old one goes",
+                options(&old),
+                options(self.attachment)
+            );
+            remove_old_filter(&key, draft);
+            return self.attach_filter(Action::Replace, &reason, target, draft);
         }
         let program_id = draft.live.filters.get(&key).map_or(0, |filter| filter.program_id);
         let keeps =
@@ -295,10 +340,11 @@ impl<'d> Wanted<'d> {
         draft.after.resources.insert(self.address, Resource::Link(record));
     }
 
-    fn attach_filter(self, reason: &str, target: u64, draft: &mut Draft<'_>) {
+    fn attach_filter(self, action: Action, reason: &str, target: u64, draft: &mut Draft<'_>) {
         self.hold_program(draft);
         let here = |index: &u32| u64::from(*index) == target;
-        let known = draft.live.others.clsact.union(&draft.clsact).any(here);
+        let known = draft.live.others.clsact.union(&draft.clsact).any(here)
+            || draft.inventory().clsact().any(|index| here(&index));
         if known || !draft.live.clsact.iter().any(here) {
             draft.clsact.extend(u32::try_from(target));
         }
@@ -310,7 +356,7 @@ impl<'d> Wanted<'d> {
         };
         draft.step(Phase::Links, step);
         // The executor records it: the kernel may choose priority and handle.
-        draft.change(Change::new(self.address.clone(), Action::Create, reason));
+        draft.change(Change::new(self.address.clone(), action, reason));
     }
 
     fn hold_program(&self, draft: &mut Draft<'_>) {
@@ -332,6 +378,16 @@ impl<'d> Wanted<'d> {
     }
 }
 
+/// Removes the filter that another of the same attachment replaces, if it runs what is ours.
+fn remove_old_filter(key: &FilterKey, draft: &mut Draft<'_>) {
+    let running = draft.live.filters.get(key).map_or(0, |filter| filter.program_id);
+    if draft.known.has_program(running) {
+        let program = draft.open_program(running);
+        let step = Step::RemoveFilter { key: key.clone(), program, with_clsact: false };
+        draft.step(Phase::RemoveFilters, step);
+    }
+}
+
 /// The live filter on record for an address, at the wanted target.
 fn live_filter(
     address: &Address,
@@ -342,6 +398,21 @@ fn live_filter(
     let Anchor::Filter { key, .. } = &record.anchor else { return None };
     let there = u64::from(key.index) == target && draft.live.filters.contains_key(key);
     there.then(|| (address.clone(), record.clone(), key.clone()))
+}
+
+/// The type of the links that make an attachment.
+fn link_type(attachment: &Attachment) -> Option<LinkType> {
+    match attachment {
+        Attachment::Xdp { .. } => Some(LinkType::XDP),
+        Attachment::Tcx { .. } => Some(LinkType::TCX),
+        Attachment::Cgroup { .. } => Some(LinkType::CGROUP),
+        Attachment::Tracepoint { .. } => Some(LinkType::PERF_EVENT),
+        Attachment::RawTracepoint { .. } | Attachment::TpBtf { .. } => {
+            Some(LinkType::RAW_TRACEPOINT)
+        }
+        Attachment::Freplace { .. } => Some(LinkType::TRACING),
+        Attachment::Tc { .. } => None,
+    }
 }
 
 /// Whether a live link no longer hangs where its manifest line points.

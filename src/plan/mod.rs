@@ -86,14 +86,13 @@ pub fn plan(desired: &Desired, live: &LiveState, inventory: &Inventory) -> Plan 
     refuse_root(desired, &mut draft);
     let bindings = slots::bind(desired, &mut draft);
     let wanted = links::wanted(desired);
+    prune::remove_stray_filters(&mut draft);
     let reloads = replacements::reload_reasons(desired, &bindings, &draft);
     for ((object, bound), reload) in desired.objects.iter().zip(&bindings).zip(&reloads) {
         maps::plan_private(object, reload.is_some(), &mut draft);
         programs::plan(object, bound, reload.as_deref(), &mut draft);
         if reload.is_some() {
             replacements::plan(object, bound, desired, &reloads, &mut draft);
-        }
-        if reload.is_some() {
             slots::plan(object, bound, &mut draft);
         }
         links::plan(object, reload.is_some(), &wanted, &mut draft);

@@ -32,6 +32,15 @@ impl Mode {
     }
 }
 
+/// Removes the filters that a killed run added and nothing needs, before others take their places.
+pub(super) fn remove_stray_filters(draft: &mut Draft<'_>) {
+    for (key, program) in &draft.known.stray_filters {
+        let program = draft.open_program(*program);
+        let step = Step::RemoveFilter { key: key.clone(), program, with_clsact: false };
+        draft.step(Phase::Links, step);
+    }
+}
+
 /// Says what becomes of every recorded resource that the draft does not keep, and removes the
 /// filters among them.
 pub(super) fn prune(mode: Mode, draft: &mut Draft<'_>) {

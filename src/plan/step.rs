@@ -134,6 +134,17 @@ pub enum Step {
         /// that it can neither be checked nor brought back.
         expected: Option<Slot>,
     },
+    /// Detaches a live link, so that its place is free for another. It is attached nowhere then.
+    Detach {
+        /// The link.
+        link: Slot,
+        /// Where it is pinned.
+        pin: PinPath,
+        /// The program it runs.
+        program: ProgramRef,
+        /// Where it is attached.
+        attachment: Attachment,
+    },
     /// Attaches a classifier over netlink.
     AttachFilter {
         /// Whether a `clsact` qdisc that is there already was added for another deployment, or by a run
@@ -254,6 +265,7 @@ impl fmt::Display for Step {
                 write!(f, "attach {address}")
             }
             Self::UpdateLink { link, .. } => write!(f, "swap the program of {link}"),
+            Self::Detach { link, .. } => write!(f, "detach {link}"),
             Self::ReplaceFilter { key, .. } => write!(f, "replace {}", filter(key)),
             Self::RemoveFilter { key, .. } => write!(f, "remove {}", filter(key)),
             Self::Retire { pin, .. } => write!(f, "retire pin {pin}"),

@@ -739,13 +739,11 @@ fn a_recorded_layout_counts_where_the_types_may_not_be_read() {
 fn a_refused_plan_announces_no_deletions() {
     let mut host = Host::empty();
     host.carry_out(&firewall());
-    let mut native = firewall();
-    native.objects[0].programs[0].attachments =
-        vec![Attachment::Xdp { interface: "eth0".into(), mode: XdpMode::Native }];
-    host.live
-        .targets
-        .insert(native.objects[0].programs[0].attachments[0].clone(), TargetState::Present(2));
-    let plan = host.plan(&native);
+    let mut elsewhere = firewall();
+    elsewhere.objects[0].programs[0].attachments = vec![xdp("eth1")];
+    let reason = "there is no network interface `eth1`".to_owned();
+    host.live.targets.insert(xdp("eth1"), TargetState::Missing { reason });
+    let plan = host.plan(&elsewhere);
     assert!(plan.is_refused());
     assert!(
         !plan.changes.iter().any(|change| change.action == Action::Delete),

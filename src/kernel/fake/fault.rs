@@ -29,6 +29,7 @@ pub enum CallKind {
     LoadPrograms,
     Attach,
     UpdateLink,
+    Detach,
     AttachFilter,
     ReplaceFilter,
     RemoveFilter,

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use super::super::{AttachedFilter, KernelError, Result};
 use super::objects::{Link, Object};
-use super::state::{Kind, ObjectId, State};
+use super::state::{Counted, Kind, ObjectId, State};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::kinds::{AttachType, LinkType};
 use crate::model::live::{FilterKey, LinkTarget, LiveFilter, TargetState};
@@ -239,6 +239,23 @@ impl State {
             link.program = new;
         }
         self.release(replaced);
+        Ok(())
+    }
+
+    /// Severs a link. Links of tracepoints cannot be (`link_detach` in `kernel/bpf/syscall.c`).
+    pub(super) fn detach(&mut self, link: ObjectId) -> Result<()> {
+        const OPERATION: &str = "detach the link";
+        self.expect(link, Kind::Link, OPERATION)?;
+        let Some(Counted { object: Object::Link(link), .. }) = self.objects.get_mut(&link) else {
+            return Err(KernelError::errno(OPERATION, Errno::INVAL));
+        };
+        match &mut link.target {
+            LinkTarget::Interface { index, .. } => *index = 0,
+            LinkTarget::Cgroup { id, .. } => *id = 0,
+            LinkTarget::Tracepoint { .. } | LinkTarget::Other => {
+                return Err(KernelError::errno(OPERATION, Errno::OPNOTSUPP));
+            }
+        }
         Ok(())
     }
 

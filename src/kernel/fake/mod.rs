@@ -338,6 +338,10 @@ impl Kernel for Fake {
         )
     }
 
+    fn detach(&self, link: &Handle) -> Result<()> {
+        self.act(CallKind::Detach, link.object.to_string())?.detach(link.object)
+    }
+
     fn attach_filter(
         &self,
         program: &Handle,

@@ -74,6 +74,19 @@ pub(super) fn attach(
     Handle::of_kind(link, ObjectKind::Link).map_err(|errno| call.refused(errno))
 }
 
+/// Detaches `link` from what it is attached to.
+pub(super) fn detach(link: &Handle) -> Result<()> {
+    let failed = |errno| KernelError::errno("detach the link", errno);
+    let fd = link.expect(ObjectKind::Link).map_err(failed)?;
+    sys::detach_link(fd).map_err(|errno| match errno {
+        Errno::OPNOTSUPP => {
+            failed(errno).advice("links of this type end with their last reference")
+        }
+        Errno::INVAL => failed(errno).advice("Linux detaches links since 5.9"),
+        _ => failed(errno),
+    })
+}
+
 /// Swaps the program of `link` atomically; with `old`, only if the link runs that one.
 pub(super) fn update(link: &Handle, new: &Handle, old: Option<&Handle>) -> Result<()> {
     const OPERATION: &str = "update the link";

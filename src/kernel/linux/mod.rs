@@ -232,6 +232,10 @@ impl Kernel for Linux {
         attach::update(link, new, old)
     }
 
+    fn detach(&self, link: &Handle) -> Result<()> {
+        attach::detach(link)
+    }
+
     fn attach_filter(
         &self,
         program: &Handle,

@@ -174,6 +174,25 @@ pub(crate) fn a_severed_link_says_so<K: Kernel>(host: &Host<'_, K>) {
     host.attach(&loaded, "count_a", &xdp());
 }
 
+pub(crate) fn a_detached_link_leaves_its_place<K: Kernel>(host: &Host<'_, K>) {
+    let loaded = host.load("shape_a");
+    let link = host.attach(&loaded, "count_a", &xdp());
+    host.kernel.detach(&link).expect("detach");
+    assert!(host.link(&link).is_severed());
+    host.attach(&loaded, "count_a", &xdp());
+    let error = host
+        .kernel
+        .update_link(&link, loaded.program("count_a"), None)
+        .expect_err("there is nothing to run on");
+    assert_eq!(error.raw(), Some(Errno::NOLINK));
+
+    let traced = host.load("exec_trace");
+    let at = Attachment::RawTracepoint { name: "sched_process_exec".to_owned() };
+    let link = host.attach(&traced, "raw_exec", &at);
+    let error = host.kernel.detach(&link).expect_err("it ends with its last reference");
+    assert_eq!(error.raw(), Some(Errno::OPNOTSUPP));
+}
+
 pub(crate) fn missing_targets_are_told<K: Kernel>(host: &Host<'_, K>) {
     let places = [
         Attachment::Xdp { interface: "nonesuch".to_owned(), mode: XdpMode::Auto },

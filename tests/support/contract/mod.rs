@@ -57,6 +57,7 @@ macro_rules! for_each_case {
             a_program_for_one_hook_is_not_put_at_another,
             links_of_tracepoints_are_not_updated,
             a_severed_link_says_so,
+            a_detached_link_leaves_its_place,
             missing_targets_are_told,
             filters_are_attached_replaced_and_removed,
             the_kernel_chooses_free_places_for_filters,

@@ -22,6 +22,7 @@ pub(super) enum Command {
     BtfGetNextId = 23,
     LinkCreate = 28,
     LinkUpdate = 29,
+    LinkDetach = 34,
     ProgBindMap = 35,
 }
 
@@ -175,6 +176,12 @@ pub(super) struct LinkUpdate {
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LinkDetach {
+    pub(super) link_fd: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ProgBindMap {
     pub(super) prog_fd: u32,
     pub(super) map_fd: u32,
@@ -304,6 +311,7 @@ mod tests {
             (Command::BtfGetNextId, bpf_cmd::BPF_BTF_GET_NEXT_ID),
             (Command::LinkCreate, bpf_cmd::BPF_LINK_CREATE),
             (Command::LinkUpdate, bpf_cmd::BPF_LINK_UPDATE),
+            (Command::LinkDetach, bpf_cmd::BPF_LINK_DETACH),
             (Command::ProgBindMap, bpf_cmd::BPF_PROG_BIND_MAP),
         ];
         for (ours, theirs) in pairs {
@@ -366,6 +374,7 @@ mod tests {
         assert_eq!(size_of::<BtfLoad>(), 32);
         assert_eq!(size_of::<LinkCreate>(), 32);
         assert_eq!(size_of::<LinkUpdate>(), 16);
+        assert_eq!(size_of::<LinkDetach>(), 4);
         assert_eq!(size_of::<ProgBindMap>(), 12);
         assert_eq!(size_of::<RawTracepointOpen>(), 16);
         assert_eq!(size_of::<PerfEvent>(), 64);

@@ -23,7 +23,7 @@ pub(super) use info::{
     LinkName, MapInfo, ObjectKind, btf_bytes, btf_id, kernel_btf_name, kind, link_info, link_name,
     map_info, next_btf_id, open_btf, open_map, open_program, program_info, program_map_ids,
 };
-pub(super) use link::{LinkTarget, create_link, open_raw_tracepoint, update_link};
+pub(super) use link::{LinkTarget, create_link, detach_link, open_raw_tracepoint, update_link};
 pub(super) use load::{
     MapAttributes, MapTypes, ProgramAttributes, ProgramBtf, bind_map, create_map, freeze_map,
     has_attach_cookie, load_btf, load_program, set_array_value, set_slot,
