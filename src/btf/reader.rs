@@ -122,6 +122,12 @@ impl<'a> Btf<'a> {
         self.types
     }
 
+    /// Sizes of kinds, four bytes each (`struct btf_layout`); empty in BTF without them.
+    #[must_use]
+    pub fn layout(&self) -> &'a [u8] {
+        self.layout
+    }
+
     /// Where the record of a type of its own begins in [`Btf::type_bytes`], for patching a copy of them.
     #[must_use]
     pub fn record_offset(&self, id: u32) -> Option<usize> {
