@@ -8,7 +8,7 @@ use object::elf::SHT_PROGBITS;
 
 use super::elf::{Section, Symbol};
 use super::input::Input;
-use super::maps::{map_defect, plain_map, section_defect};
+use super::maps::{MAPS_MAX, map_defect, plain_map, section_defect};
 use crate::model::kinds::MapType;
 use crate::model::map::{MapOrigin, MapShape, MapSpec};
 use crate::model::object::Defect;
@@ -35,6 +35,12 @@ pub(super) fn maps(input: &Input<'_>, defects: &mut Vec<Defect>) -> Vec<MapSpec>
         let mut symbols: Vec<_> = input.symbols_in(section.index).collect();
         if symbols.is_empty() && section.size > 0 {
             defects.push(section_defect(section.name, "holds map definitions without a name"));
+        }
+        let count = symbols.len();
+        if count > MAPS_MAX {
+            let problem = format!("declares {count} maps; at most {MAPS_MAX} are read");
+            defects.push(section_defect(section.name, problem));
+            continue;
         }
         symbols.sort_by_key(|symbol| symbol.value);
         for symbol in symbols {

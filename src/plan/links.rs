@@ -8,8 +8,10 @@ use crate::model::inventory::{Anchor, LinkRecord, Resource};
 use crate::model::kinds::LinkType;
 use crate::model::live::{FilterKey, LinkTarget, LiveLink, LiveObject, TargetState};
 use crate::model::pin::PinPath;
+use crate::model::program::ProgramSpec;
 use crate::validate::{Desired, DesiredObject, DesiredProgram};
 
+use super::adopt::{self, Takeover};
 use super::draft::{Draft, Phase, Source, foreign};
 use super::programs::loaded;
 use super::{Action, Change, ProgramRef, Slot, Step};
@@ -51,6 +53,7 @@ pub(super) fn plan(
 /// One wanted attachment.
 struct Wanted<'d> {
     address: Address,
+    spec: &'d ProgramSpec,
     attachment: &'d Attachment,
     pin: PinPath,
     program: ProgramRef,
@@ -67,7 +70,7 @@ struct Found {
 impl<'d> Wanted<'d> {
     fn new(
         object: &DesiredObject,
-        program: &DesiredProgram,
+        program: &'d DesiredProgram,
         attachment: &'d Attachment,
         reload: bool,
         draft: &Draft<'_>,
@@ -80,6 +83,7 @@ impl<'d> Wanted<'d> {
         };
         Self {
             address: Address::link(&object.name, name, attachment),
+            spec: &program.spec,
             attachment,
             pin: PinPath::link(&draft.name(), &object.name, name, attachment),
             program: ProgramRef { slot, object: object.name.clone(), program: name.clone() },
@@ -114,11 +118,11 @@ impl<'d> Wanted<'d> {
                 Some(_) => "its link is gone",
                 None => "not attached yet",
             };
-            return self.attach(Action::Create, reason, draft);
+            return self.attach_or_take(Action::Create, reason, draft);
         };
         if lost_its_target(&found.link, target) {
             let reason = "its interface or cgroup went away and came back: attached anew";
-            return self.attach(Action::Replace, reason, draft);
+            return self.attach_or_take(Action::Replace, reason, draft);
         }
         if let Some(old) = self.other_options(&found.address, draft) {
             return self.attach_anew(&found, &old, draft);
@@ -263,6 +267,40 @@ impl<'d> Wanted<'d> {
             draft.taken.insert(found.address.clone(), self.address.clone());
         }
         self.record(found.link.id, draft);
+    }
+
+    fn attach_or_take(self, action: Action, reason: &str, draft: &mut Draft<'_>) {
+        match adopt::takeover(self.attachment, self.spec, draft) {
+            Ok(None) => self.attach(action, reason, draft),
+            Ok(Some(takeover)) => self.take(&takeover, draft),
+            Err(reason) => draft.refuse(self.address, reason),
+        }
+    }
+
+    /// Puts the program under someone else's link and pins that. Whoever made it can do nothing about
+    /// it any more but detach it.
+    fn take(self, Takeover { link, program }: &Takeover, draft: &mut Draft<'_>) {
+        let address = self.address.clone();
+        draft.adopted.insert(link.id);
+        let step =
+            Step::TakeLink { address: address.clone(), link: link.id, program: link.program_id };
+        draft.step(Phase::Open, step);
+        self.hold_program(draft);
+        let step = Step::UpdateLink {
+            link: Slot::New(address.clone()),
+            program: self.program.slot.clone(),
+            expected: Some(Slot::Taken(address.clone())),
+        };
+        draft.step(Phase::Links, step);
+        draft.claim(self.pin.clone(), &address, Source::New(address.clone()), Phase::Links);
+        let reason = format!(
+            "link {} of someone else is taken over: its program is swapped atomically, its mode and \
+             place stay, and so do pins that others have of it",
+            link.id
+        );
+        let before = format!("program {} (`{program}`)", link.program_id);
+        draft.change(Change::new(address, Action::Adopt, reason).before(before));
+        self.record(0, draft);
     }
 
     fn attach(self, action: Action, reason: &str, draft: &mut Draft<'_>) {
@@ -425,7 +463,7 @@ fn lost_its_target(link: &LiveLink, wanted: u64) -> bool {
 }
 
 /// Whether `BPF_LINK_UPDATE` can swap the program (`bpf_link_ops.update_prog` of each type).
-fn updates_in_place(link_type: LinkType) -> bool {
+pub(super) fn updates_in_place(link_type: LinkType) -> bool {
     [
         LinkType::XDP,
         LinkType::TCX,

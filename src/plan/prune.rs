@@ -75,13 +75,13 @@ pub(super) fn prune(mode: Mode, draft: &mut Draft<'_>) {
 }
 
 fn prune_pinned(address: &Address, resource: &Resource, mode: Mode, draft: &mut Draft<'_>) {
-    let owned = !matches!(resource, Resource::Map(map) if !map.owned);
-    let pins: Vec<(PinPath, u32)> = resource.pins().map(|(pin, id)| (pin.clone(), id)).collect();
+    let owned = resource.is_owned();
+    let pins: Vec<PinPath> = resource.pins().map(|(pin, _)| pin.clone()).collect();
     let mut verdict = Change::new(address.clone(), Action::Delete, mode.reason());
     if !owned {
         verdict = Change::new(address.clone(), Action::Forget, "not ours: stays as it is");
     }
-    for (pin, id) in pins.iter().filter(|_| owned) {
+    for pin in pins.iter().filter(|_| owned) {
         let at = draft.after.pin_root.join(pin);
         let at = at.display();
         let forget = |reason: String| Change::new(address.clone(), Action::Forget, reason);
@@ -89,7 +89,7 @@ fn prune_pinned(address: &Address, resource: &Resource, mode: Mode, draft: &mut 
             Some(LiveObject::Unreadable { reason }) => {
                 return draft.refuse(address.clone(), format!("{at} cannot be opened: {reason}"));
             }
-            Some(found) if found.id() != Some(*id) => {
+            Some(found) if !resource.is(found) => {
                 verdict =
                     forget(format!("{at} holds {} that is not ours; left in place", found.kind()));
             }

@@ -5,8 +5,11 @@
 
 mod kills;
 mod machine;
+mod migrations;
 #[path = "../support/mod.rs"]
 mod support;
+
+use std::os::unix::fs::DirBuilderExt as _;
 
 use ebpf_apply::apply::{Applied, ApplyError};
 use ebpf_apply::kernel::Kernel;
@@ -191,7 +194,8 @@ fn entries_survive_updates_and_ends() {
 fn a_record_that_cannot_be_written_undoes_everything() {
     let machine = Machine::new();
     let in_the_way = machine.directory.path().join("state/edge/inventory.json.new/file");
-    std::fs::create_dir_all(&in_the_way).expect("a directory");
+    let private = &mut std::fs::DirBuilder::new();
+    private.recursive(true).mode(0o700).create(&in_the_way).expect("a directory");
     let before = machine.kernel.snapshot();
     let error = machine.apply(FIRST).expect_err("no record, no deployment");
     assert!(matches!(error, ApplyError::Unrecorded(_)) && error.rolled_back(), "{error:?}");

@@ -9,8 +9,8 @@ use super::super::{AttachedFilter, KernelError, Result};
 use super::objects::{Link, Object};
 use super::state::{Counted, Kind, ObjectId, State};
 use crate::model::attach::{Attachment, Direction};
-use crate::model::kinds::{AttachType, LinkType};
-use crate::model::live::{FilterKey, LinkTarget, LiveFilter, TargetState};
+use crate::model::kinds::LinkType;
+use crate::model::live::{FilterKey, LinkTarget, LiveFilter, LiveObject, Occupant, TargetState};
 use crate::model::program::ProgramSpec;
 
 /// Where priorities begin that the kernel gives itself (`tc_new_tfilter` in `net/sched/cls_api.c`).
@@ -162,10 +162,7 @@ impl State {
                 (LinkType::XDP, target)
             }
             Attachment::Tcx { interface, direction, .. } => {
-                let attach_type = Some(match direction {
-                    Direction::Ingress => AttachType::TCX_INGRESS,
-                    Direction::Egress => AttachType::TCX_EGRESS,
-                });
+                let attach_type = Some(direction.tcx_type());
                 let index = self.hooks.interface(interface, &operation)?;
                 let target = LinkTarget::Interface { index, attach_type };
                 if self.runs_by_tcx(program, &target) {
@@ -196,6 +193,30 @@ impl State {
             }
         };
         Ok(self.add(Object::Link(Link { of_type, program, target })))
+    }
+
+    /// The links at what `attachment` names.
+    pub(super) fn occupants(&self, attachment: &Attachment) -> Vec<Occupant> {
+        let TargetState::Present(target) = self.hooks.target(attachment) else { return Vec::new() };
+        let here = |link: &Link| match (attachment, &link.target) {
+            (Attachment::Xdp { .. }, LinkTarget::Interface { index, .. }) => {
+                link.of_type == LinkType::XDP && u64::from(*index) == target
+            }
+            (Attachment::Tcx { .. }, LinkTarget::Interface { index, .. }) => {
+                link.of_type == LinkType::TCX && u64::from(*index) == target
+            }
+            (Attachment::Cgroup { .. }, LinkTarget::Cgroup { id, .. }) => *id == target,
+            _ => false,
+        };
+        let described = |(id, link): (ObjectId, &Link)| {
+            let (LiveObject::Link(live), LiveObject::Program(program)) =
+                (self.describe(id), self.describe(link.program))
+            else {
+                return None;
+            };
+            Some(Occupant::Linked { link: live, program: program.name })
+        };
+        self.links().filter(|(_, link)| here(link)).filter_map(described).collect()
     }
 
     pub(super) fn update_link(
