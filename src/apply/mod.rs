@@ -108,6 +108,28 @@ impl<K: Kernel> Host<'_, K> {
         self.converge(desired, Adoption::Foreign, show)
     }
 
+    /// The same as [`apply`](Host::apply), and puts programs back under links and filters on record
+    /// that someone made run another one.
+    ///
+    /// # Errors
+    /// After an error other than [`ApplyError::Stuck`] the host is as it was.
+    pub fn heal(
+        &self,
+        desired: &Desired,
+        show: &mut dyn FnMut(&Plan),
+    ) -> Result<Applied, ApplyError> {
+        self.converge(desired, Adoption::Drifted, show)
+    }
+
+    /// What became of a deployment since its last run, seen while no run is under way.
+    ///
+    /// # Errors
+    /// [`ApplyError::Unknown`] if it has ended; and if the records or the kernel cannot be read.
+    pub fn observe(&self, name: &Name, root: &PinRoot) -> Result<DeploymentStatus, ApplyError> {
+        let _lock = lock::apply(self.state, name, root, self.lock_timeout)?;
+        self.status(Some(name))?.pop().ok_or_else(|| ApplyError::Unknown(name.clone()))
+    }
+
     fn converge(
         &self,
         desired: &Desired,

@@ -121,7 +121,8 @@ impl<'d> Wanted<'d> {
             return self.attach_or_take(Action::Create, reason, draft);
         };
         if lost_its_target(&found.link, target) {
-            let reason = "its interface or cgroup went away and came back: attached anew";
+            let reason = "it was detached, or its interface or cgroup went away and came back: attached \
+                          anew";
             return self.attach_or_take(Action::Replace, reason, draft);
         }
         if let Some(old) = self.other_options(&found.address, draft) {
@@ -233,19 +234,26 @@ impl<'d> Wanted<'d> {
             let reason = "this kind of link cannot be updated: both programs run for a moment";
             return self.attach(Action::Replace, reason, draft);
         }
-        if !draft.known.has_program(link.program_id) {
+        let ours = draft.known.has_program(link.program_id);
+        let expected = if ours {
+            draft.open_program(link.program_id)
+        } else if adopt::takes_back(&found.address, link.id, draft) {
+            Some(draft.open_foreign(link.program_id))
+        } else {
             return self.refuse_foreign_program(found, draft);
-        }
-        let expected = draft.open_program(link.program_id);
+        };
         self.update(found, expected, draft);
     }
 
     fn update(self, found: &Found, expected: Option<Slot>, draft: &mut Draft<'_>) {
         let link = draft.open(&found.pin, found.link.id);
         self.hold_program(draft);
+        let back = matches!(expected, Some(Slot::Foreign(_)));
         let step = Step::UpdateLink { link, program: self.program.slot.clone(), expected };
         draft.step(Phase::Links, step);
-        let reason = if found.address == self.address {
+        let reason = if back {
+            format!("{}: swapped back atomically", runs_another(found.link.program_id))
+        } else if found.address == self.address {
             "its program changed: swapped atomically".to_owned()
         } else {
             format!("takes over the link of {}: swapped atomically", found.address)
@@ -277,14 +285,13 @@ impl<'d> Wanted<'d> {
     fn take(self, Takeover { link, program }: &Takeover, draft: &mut Draft<'_>) {
         let address = self.address.clone();
         draft.adopted.insert(link.id);
-        let step =
-            Step::TakeLink { address: address.clone(), link: link.id, program: link.program_id };
-        draft.step(Phase::Open, step);
+        draft.step(Phase::Open, Step::TakeLink { address: address.clone(), link: link.id });
+        let foreign = draft.open_foreign(link.program_id);
         self.hold_program(draft);
         let step = Step::UpdateLink {
             link: Slot::New(address.clone()),
             program: self.program.slot.clone(),
-            expected: Some(Slot::Taken(address.clone())),
+            expected: Some(foreign),
         };
         draft.step(Phase::Links, step);
         draft.claim(self.pin.clone(), &address, Source::New(address.clone()), Phase::Links);
@@ -344,7 +351,8 @@ impl<'d> Wanted<'d> {
         if keeps && address == self.address {
             draft.change(Change::new(self.address.clone(), Action::NoOp, "attached as declared"));
         } else {
-            if !draft.known.has_program(program_id) {
+            let ours = draft.known.has_program(program_id);
+            if !ours && !adopt::takes_back(&address, record.id, draft) {
                 let reason = format!(
                     "the filter runs program id {program_id}, which is not this deployment's: remove \
                      it with `tc filter del dev {} {} pref {}`",
@@ -354,11 +362,16 @@ impl<'d> Wanted<'d> {
                 );
                 return draft.refuse(self.address, reason);
             }
-            let previous = draft.open_program(program_id);
+            let (previous, reason) = if ours {
+                let reason = "its program changed: replaced in place".to_owned();
+                (draft.open_program(program_id), reason)
+            } else {
+                let reason = format!("{}: put back in place", runs_another(program_id));
+                (Some(draft.open_foreign(program_id)), reason)
+            };
             self.hold_program(draft);
             let program = self.program.slot.clone();
             draft.step(Phase::Links, Step::ReplaceFilter { key, program, previous });
-            let reason = "its program changed: replaced in place";
             draft.change(Change::new(self.address.clone(), Action::Update, reason));
         }
         if address != self.address {
@@ -405,6 +418,10 @@ impl<'d> Wanted<'d> {
         };
         draft.after.resources.insert(self.address.clone(), Resource::Link(record));
     }
+}
+
+fn runs_another(program_id: u32) -> String {
+    format!("someone made it run program id {program_id}")
 }
 
 /// Removes the filter that another of the same attachment replaces, if it runs what is ours.

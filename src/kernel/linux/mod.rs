@@ -14,6 +14,7 @@ mod externs;
 mod handle;
 mod host;
 mod interface;
+mod interfaces;
 mod maps;
 mod netlink;
 mod observe;
@@ -35,6 +36,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 pub use handle::Handle;
+pub use interfaces::{Interfaces, Noticed};
 use rustix::io::Errno;
 use sys::ObjectKind;
 
