@@ -121,15 +121,6 @@ impl<K: Kernel> Host<'_, K> {
         self.converge(desired, Adoption::Drifted, show)
     }
 
-    /// What became of a deployment since its last run, seen while no run is under way.
-    ///
-    /// # Errors
-    /// [`ApplyError::Unknown`] if it has ended; and if the records or the kernel cannot be read.
-    pub fn observe(&self, name: &Name, root: &PinRoot) -> Result<DeploymentStatus, ApplyError> {
-        let _lock = lock::apply(self.state, name, root, self.lock_timeout)?;
-        self.status(Some(name))?.pop().ok_or_else(|| ApplyError::Unknown(name.clone()))
-    }
-
     fn converge(
         &self,
         desired: &Desired,

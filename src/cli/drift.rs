@@ -32,7 +32,8 @@ pub(super) struct Guard {
 pub(super) enum Look {
     /// Nothing is new.
     Same,
-    /// What has drifted has changed, or what it lacks may be there now: healing is worth a try.
+    /// What has drifted has changed, or what it lacks may be there now, or its record is lost: healing
+    /// is worth a try.
     Drifted,
     /// It is as it was applied, after it was not.
     InSync,
@@ -73,11 +74,12 @@ impl Guard {
         let drifted = match self.observe(session) {
             Ok(drifted) => drifted,
             Err(error) => {
-                if self.unknown.as_ref() != Some(&error) {
-                    tracing::warn!("whether the deployment has drifted is not known: {error}");
+                if self.unknown.as_ref() == Some(&error) {
+                    return Look::Same;
                 }
+                tracing::warn!("whether the deployment has drifted is not known: {error}");
                 self.unknown = Some(error);
-                return Look::Same;
+                return Look::Drifted;
             }
         };
         self.unknown = None;

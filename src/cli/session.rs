@@ -92,7 +92,9 @@ impl<'c> Session<'c> {
     /// What is there of the deployment now.
     pub(super) fn observe(&self) -> Result<DeploymentStatus, String> {
         let kernel = Linux::new();
-        let seen = self.context.host(&kernel).observe(&self.name, &self.root);
+        let seen = self.context.host(&kernel).status(Some(&self.name));
+        let seen = seen
+            .and_then(|mut all| all.pop().ok_or_else(|| ApplyError::Unknown(self.name.clone())));
         seen.map_err(|error| error.to_string())
     }
 

@@ -126,7 +126,7 @@ mod tests {
         let mut places = Places::default();
         let paths = BTreeSet::from([path.clone()]);
         assert!(places.watch(paths.clone()));
-        let mut noticed = |places: &mut Places| {
+        let noticed = |places: &mut Places| {
             let now = Instant::now();
             places.notice(now);
             let noticed = places.is_due(now + CAP);
