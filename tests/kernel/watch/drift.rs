@@ -234,17 +234,20 @@ fn what_is_pinned_in_the_place_of_ours_is_left_alone() {
         host::wire(sandbox);
         let edge = Edge::new();
         let (mut held, _) = edge.program.watch(&edge.manifest, HEAL);
-        let counted = map_id(COUNTED);
+        let ours = map_id(COUNTED);
+        host::send_udp(3);
         let theirs = "/sys/fs/bpf/theirs";
-        bpftool(&[
-            "map", "create", theirs, "type", "hash", "key", "4", "value", "8", "entries", "1",
-            "name", "theirs",
-        ]);
+        let create =
+            format!("map create {theirs} type array key 4 value 8 entries 1024 name theirs");
+        bpftool(&create.split(' ').collect::<Vec<_>>());
         let foreign = map_id(theirs);
         fs::rename(theirs, COUNTED).expect("over ours");
         drifted(&mut held, "map.edge.counted", "foreign");
         let refused = outcome(&mut held, "refused");
-        assert!(refused["problems"][0]["message"].to_string().contains(COUNTED), "{refused}");
+        assert!(
+            refused["problems"][0]["message"].to_string().contains("would be lost"),
+            "{refused}"
+        );
         assert_eq!(map_id(COUNTED), foreign);
 
         fs::remove_file(COUNTED).expect("a pin");
@@ -254,7 +257,7 @@ fn what_is_pinned_in_the_place_of_ours_is_left_alone() {
         }
         assert_eq!(result["outcome"], "applied", "{result}");
         outcome(&mut held, "in-sync");
-        assert_eq!(map_id(COUNTED), counted);
+        assert_eq!((map_id(COUNTED), counted()[1]), (ours, 3));
     });
 }
 
@@ -265,7 +268,8 @@ fn a_record_that_was_lost_is_written_again() {
         let edge = Edge::new();
         let (mut held, _) = edge.program.watch(&edge.manifest, HEAL_POLL);
         let before = (attached("veth0"), tree());
-        fs::remove_dir_all(edge.program.state()).expect("the records");
+        let record = edge.program.state().join("edge/inventory.json");
+        fs::remove_file(record).expect("the record");
         outcome(&mut held, "applied");
         edge.program.run(&["plan", &edge.manifest, "--detailed-exitcode"]).status(0);
         assert_eq!(attached("veth0").len(), before.0.len());
