@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::UnshareFlags;
 
@@ -18,7 +19,7 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
-    /// Runs a test in a sandbox.
+    /// Runs a test in a sandbox; within one, in another beside it.
     ///
     /// Namespaces belong to threads, so the test gets one of its own; what it spawns inherits them.
     /// So does the table of open files, which is empty: `test` must not bring an open file along.
@@ -50,7 +51,12 @@ impl Sandbox {
         mount_change("/", private).expect("make mounts private");
         mount_at("bpf", "/sys/fs/bpf");
         mount_at("tmpfs", "/run");
-        mount_at("tracefs", "/sys/kernel/tracing");
+        // There is one tracefs, and a sandbox in a sandbox has it already.
+        let tracing = Path::new("/sys/kernel/tracing");
+        match mount("tracefs", tracing, "tracefs", MountFlags::empty(), None) {
+            Ok(()) | Err(Errno::BUSY) => {}
+            Err(errno) => panic!("mount tracefs: {errno}"),
+        }
         ip(&["link", "set", "lo", "up"]);
         Self { cgroup: OnceCell::new() }
     }
@@ -96,11 +102,14 @@ pub(crate) fn ip(arguments: &[&str]) {
     assert!(done.status.success(), "ip {}: {log}", arguments.join(" "));
 }
 
-/// Mounts a new file system of a kind.
+/// Mounts a file system of a kind: a new one, or the only one if there can be but one.
 pub(crate) fn mount_at(kind: &str, place: impl AsRef<Path>) {
     let place = place.as_ref();
-    mount(kind, place, kind, MountFlags::empty(), None)
-        .unwrap_or_else(|errno| panic!("mount {kind} on {}: {errno}", place.display()));
+    match mount(kind, place, kind, MountFlags::empty(), None) {
+        // The only one is there already (`do_add_mount` in `fs/namespace.c`).
+        Ok(()) | Err(Errno::BUSY) => {}
+        Err(errno) => panic!("mount {kind} on {}: {errno}", place.display()),
+    }
 }
 
 /// Gives this thread a table of open files with only the standard three.
