@@ -8,7 +8,7 @@ use crate::model::map::KERNEL_NAME_MAX;
 use crate::model::program::ProgramSpec;
 
 use super::draft::Draft;
-use super::links::updates_in_place;
+use super::link_kinds::updates_in_place;
 
 /// Whether a run claims what is not on record as its deployment's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
 use crate::model::inventory::{Anchor, LinkRecord, Resource};
-use crate::model::kinds::LinkType;
-use crate::model::live::{FilterKey, LinkTarget, LiveLink, LiveObject, TargetState};
+use crate::model::live::{FilterKey, LiveLink, LiveObject, TargetState};
 use crate::model::pin::PinPath;
 use crate::model::program::ProgramSpec;
 use crate::validate::{Desired, DesiredObject, DesiredProgram};
 
 use super::adopt::{self, Takeover};
 use super::draft::{Draft, Phase, Source, foreign};
+use super::link_kinds::{link_type, lost_its_target, updates_in_place};
 use super::programs::loaded;
 use super::{Action, Change, ProgramRef, Slot, Step};
 
@@ -444,43 +444,6 @@ fn live_filter(
     let Anchor::Filter { key, .. } = &record.anchor else { return None };
     let there = u64::from(key.index) == target && draft.live.filters.contains_key(key);
     there.then(|| (address.clone(), record.clone(), key.clone()))
-}
-
-/// The type of the links that make an attachment.
-fn link_type(attachment: &Attachment) -> Option<LinkType> {
-    match attachment {
-        Attachment::Xdp { .. } => Some(LinkType::XDP),
-        Attachment::Tcx { .. } => Some(LinkType::TCX),
-        Attachment::Cgroup { .. } => Some(LinkType::CGROUP),
-        Attachment::Tracepoint { .. } => Some(LinkType::PERF_EVENT),
-        Attachment::RawTracepoint { .. } | Attachment::TpBtf { .. } => {
-            Some(LinkType::RAW_TRACEPOINT)
-        }
-        Attachment::Tc { .. } => None,
-    }
-}
-
-/// Whether a live link no longer hangs where its manifest line points.
-fn lost_its_target(link: &LiveLink, wanted: u64) -> bool {
-    match link.target {
-        LinkTarget::Interface { index, .. } => u64::from(index) != wanted,
-        LinkTarget::Cgroup { id, .. } => id != wanted,
-        LinkTarget::Tracepoint { .. } | LinkTarget::Other => false,
-    }
-}
-
-/// Whether `BPF_LINK_UPDATE` can swap the program (`bpf_link_ops.update_prog` of each type).
-pub(super) fn updates_in_place(link_type: LinkType) -> bool {
-    [
-        LinkType::XDP,
-        LinkType::TCX,
-        LinkType::CGROUP,
-        LinkType::NETNS,
-        LinkType::ITER,
-        LinkType::NETKIT,
-        LinkType::SOCKMAP,
-    ]
-    .contains(&link_type)
 }
 
 /// The part of an attachment that is not its identity, in words.

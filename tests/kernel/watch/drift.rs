@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::flood::counted;
 use super::manager::Manager;
 use super::{Edge, HEAD, text};
-use crate::host::{self, attached, map_id, tree};
+use crate::host::{self, attached, bpftool, map_id, tree};
 use crate::program::Held;
 use crate::sandbox::{Sandbox, ip};
 use crate::support::object;
@@ -58,12 +58,6 @@ fn healed(held: &mut Held) {
     outcome(held, "applied");
     let result = outcome(held, "in-sync");
     assert_eq!(result["resources"], Value::Array(Vec::new()));
-}
-
-fn bpftool(words: &[&str]) {
-    let done = Command::new("bpftool").args(words).output().expect("bpftool is installed");
-    let log = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "bpftool {}: {log}", words.join(" "));
 }
 
 /// Makes the link run the program of another deployment; returns that program's id.
