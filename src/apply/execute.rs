@@ -117,11 +117,14 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 self.undo.push(Undo::Detach(slot));
                 Ok(())
             }
-            Step::TakeLink { address, link, program } => {
-                let (link, program) =
-                    (self.kernel.open_link(*link)?, self.kernel.open_program(*program)?);
+            Step::TakeLink { address, link } => {
+                let link = self.kernel.open_link(*link)?;
                 self.held.insert(Slot::New(address.clone()), link);
-                self.held.insert(Slot::Taken(address.clone()), program);
+                Ok(())
+            }
+            Step::OpenForeign { program } => {
+                let handle = self.kernel.open_program(*program)?;
+                self.held.insert(Slot::Foreign(*program), handle);
                 Ok(())
             }
             Step::UpdateLink { link, program, expected } => {
