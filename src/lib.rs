@@ -20,5 +20,7 @@ pub mod model;
 pub mod object;
 pub mod plan;
 pub mod relocate;
+pub mod trust;
 pub mod validate;
 pub mod view;
+pub mod watch;

@@ -8,15 +8,23 @@ use std::path::{Path, PathBuf};
 const ROOMS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("btf", &[]),
+    ("trust", &[]),
     ("manifest", &["model"]),
     ("object", &["model", "btf"]),
     ("relocate", &["model", "btf"]),
     ("validate", &["manifest", "object", "model"]),
     ("plan", &["validate", "object", "model"]),
-    ("kernel", &["object", "relocate", "btf", "model"]),
-    ("apply", &["plan", "kernel", "validate", "object", "model"]),
+    ("kernel", &["object", "relocate", "trust", "btf", "model"]),
+    ("apply", &["plan", "kernel", "validate", "object", "trust", "model"]),
     ("view", &["apply", "plan", "object", "model"]),
-    ("cli", &["view", "apply", "plan", "kernel", "validate", "manifest", "object", "model"]),
+    ("watch", &["model"]),
+    (
+        "cli",
+        &[
+            "view", "watch", "apply", "plan", "kernel", "validate", "manifest", "object", "trust",
+            "model",
+        ],
+    ),
 ];
 
 /// Foreign crates that only some rooms may use.

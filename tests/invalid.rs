@@ -10,12 +10,15 @@ use std::{fs, io};
 
 use ebpf_apply::model::code;
 use ebpf_apply::model::problem::{Problem, Severity};
-use ebpf_apply::validate::{OBJECT_MAX, Validation, validate};
+use ebpf_apply::validate::{OBJECT_MAX, OBJECTS_MAX, Validation, validate};
 
 /// Codes without an example, each with the reason.
 const WITHOUT_EXAMPLE: &[(&str, &str)] = &[
     (code::MANIFEST_UNREADABLE, "what cannot be read is no example; tests/cmd shows it"),
     (code::MANIFEST_TOO_LARGE, "the example would have a megabyte"),
+    (code::INSECURE_PERMISSIONS, "permissions are not in the repository; tests/kernel shows it"),
+    (code::TOO_MANY_OBJECTS, "the example would have 257 objects"),
+    (code::DEPLOYMENT_CHANGED, "only a running deployment has it; tests/kernel/watch shows it"),
     (code::OBJECT_TOO_LARGE, "the example would need an object of 64 megabytes"),
 ];
 
@@ -123,6 +126,23 @@ fn what_has_no_example_is_found_too() {
     let codes: Vec<_> = found.problems.iter().map(|problem| problem.code).collect();
     assert_eq!(codes, [code::OBJECT_TOO_LARGE]);
     assert!(found.objects.iter().all(|object| object.image.is_none()));
+
+    let objects = |count| {
+        let object = |n| format!("[objects.o{n}]\npath = \"{n}.bpf.o\"\n");
+        let objects = (0..count).map(object).collect::<String>();
+        format!("version = 1\nname = \"large\"\n{objects}")
+    };
+    // Zeroes that nobody touches take no memory.
+    let largest = |_: &Path| -> io::Result<Vec<u8>> { Ok(vec![0; OBJECT_MAX]) };
+    let found = validate(Path::new("large.toml"), &objects(7), &largest);
+    let together = found.problems.iter().filter(|problem| problem.message.contains("together"));
+    let codes: Vec<_> = together.map(|problem| problem.code).collect();
+    assert_eq!(codes, [code::OBJECT_TOO_LARGE; 3], "the fifth, and none after it is read");
+
+    let unread = |path: &Path| -> io::Result<Vec<u8>> { panic!("{} is read", path.display()) };
+    let found = validate(Path::new("large.toml"), &objects(OBJECTS_MAX + 1), &unread);
+    let codes: Vec<_> = found.problems.iter().map(|problem| problem.code).collect();
+    assert_eq!(codes, [code::TOO_MANY_OBJECTS]);
 
     let found = validate(Path::new("large.toml"), &"#".repeat((1 << 20) + 1), &large);
     let codes: Vec<_> = found.problems.iter().map(|problem| problem.code).collect();

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::kernel::{Kernel, KernelError, LoadRequest, Removal};
+use crate::kernel::{Copied, Kernel, KernelError, LoadRequest, Removal};
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
+use crate::model::entries::Transfer;
 use crate::model::inventory::{Anchor, Inventory, LinkRecord, Resource};
 use crate::model::live::FilterKey;
 use crate::model::map::MapSpec;
@@ -17,6 +18,7 @@ use crate::validate::{Desired, DesiredObject};
 
 use super::error::Failure;
 use super::fault;
+use super::migrate;
 use super::undo::Undo;
 
 type Result<T> = std::result::Result<T, KernelError>;
@@ -28,6 +30,8 @@ pub(super) struct Executor<'a, K: Kernel> {
     root: PinRoot,
     held: BTreeMap<Slot, K::Handle>,
     btf: BTreeMap<Name, Option<K::Handle>>,
+    /// What the maps of this run were filled with.
+    copied: BTreeMap<Slot, Copied>,
     undo: Vec<Undo>,
     /// The inventory as the steps done so far make it.
     pub(super) after: Inventory,
@@ -41,6 +45,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             root: after.pin_root.clone(),
             held: BTreeMap::new(),
             btf: BTreeMap::new(),
+            copied: BTreeMap::new(),
             undo: Vec::new(),
             after,
         }
@@ -96,6 +101,8 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::CreateMap { address, object, map } => self.create_map(address, object, map),
             Step::LoadPrograms { object, maps } => self.load_programs(object, maps),
             Step::FillSlots { map, slots } => self.fill_slots(map, slots),
+            Step::CopyEntries { from, to, transfer } => self.copy_entries(from, to, *transfer),
+            Step::CarryEntries { from, to, transfer } => self.carry_entries(from, to, *transfer),
             Step::Pin { slot, pin } => self.pin(slot, pin),
             Step::Swap { slot, pin, stage, id } => self.swap(slot, pin, stage, *id),
             Step::Rename { from, to } => self.rename(from, to),
@@ -107,8 +114,21 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 self.undo.push(Undo::Detach(slot));
                 Ok(())
             }
+            Step::TakeLink { address, link, program } => {
+                let (link, program) =
+                    (self.kernel.open_link(*link)?, self.kernel.open_program(*program)?);
+                self.held.insert(Slot::New(address.clone()), link);
+                self.held.insert(Slot::Taken(address.clone()), program);
+                Ok(())
+            }
             Step::UpdateLink { link, program, expected } => {
                 self.update_link(link, program, expected.as_ref())
+            }
+            Step::Detach { link, pin, program, attachment } => {
+                self.kernel.detach(self.handle(link)?)?;
+                let (pin, program, attachment) = (pin.clone(), program.clone(), attachment.clone());
+                self.undo.push(Undo::Reattach { pin, program, attachment });
+                Ok(())
             }
             Step::AttachFilter { shares_clsact, address, program, attachment } => {
                 self.attach_filter(address, program, attachment, *shares_clsact)
@@ -162,6 +182,12 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Undo::UpdateLink { link, program, expected } => {
                 let (new, old) = (self.handle(&program)?, self.handle(&expected)?);
                 self.kernel.update_link(self.handle(&link)?, new, Some(old))
+            }
+            Undo::Reattach { pin, program, attachment } => {
+                let spec = self.program_spec(&program)?;
+                let link = self.kernel.attach(self.handle(&program.slot)?, spec, &attachment)?;
+                self.unpin(&pin)?;
+                self.kernel.pin(&link, &self.root, &pin)
             }
             Undo::PutFilter { key, program } => {
                 self.kernel.replace_filter(self.handle(&program)?, &key)
@@ -286,6 +312,22 @@ impl<'a, K: Kernel> Executor<'a, K> {
             contents.insert(*index, self.handle(slot)?);
         }
         self.kernel.fill_slots(self.handle(map)?, &contents)
+    }
+
+    /// Needs no inverse: only the new map is written.
+    fn copy_entries(&mut self, from: &Slot, to: &Slot, transfer: Transfer) -> Result<()> {
+        let maps = [self.handle(from)?, self.handle(to)?];
+        let copied = migrate::copy(self.kernel, maps, to, transfer)?;
+        self.copied.insert(to.clone(), copied);
+        Ok(())
+    }
+
+    /// Needs no inverse: only the new map is written, and the old one comes back as it is.
+    fn carry_entries(&mut self, from: &Slot, to: &Slot, transfer: Transfer) -> Result<()> {
+        let missing = || KernelError::reason(format!("carry over to {to}"), "nothing was copied");
+        let mut copied = self.copied.remove(to).ok_or_else(missing)?;
+        let maps = [self.handle(from)?, self.handle(to)?];
+        migrate::carry(self.kernel, maps, to, transfer, &mut copied)
     }
 
     fn load_btf(&mut self, name: &Name) -> Result<()> {

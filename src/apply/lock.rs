@@ -7,32 +7,35 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
 use crate::model::name::Name;
 use crate::model::pin::PinRoot;
 
+use super::locker::Locker;
 use super::store::{StateDirectory, StoreError};
 
 /// A lock that could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process holds the deployment.
-    #[error("deployment `{name}` is held by pid {pid}", pid = pid.map_or("unknown".to_owned(), |pid| pid.to_string()))]
+    #[error("deployment `{name}` is held by {}", who(.locker.as_ref()))]
     Held {
         /// The deployment.
         name: Name,
-        /// The process, if it said so.
-        pid: Option<u32>,
+        /// The process, if it can be seen.
+        locker: Option<Locker>,
     },
     /// Another run did not end in time.
-    #[error("another run has had {path} locked for {waited:?}", path = .path.display())]
+    #[error("another run has had {path} locked for {waited:?}: {who}", path = .path.display(), who = who(.locker.as_ref()))]
     Timeout {
         /// The lock.
         path: PathBuf,
         /// How long we waited.
         waited: Duration,
+        /// The process, if it can be seen.
+        locker: Option<Locker>,
     },
     /// The lock file could not be used.
     #[error("cannot lock {path}: {source}", path = .path.display())]
@@ -55,6 +58,11 @@ impl LockError {
     }
 }
 
+fn who(locker: Option<&Locker>) -> String {
+    let unseen = "a process that cannot be seen from here (in another PID namespace?)";
+    locker.map_or_else(|| unseen.to_owned(), Locker::to_string)
+}
+
 /// Keeps other runs on the same deployment, or on the same pin root, waiting.
 #[derive(Debug)]
 pub(super) struct ApplyLock {
@@ -71,79 +79,103 @@ pub(super) fn apply(
     root: &PinRoot,
     timeout: Duration,
 ) -> Result<ApplyLock, LockError> {
-    let deadline = deadline(timeout);
-    let mut files = Vec::new();
-    for path in [state.lock_file(name, "apply")?, state.root_lock_file(root)?] {
-        let file = open(&path)?;
-        wait(&file, &path, timeout, deadline)?;
-        files.push(file);
-    }
-    files.extend(lock_root(root, timeout, deadline)?);
+    let wait = Wait::of(timeout);
+    let mut files = vec![
+        wait.for_file(&|| state.lock_file(name, "apply"))?,
+        wait.for_file(&|| state.root_lock_file(root))?,
+    ];
+    let path = root.as_path();
+    let open = || match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some).map_err(|source| failed(path, source)),
+    };
+    files.extend(wait.for_inode(path, &open)?);
     Ok(ApplyLock { _files: files })
 }
 
-/// Locks the root's directory. It may be removed and made anew while we wait, so what was locked is
-/// compared with what is there.
-fn lock_root(
-    root: &PinRoot,
+/// How long to wait for locks.
+struct Wait {
     timeout: Duration,
+    /// When to give up; `None` for a time beyond the clock's end.
     deadline: Option<Instant>,
-) -> Result<Option<File>, LockError> {
-    let path = root.as_path();
-    let failed = |source| LockError::File { path: path.to_owned(), source };
-    loop {
-        let directory = match File::open(path) {
-            Ok(directory) => directory,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(failed(source)),
-        };
-        wait(&directory, path, timeout, deadline)?;
-        let locked = directory.metadata().map_err(failed)?;
-        match path.metadata() {
-            Ok(found) if (found.dev(), found.ino()) == (locked.dev(), locked.ino()) => {
-                return Ok(Some(directory));
+}
+
+impl Wait {
+    fn of(timeout: Duration) -> Self {
+        Self { timeout, deadline: Instant::now().checked_add(timeout) }
+    }
+
+    /// Locks a file, which is made, and writes down who has it.
+    fn for_file(&self, path: &dyn Fn() -> Result<PathBuf, StoreError>) -> Result<File, LockError> {
+        loop {
+            // Its directory may have been removed with it, and is then made anew.
+            let path = path()?;
+            if let Some(mut file) = self.for_inode(&path, &|| open(&path).map(Some))? {
+                let written =
+                    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+                return written.map(|()| file).map_err(|source| failed(&path, source));
             }
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(failed(source)),
         }
     }
-}
 
-/// When to give up; `None` for a time beyond the clock's end.
-fn deadline(timeout: Duration) -> Option<Instant> {
-    Instant::now().checked_add(timeout)
-}
-
-fn wait(
-    file: &File,
-    path: &Path,
-    timeout: Duration,
-    deadline: Option<Instant>,
-) -> Result<(), LockError> {
-    /// flock(2) has no timeout, so the lock is tried again and again.
-    const PAUSE: Duration = Duration::from_millis(20);
-    while !try_lock(file, path)? {
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            return Err(LockError::Timeout { path: path.to_owned(), waited: timeout });
+    /// Locks what `open` opens at `path`. It may be removed and made anew while we wait, so what was
+    /// locked is compared with what is there. `None` once nothing is there.
+    fn for_inode(
+        &self,
+        path: &Path,
+        open: &dyn Fn() -> Result<Option<File>, LockError>,
+    ) -> Result<Option<File>, LockError> {
+        loop {
+            let Some(mut file) = open()? else { return Ok(None) };
+            self.lock(&mut file, path)?;
+            let locked = file.metadata().map_err(|source| failed(path, source))?;
+            match path.metadata() {
+                Ok(found) if (found.dev(), found.ino()) == (locked.dev(), locked.ino()) => {
+                    return Ok(Some(file));
+                }
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(failed(path, error));
+                }
+                _ => {}
+            }
         }
-        thread::sleep(PAUSE);
     }
-    Ok(())
+
+    fn lock(&self, file: &mut File, path: &Path) -> Result<(), LockError> {
+        /// flock(2) has no timeout, so the lock is tried again and again.
+        const PAUSE: Duration = Duration::from_millis(20);
+        while !try_lock(file, path)? {
+            if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                let wrote = read_pid(file);
+                return Err(LockError::Timeout {
+                    path: path.to_owned(),
+                    waited: self.timeout,
+                    locker: Locker::of(file, wrote),
+                });
+            }
+            thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
 }
 
 fn try_lock(file: &File, path: &Path) -> Result<bool, LockError> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
-        Err(errno) => Err(LockError::File { path: path.to_owned(), source: errno.into() }),
+        Err(errno) => Err(failed(path, errno.into())),
     }
 }
 
 fn open(path: &Path) -> Result<File, LockError> {
     let mut options = OpenOptions::new();
-    let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-    file.map_err(|source| LockError::File { path: path.to_owned(), source })
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path);
+    file.map_err(|source| failed(path, source))
+}
+
+fn failed(path: &Path, source: io::Error) -> LockError {
+    LockError::File { path: path.to_owned(), source }
 }
 
 /// The right to be the one process that holds a deployment.
@@ -161,36 +193,35 @@ impl Holder {
         /// A `status` looks at the lock by taking it, shared, for a moment; only who keeps it longer
         /// is a holder.
         const GLANCE: Duration = Duration::from_millis(100);
-        let path = state.lock_file(name, "holder")?;
-        let mut file = open(&path)?;
-        match wait(&file, &path, GLANCE, deadline(GLANCE)) {
-            Ok(()) => {}
-            Err(LockError::Timeout { .. }) => {
-                return Err(LockError::Held { name: name.clone(), pid: read_pid(&mut file) });
+        match Wait::of(GLANCE).for_file(&|| state.lock_file(name, "holder")) {
+            Ok(file) => Ok(Self { _file: file }),
+            Err(LockError::Timeout { locker, .. }) => {
+                Err(LockError::Held { name: name.clone(), locker })
             }
-            Err(other) => return Err(other),
+            Err(other) => Err(other),
         }
-        let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        written.map_err(|source| LockError::File { path, source })?;
-        Ok(Self { _file: file })
     }
 }
 
-/// Pid of the live holder of a deployment, if it has one.
-pub(super) fn holder(state: &StateDirectory, name: &Name) -> Result<Option<u32>, LockError> {
+/// The live holder of a deployment, if it has one.
+pub(super) fn holder(state: &StateDirectory, name: &Name) -> Result<Option<Locker>, LockError> {
     let path = state.lock_path(name, "holder");
     let mut file = match File::open(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(LockError::File { path, source }),
+        Err(source) => return Err(failed(&path, source)),
     };
     match flock(&file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(None),
-        Err(Errno::WOULDBLOCK) => Ok(read_pid(&mut file)),
-        Err(errno) => Err(LockError::File { path, source: errno.into() }),
+        Err(Errno::WOULDBLOCK) => {
+            let wrote = read_pid(&mut file);
+            Ok(Locker::of(&file, wrote))
+        }
+        Err(errno) => Err(failed(&path, errno.into())),
     }
 }
 
+/// The pid that whoever locked a file wrote there; a directory has none.
 fn read_pid(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.rewind().and_then(|()| file.read_to_string(&mut text)).ok()?;

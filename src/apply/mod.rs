@@ -7,6 +7,8 @@ mod error;
 mod execute;
 mod fault;
 mod lock;
+mod locker;
+mod migrate;
 mod observe;
 mod store;
 mod undo;
@@ -18,11 +20,12 @@ use crate::model::inventory::Inventory;
 use crate::model::live::Others;
 use crate::model::name::Name;
 use crate::model::pin::PinRoot;
-use crate::plan::{self, Plan, ResourceStatus, Step};
+use crate::plan::{self, Adoption, Plan, ResourceStatus, Step};
 use crate::validate::Desired;
 
 pub use error::{ApplyError, Failure};
 pub use lock::{Holder, LockError};
+pub use locker::Locker;
 pub use store::{StateDirectory, StoreError};
 
 use execute::Executor;
@@ -52,8 +55,8 @@ pub struct Applied {
 pub struct DeploymentStatus {
     /// The record.
     pub inventory: Inventory,
-    /// Pid of the process that holds it.
-    pub holder: Option<u32>,
+    /// The process that holds it.
+    pub holder: Option<Locker>,
     /// Each of its resources.
     pub resources: Vec<ResourceStatus>,
 }
@@ -64,8 +67,20 @@ impl<K: Kernel> Host<'_, K> {
     /// # Errors
     /// If the records or the kernel cannot be read.
     pub fn plan(&self, desired: &Desired) -> Result<Plan, ApplyError> {
+        self.plan_with(desired, Adoption::Never)
+    }
+
+    /// What [`adopt`](Host::adopt) would do now. Changes nothing and takes no lock.
+    ///
+    /// # Errors
+    /// If the records or the kernel cannot be read.
+    pub fn plan_adoption(&self, desired: &Desired) -> Result<Plan, ApplyError> {
+        self.plan_with(desired, Adoption::Foreign)
+    }
+
+    fn plan_with(&self, desired: &Desired, adoption: Adoption) -> Result<Plan, ApplyError> {
         let inventory = self.inventory(&desired.name, &desired.pin_root)?;
-        self.plan_from(desired, &inventory)
+        self.plan_from(desired, &inventory, adoption)
     }
 
     /// Brings the host to `desired`; `show` sees the plan before anything is done.
@@ -77,9 +92,31 @@ impl<K: Kernel> Host<'_, K> {
         desired: &Desired,
         show: &mut dyn FnMut(&Plan),
     ) -> Result<Applied, ApplyError> {
+        self.converge(desired, Adoption::Never, show)
+    }
+
+    /// The same, and takes over what is someone else's where it can be: pins of the right shape, and
+    /// links at the places of wanted attachments.
+    ///
+    /// # Errors
+    /// After an error other than [`ApplyError::Stuck`] the host is as it was.
+    pub fn adopt(
+        &self,
+        desired: &Desired,
+        show: &mut dyn FnMut(&Plan),
+    ) -> Result<Applied, ApplyError> {
+        self.converge(desired, Adoption::Foreign, show)
+    }
+
+    fn converge(
+        &self,
+        desired: &Desired,
+        adoption: Adoption,
+        show: &mut dyn FnMut(&Plan),
+    ) -> Result<Applied, ApplyError> {
         let _lock = lock::apply(self.state, &desired.name, &desired.pin_root, self.lock_timeout)?;
         let inventory = self.inventory(&desired.name, &desired.pin_root)?;
-        let mut plan = self.plan_from(desired, &inventory)?;
+        let mut plan = self.plan_from(desired, &inventory, adoption)?;
         show(&plan);
         if plan.is_refused() {
             return Err(ApplyError::Refused(Box::new(plan)));
@@ -90,7 +127,7 @@ impl<K: Kernel> Host<'_, K> {
         }
         plan.after.generation += 1;
         self.run(plan, Some(desired), |after| {
-            let again = self.plan_from(desired, after)?;
+            let again = self.plan_from(desired, after, adoption)?;
             if again.is_settled() { Ok(()) } else { Err(ApplyError::unverified(&again)) }
         })
     }
@@ -168,10 +205,15 @@ impl<K: Kernel> Host<'_, K> {
         Ok(all)
     }
 
-    fn plan_from(&self, desired: &Desired, inventory: &Inventory) -> Result<Plan, ApplyError> {
-        let mut live = observe::desired(self.kernel, desired, inventory)?;
+    fn plan_from(
+        &self,
+        desired: &Desired,
+        inventory: &Inventory,
+        adoption: Adoption,
+    ) -> Result<Plan, ApplyError> {
+        let mut live = observe::desired(self.kernel, desired, inventory, adoption)?;
         live.others = self.others(&desired.name, &desired.pin_root)?;
-        Ok(plan::plan(desired, &live, inventory))
+        Ok(plan::plan(desired, &live, inventory, adoption))
     }
 
     /// What the other deployments have on record.
@@ -183,6 +225,7 @@ impl<K: Kernel> Host<'_, K> {
                 continue;
             }
             others.clsact.extend(inventory.clsact());
+            others.links.extend(inventory.links().map(|link| (link, other.clone())));
             if inventory.pin_root == *root {
                 let pins = inventory.owned_pins();
                 others.pins.extend(pins.map(|(pin, _)| (pin.clone(), other.clone())));

@@ -8,6 +8,7 @@ use crate::model::inventory::{Anchor, Inventory, MapRecord, Resource};
 use crate::model::live::{LiveMap, LiveObject, LiveState, Others, RootState, TargetState};
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinRoot};
+use crate::plan::Adoption;
 use crate::validate::Desired;
 
 /// What concerns a deployment that shall become `desired`.
@@ -15,6 +16,7 @@ pub(super) fn desired<K: Kernel>(
     kernel: &K,
     desired: &Desired,
     inventory: &Inventory,
+    adoption: Adoption,
 ) -> Result<LiveState> {
     let mut pins = BTreeSet::new();
     let mut attachments = BTreeSet::new();
@@ -33,7 +35,13 @@ pub(super) fn desired<K: Kernel>(
             }
         }
     }
-    look(kernel, &desired.pin_root, inventory, pins, &attachments)
+    let mut live = look(kernel, &desired.pin_root, inventory, pins, &attachments)?;
+    if adoption == Adoption::Foreign {
+        for attachment in attachments {
+            live.occupants.insert(attachment.clone(), kernel.occupants(attachment)?);
+        }
+    }
+    Ok(live)
 }
 
 /// What concerns a deployment as it is on record.
@@ -108,8 +116,9 @@ fn look<K: Kernel>(
         }
     }
     let host = kernel.facts()?;
+    let occupants = BTreeMap::new();
     let others = Others::default();
-    Ok(LiveState { root: state, pins, unpinned, targets, filters, clsact, others, host })
+    Ok(LiveState { root: state, pins, unpinned, targets, occupants, filters, clsact, others, host })
 }
 
 /// The maps of ours whose pin someone has removed, and that programs of ours still use.

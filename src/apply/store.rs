@@ -1,15 +1,18 @@
 //! The records on disk: one inventory a deployment, replaced atomically.
 
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
 
 use crate::kernel::KernelError;
 use crate::model::digest::Digest;
 use crate::model::inventory::{INVENTORY_VERSION, Inventory};
 use crate::model::name::Name;
 use crate::model::pin::PinRoot;
+use crate::trust;
 
 /// The directory of all records, `/run/ebpf-apply`: it goes with the boot, as bpffs does.
 #[derive(Clone, Debug)]
@@ -52,11 +55,21 @@ impl StateDirectory {
     /// If the file is there and cannot be read.
     pub fn load(&self, name: &Name) -> Result<Option<Inventory>, StoreError> {
         let path = self.inventory(name);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
+        if !self.check()? {
+            return Ok(None);
+        }
+        let failed = |source| StoreError { operation: "read", path: path.clone(), source };
+        let mut record = match trust::file(&path) {
+            Ok(record) => record,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(StoreError { operation: "read", path, source }),
+            Err(source) => return Err(failed(source)),
         };
+        if let Some(exposure) = record.exposures.first() {
+            tracing::warn!(path = %path.display(), "record ignored, since {exposure}");
+            return Ok(None);
+        }
+        let mut text = Vec::new();
+        record.file.read_to_end(&mut text).map_err(failed)?;
         match serde_json::from_slice::<Inventory>(&text) {
             Ok(inventory) if inventory.format_version == INVENTORY_VERSION => Ok(Some(inventory)),
             Ok(inventory) => {
@@ -76,12 +89,11 @@ impl StateDirectory {
     /// # Errors
     /// If the directory is there and cannot be read.
     pub fn names(&self) -> Result<Vec<Name>, StoreError> {
+        if !self.check()? {
+            return Ok(Vec::new());
+        }
         let failed = |source| StoreError { operation: "list", path: self.0.clone(), source };
-        let entries = match fs::read_dir(&self.0) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(failed(source)),
-        };
+        let entries = fs::read_dir(&self.0).map_err(failed)?;
         let mut names = Vec::new();
         for entry in entries {
             let entry = entry.map_err(failed)?;
@@ -120,6 +132,7 @@ impl StateDirectory {
         let path = self.inventory(&inventory.name);
         let fresh = path.with_extension("json.new");
         let failed = |source| StoreError { operation: "write", path: path.clone(), source };
+        self.prepare()?;
         make_directory(path.parent().unwrap_or(&self.0))?;
         let text = serde_json::to_vec_pretty(inventory).map_err(|error| failed(error.into()))?;
         let written = write(&fresh, &text).and_then(|()| fs::rename(&fresh, &path));
@@ -146,13 +159,13 @@ impl StateDirectory {
 
     /// A file beside the records that is never removed, for a lock.
     pub(super) fn lock_file(&self, name: &Name, kind: &str) -> Result<PathBuf, StoreError> {
-        make_directory(&self.0)?;
+        self.prepare()?;
         Ok(self.lock_path(name, kind))
     }
 
     /// The same for the path of a pin root.
     pub(super) fn root_lock_file(&self, root: &PinRoot) -> Result<PathBuf, StoreError> {
-        make_directory(&self.0)?;
+        self.prepare()?;
         let digest = Digest::of(root.as_path().as_os_str().as_encoded_bytes()).to_string();
         Ok(self.0.join(format!("{}.root.lock", &digest[..16])))
     }
@@ -161,6 +174,39 @@ impl StateDirectory {
     pub(super) fn lock_path(&self, name: &Name, kind: &str) -> PathBuf {
         // A name has no dot, so this cannot meet a deployment's directory.
         self.0.join(format!("{name}.{kind}.lock"))
+    }
+
+    /// Makes the directory if it is missing.
+    fn prepare(&self) -> Result<(), StoreError> {
+        make_directory(&self.0)?;
+        self.check().map(drop)
+    }
+
+    /// Whether the directory is there. What lies in it decides what is unlinked, so one that others
+    /// can write to is an error. So is one that others can enter: whoever can open a lock can take it.
+    fn check(&self) -> Result<bool, StoreError> {
+        let failed = |source| StoreError { operation: "trust", path: self.0.clone(), source };
+        let opened = match trust::directory_itself(&self.0) {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
+                return Err(failed(io::Error::other(
+                    "it is a symbolic link; name the directory itself with `--state-dir`",
+                )));
+            }
+            Err(source) => return Err(failed(source)),
+        };
+        if let Some(exposure) = opened.exposures.first() {
+            let reason = format!("{exposure}; `{}` mends it", exposure.mend());
+            return Err(failed(io::Error::other(reason)));
+        }
+        if opened.mode & 0o077 != 0 {
+            let (mode, path) = (opened.mode, self.0.display());
+            let reason =
+                format!("others may enter it (mode {mode:04o}); `chmod 700 {path}` mends it");
+            return Err(failed(io::Error::other(reason)));
+        }
+        Ok(true)
     }
 
     fn inventory(&self, name: &Name) -> PathBuf {

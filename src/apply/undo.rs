@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use crate::model::attach::Attachment;
 use crate::model::live::FilterKey;
 use crate::model::pin::PinPath;
-use crate::plan::Slot;
+use crate::plan::{ProgramRef, Slot};
 
 /// The inverse of an effect, as data. Handles named by a slot are still held when it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(super) enum Undo {
     Detach(Slot),
     /// Give a link its old program back.
     UpdateLink { link: Slot, program: Slot, expected: Slot },
+    /// Attach a detached link's program again, by a new link in the place of the old one's pin.
+    Reattach { pin: PinPath, program: ProgramRef, attachment: Attachment },
     /// Give a filter its old program back, or put it back where it was.
     PutFilter { key: FilterKey, program: Slot },
     /// Nothing takes it back; says what.

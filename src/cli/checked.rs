@@ -1,16 +1,20 @@
 //! A manifest with the objects it names, read once and validated.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
-use crate::manifest::{self, MANIFEST_MAX};
+use crate::manifest::{self, KeyPath};
 use crate::model::code;
 use crate::model::name::Name;
 use crate::model::pin::PinRoot;
 use crate::model::problem::Problem;
 use crate::validate::{Desired, OBJECT_MAX, validate};
 use crate::view::problems::Report;
+
+use super::reader::{Exposed, Reader};
+
+/// Yields the bytes of files.
+type Read<'r> = dyn Fn(&Path) -> io::Result<Vec<u8>> + 'r;
 
 /// A manifest read and validated.
 pub(super) struct Checked {
@@ -19,6 +23,8 @@ pub(super) struct Checked {
     problems: Vec<Problem>,
     /// What it asks for, if no problem is an error.
     pub(super) desired: Option<Desired>,
+    /// Whether it is refused for what others could change, which is mended without another byte.
+    pub(super) exposed: bool,
 }
 
 /// What a manifest says of its deployment. Its objects need not exist any more.
@@ -31,22 +37,62 @@ pub(super) struct Header {
 
 impl Checked {
     /// Reads and validates a manifest and the objects it names. That it cannot be read is a problem
-    /// like another.
-    pub(super) fn read(manifest: &Path) -> Self {
-        match Self::source(manifest) {
+    /// like another, and so is that others could have changed one of them.
+    pub(super) fn read(manifest: &Path, exposed: Exposed) -> Self {
+        let reader = Reader::default();
+        Self::of(manifest, &|path| reader.read_of(manifest, path)).judged(&reader, exposed)
+    }
+
+    /// Validates a manifest and the objects it names as `read` yields them.
+    pub(super) fn of(manifest: &Path, read: &Read<'_>) -> Self {
+        match Self::source(manifest, read) {
             Err(unreadable) => *unreadable,
-            Ok(read) => {
-                let validation =
-                    validate(manifest, &read.source, &|path| bounded(path, OBJECT_MAX));
-                Self { problems: validation.problems, desired: validation.desired, ..read }
+            Ok(source) => {
+                let validation = validate(manifest, &source.source, read);
+                Self { problems: validation.problems, desired: validation.desired, ..source }
             }
         }
     }
 
+    /// Adds what others could have changed of what was read. Where that is refused, nothing of it is
+    /// acted upon.
+    pub(super) fn judged(self, reader: &Reader, exposed: Exposed) -> Self {
+        let mut problems = reader.problems(exposed);
+        let passes = exposed.passes(&problems);
+        problems.extend(self.problems);
+        Self {
+            problems,
+            desired: self.desired.filter(|_| passes),
+            exposed: self.exposed || !passes,
+            ..self
+        }
+    }
+
+    /// Makes it a problem if this is the manifest of another deployment than the one that runs.
+    pub(super) fn keep_to(&mut self, name: &Name, pin_root: &PinRoot) {
+        let Some(desired) = &self.desired else { return };
+        let (key, running, found) = if desired.name != *name {
+            ("name", name.to_string(), desired.name.to_string())
+        } else if desired.pin_root != *pin_root {
+            ("pin-root", pin_root.to_string(), desired.pin_root.to_string())
+        } else {
+            return;
+        };
+        let span = manifest::parse(&self.source).document.value_span(&KeyPath::of([key]));
+        let message = format!("`{key}` is `{found}` now, and `{running}` of what runs");
+        let problem = Problem::error(code::DEPLOYMENT_CHANGED, span, message)
+            .label("of another deployment")
+            .help("end this process and start another one, or put the old value back");
+        self.problems.push(problem);
+        self.desired = None;
+    }
+
     /// Reads only what a manifest says of its deployment.
-    pub(super) fn header(manifest: &Path) -> Result<Header, Box<Self>> {
-        let read = Self::source(manifest)?;
-        let parsed = manifest::parse(&read.source);
+    pub(super) fn header(manifest: &Path, exposed: Exposed) -> Result<Header, Box<Self>> {
+        let reader = Reader::default();
+        let read = Self::source(manifest, &|path| reader.read_of(manifest, path))?;
+        let mut parsed = manifest::parse(&read.source);
+        parsed.problems.extend(reader.problems(exposed));
         if parsed.problems.is_empty() {
             let manifest::Manifest { name, pin_root, .. } = parsed.manifest;
             let pin_root = pin_root.unwrap_or_else(|| PinRoot::default_for(&name));
@@ -61,16 +107,17 @@ impl Checked {
         Report { file: &self.file, source: &self.source, problems: &self.problems }
     }
 
-    fn source(manifest: &Path) -> Result<Self, Box<Self>> {
+    fn source(manifest: &Path, read: &Read<'_>) -> Result<Self, Box<Self>> {
         let file = manifest.display().to_string();
-        let text = bounded(manifest, MANIFEST_MAX).and_then(|bytes| {
+        let text = read(manifest).and_then(|bytes| {
             let not_text = |error: std::string::FromUtf8Error| {
                 let at = error.utf8_error().valid_up_to();
                 io::Error::new(io::ErrorKind::InvalidData, format!("it is not UTF-8 at byte {at}"))
             };
             String::from_utf8(bytes).map_err(not_text)
         });
-        let none = |source, problems| Self { file, source, problems, desired: None };
+        let none =
+            |source, problems| Self { file, source, problems, desired: None, exposed: false };
         match text {
             Ok(source) => Ok(none(source, Vec::new())),
             Err(error) => {
@@ -82,20 +129,9 @@ impl Checked {
     }
 }
 
-/// Reads a regular file, and no more of it than tells that it is too large.
-fn bounded(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
-    // Asked before it is opened: opening a FIFO would wait for a writer.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 /// Reads an object for inspection.
 pub(super) fn object(path: &Path) -> io::Result<Vec<u8>> {
-    let bytes = bounded(path, OBJECT_MAX)?;
+    let bytes = Reader::default().read(path, OBJECT_MAX)?;
     if bytes.len() > OBJECT_MAX {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 64 MiB"));
     }

@@ -9,6 +9,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::apply::{Host, StateDirectory};
 use crate::kernel::Kernel;
+use crate::model::name::Name;
 use crate::validate::Desired;
 use crate::view::{self, Style};
 
@@ -16,12 +17,14 @@ use super::ExitStatus;
 use super::args::{Colour, Format, GlobalArgs};
 use super::checked::Checked;
 use super::failure;
+use super::reader::Exposed;
 
 /// What every command shares.
 pub(super) struct Context {
     pub(super) state: StateDirectory,
     pub(super) format: Format,
     lock_timeout: Duration,
+    exposed: Exposed,
     out: Style,
     err: Style,
 }
@@ -45,6 +48,11 @@ impl Context {
             state: StateDirectory::new(&args.state_dir),
             format: args.format,
             lock_timeout: args.lock_timeout,
+            exposed: if args.allow_insecure_permissions {
+                Exposed::Ignored
+            } else {
+                Exposed::Refused
+            },
             out: style(args.color, io::stdout().is_terminal()),
             err,
         }
@@ -53,6 +61,11 @@ impl Context {
     /// The host that a command acts on.
     pub(super) fn host<'h, K: Kernel>(&'h self, kernel: &'h K) -> Host<'h, K> {
         Host { kernel, state: &self.state, lock_timeout: self.lock_timeout }
+    }
+
+    /// What it means for a command that acts that others could change the files it reads.
+    pub(super) fn exposed(&self) -> Exposed {
+        self.exposed
     }
 
     /// Prints a result in the form asked for.
@@ -91,15 +104,34 @@ impl Context {
 
     /// Says that a word of the command line is wrong.
     pub(super) fn misused(&self, what: &str) -> ExitStatus {
-        self.complain(|style| format!("{}: {what}\n", style.red("error")));
+        self.error(what);
         ExitStatus::Usage
     }
 
+    /// Says what of the process's own surroundings could not be had.
+    pub(super) fn failed(&self, what: &str) -> ExitStatus {
+        self.error(what);
+        ExitStatus::Failed
+    }
+
+    fn error(&self, what: &str) {
+        self.complain(|style| format!("{}: {what}\n", style.red("error")));
+    }
+
     /// The desired state of a manifest. Warnings are shown; if it is invalid, that is said.
-    pub(super) fn desired(&self, manifest: &Path) -> Result<Desired, ExitStatus> {
-        let mut checked = Checked::read(manifest);
+    pub(super) fn desired(&self, manifest: &Path, exposed: Exposed) -> Result<Desired, ExitStatus> {
+        self.accept(Checked::read(manifest, exposed), None)
+    }
+
+    /// The desired state of a manifest that was read, see [`Context::desired`]; `name` is the
+    /// deployment's, if that is known without it.
+    pub(super) fn accept(
+        &self,
+        mut checked: Checked,
+        name: Option<&Name>,
+    ) -> Result<Desired, ExitStatus> {
         let Some(desired) = checked.desired.take() else {
-            return Err(failure::invalid(&checked, self));
+            return Err(failure::invalid(name, &checked, self));
         };
         if !checked.report().problems.is_empty() {
             self.complain(|style| view::problems::human(&checked.report(), style));

@@ -51,7 +51,7 @@ mod tests {
     fn every_failure_has_its_status() {
         let name = Name::new("edge").expect("a legal name");
         let failed = || ApplyError::Observe(KernelError::reason("look", "of a test"));
-        let held = LockError::Held { name: name.clone(), pid: Some(1) };
+        let held = LockError::Held { name: name.clone(), locker: None };
         let stuck = ApplyError::Stuck { error: Box::new(failed()), stuck: Vec::new() };
         let table = [
             (failed(), 1),

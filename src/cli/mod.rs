@@ -3,22 +3,30 @@
 //! The composition root: it chooses the real kernel and the directory of records, reads files, and
 //! hands results to [`view`](crate::view). It formats nothing itself.
 
+mod adopt;
 mod apply;
 mod args;
 mod checked;
 mod context;
 mod destroy;
+mod end;
 mod exit;
 mod failure;
+mod files;
 mod hold;
 mod inspect;
+mod manager;
 mod plan;
+mod reader;
+mod session;
+mod signals;
 mod status;
 mod validate;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
+use crate::plan::Adoption;
 use args::{Cli, Command};
 use context::Context;
 pub use exit::ExitStatus;
@@ -26,6 +34,9 @@ pub use exit::ExitStatus;
 /// Runs the program with the process's arguments.
 #[must_use]
 pub fn run() -> ExitStatus {
+    // What is made here, on bpffs too, is for its owner, whatever the caller's mask: the kernel gives
+    // a pin 0600 less the mask, and a mask that hid it from ourselves would be no help either.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
@@ -36,7 +47,10 @@ pub fn run() -> ExitStatus {
             let manifest = args.manifest.display();
             context.misused(&format!("`{manifest}` and a command cannot stand together"))
         }
-        (Some(Command::Apply(args)), None) | (None, Some(args)) => apply::run(&args, &context),
+        (Some(Command::Apply(args)), None) | (None, Some(args)) => {
+            apply::run(&args, Adoption::Never, &context)
+        }
+        (Some(Command::Adopt(args)), None) => adopt::run(args, &context),
         (Some(Command::Validate(args)), None) => validate::run(&args, &context),
         (Some(Command::Plan(args)), None) => plan::run(&args, &context),
         (Some(Command::Status(args)), None) => status::run(&args, &context),

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::failure::failed;
 
 pub(super) fn run(args: &PlanArgs, context: &Context) -> ExitStatus {
-    let desired = match context.desired(&args.manifest) {
+    let desired = match context.desired(&args.manifest, context.exposed().for_reading()) {
         Ok(desired) => desired,
         Err(status) => return status,
     };
@@ -17,7 +17,9 @@ pub(super) fn run(args: &PlanArgs, context: &Context) -> ExitStatus {
         Ok(kernel) => kernel,
         Err(error) => return failed(Some(&desired.name), &error.into(), context),
     };
-    let plan = match context.host(&kernel).plan(&desired) {
+    let host = context.host(&kernel);
+    let plan = if args.adopt { host.plan_adoption(&desired) } else { host.plan(&desired) };
+    let plan = match plan {
         Ok(plan) => plan,
         Err(error) => return failed(Some(&desired.name), &error, context),
     };

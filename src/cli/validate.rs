@@ -1,5 +1,7 @@
 //! `ebpf-apply validate`
 
+use std::path::PathBuf;
+
 use crate::model::problem::Severity;
 use crate::view;
 
@@ -7,9 +9,11 @@ use super::ExitStatus;
 use super::args::{Deny, ValidateArgs};
 use super::checked::Checked;
 use super::context::Context;
+use super::reader::Exposed;
 
 pub(super) fn run(args: &ValidateArgs, context: &Context) -> ExitStatus {
-    let checked: Vec<Checked> = args.manifests.iter().map(|path| Checked::read(path)).collect();
+    let read = |path: &PathBuf| Checked::read(path, Exposed::Ignored);
+    let checked: Vec<Checked> = args.manifests.iter().map(read).collect();
     let reports: Vec<_> = checked.iter().map(Checked::report).collect();
     context.result(
         |style| reports.iter().map(|report| view::problems::human(report, style)).collect(),

@@ -3,6 +3,7 @@
 //! Nothing here knows a manifest, a plan or a policy. Each method is one act with one outcome; what
 //! to do in which order, and what to undo, is decided above.
 
+mod entries;
 mod error;
 #[cfg(any(test, feature = "test-support"))]
 pub mod fake;
@@ -11,11 +12,13 @@ pub mod linux;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use entries::{Carried, Copied};
 pub use error::{KernelError, VerifierLog};
 
 use crate::model::attach::{Attachment, Direction};
+use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
-use crate::model::live::{FilterKey, LiveFilter, LiveObject, RootState, TargetState};
+use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
@@ -58,6 +61,17 @@ pub trait Kernel {
 
     /// Whether the target of an attachment exists.
     fn target(&self, attachment: &Attachment) -> Result<TargetState>;
+
+    /// The programs attached at what an attachment names by its kind of link, whoever made them; for
+    /// hooks that several links share, of each side or attach type. None for hooks whose links cannot
+    /// be updated. Needs the right to open objects by their ids.
+    fn occupants(&self, attachment: &Attachment) -> Result<Vec<Occupant>>;
+
+    /// Opens a link by its kernel id.
+    fn open_link(&self, id: u32) -> Result<Self::Handle>;
+
+    /// Opens a program by its kernel id.
+    fn open_program(&self, id: u32) -> Result<Self::Handle>;
 
     /// A `clsact` filter, if it is there.
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>>;
@@ -102,6 +116,27 @@ pub trait Kernel {
     /// handle and pin, though programs still use it.
     fn fill_slots(&self, map: &Self::Handle, slots: &BTreeMap<u32, &Self::Handle>) -> Result<()>;
 
+    /// Copies every entry of a map into one that was just created and that nobody else sees. What is
+    /// written meanwhile is copied as far as it is seen. Fails if the new map has no room for all.
+    /// `progress` hears from time to time how many entries were copied.
+    fn copy_entries(
+        &self,
+        from: &Self::Handle,
+        to: &Self::Handle,
+        transfer: Transfer,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Copied>;
+
+    /// Brings over what was written into `from` since it was copied, once programs write into `to`.
+    /// An entry that was written in both stays as it is in `to`. `copied` can be used once.
+    fn carry_entries(
+        &self,
+        from: &Self::Handle,
+        to: &Self::Handle,
+        transfer: Transfer,
+        copied: &mut Copied,
+    ) -> Result<Carried>;
+
     /// Relocates, verifies and loads programs of one object; all of them, or none and an error that
     /// carries the verifier's words.
     fn load_programs(
@@ -126,6 +161,9 @@ pub trait Kernel {
         new: &Self::Handle,
         old: Option<&Self::Handle>,
     ) -> Result<()>;
+
+    /// Detaches a link from what it is attached to. It stays as if its target had gone.
+    fn detach(&self, link: &Self::Handle) -> Result<()>;
 
     /// Attaches a classifier to `clsact` over netlink, adding the qdisc where it is missing.
     fn attach_filter(

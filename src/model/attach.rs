@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::kinds::AttachType;
+
 use serde::{Deserialize, Serialize};
 
 /// One program at one place.
@@ -139,6 +141,15 @@ impl Direction {
         match self {
             Self::Ingress => "ingress",
             Self::Egress => "egress",
+        }
+    }
+
+    /// The attach type of tcx for this side.
+    #[must_use]
+    pub fn tcx_type(self) -> AttachType {
+        match self {
+            Self::Ingress => AttachType::TCX_INGRESS,
+            Self::Egress => AttachType::TCX_EGRESS,
         }
     }
 }

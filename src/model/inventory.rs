@@ -12,7 +12,7 @@ use super::address::Address;
 use super::attach::Attachment;
 use super::digest::Digest;
 use super::host::HostIdentity;
-use super::live::FilterKey;
+use super::live::{FilterKey, LiveObject};
 use super::map::MapShape;
 use super::name::Name;
 use super::pin::{PinPath, PinPolicy, PinRoot};
@@ -217,6 +217,14 @@ impl Inventory {
         recorded.chain(self.pending.iter().flat_map(|pending| pending.clsact.iter().copied()))
     }
 
+    /// Kernel ids of its links.
+    pub fn links(&self) -> impl Iterator<Item = u32> {
+        self.resources.values().filter_map(|resource| match resource {
+            Resource::Link(LinkRecord { anchor: Anchor::Pin(_), id, .. }) => Some(*id),
+            _ => None,
+        })
+    }
+
     /// Whether anything of it hangs on a network interface.
     #[must_use]
     pub fn has_interfaces(&self) -> bool {
@@ -259,10 +267,28 @@ impl Inventory {
         owned.flat_map(Resource::pins).chain(forgotten)
     }
 
-    /// Whether the object with that id at that path is ours to replace or unlink.
+    /// Whether what was `found` at that path is ours to replace or unlink.
     #[must_use]
-    pub fn owns(&self, path: &PinPath, id: u32) -> bool {
-        self.owned_pins().any(|(pin, recorded)| pin == path && recorded == id)
+    pub fn owns(&self, path: &PinPath, found: &LiveObject) -> bool {
+        let stray = |pending: &Pending| {
+            found.id().is_some() && pending.strays.get(path).copied() == found.id()
+        };
+        let pending = |pending: &Pending| pending.after.settled(path, found) || stray(pending);
+        self.settled(path, found) || self.pending.as_deref().is_some_and(pending)
+    }
+
+    fn settled(&self, path: &PinPath, found: &LiveObject) -> bool {
+        let recorded =
+            |resource: &Resource| resource.is(found) && resource.pins().any(|(pin, _)| pin == path);
+        self.resources.values().any(|resource| resource.is_owned() && recorded(resource))
+            || self.forgot(path, found)
+    }
+
+    /// Whether what was `found` at that path is one of the persisting pins that nothing names any more.
+    #[must_use]
+    pub fn forgot(&self, path: &PinPath, found: &LiveObject) -> bool {
+        let persists = matches!(found, LiveObject::Map(_) | LiveObject::Program(_));
+        persists && found.id().is_some() && self.forgotten.get(path).copied() == found.id()
     }
 
     /// Whether nothing is left to keep a record of.
@@ -303,6 +329,19 @@ impl Inventory {
 }
 
 impl Resource {
+    /// Whether `found` is what this records: of its kind, since each kind counts its ids by itself, and
+    /// with its id.
+    #[must_use]
+    pub fn is(&self, found: &LiveObject) -> bool {
+        let same_kind = matches!(
+            (self, found),
+            (Self::Map(_), LiveObject::Map(_))
+                | (Self::Program(_), LiveObject::Program(_))
+                | (Self::Link(_), LiveObject::Link(_))
+        );
+        same_kind && found.id() == Some(self.id())
+    }
+
     /// Its pins with the kernel id that must be found there.
     pub fn pins(&self) -> impl Iterator<Item = (&PinPath, u32)> {
         let (first, second, id) = match self {

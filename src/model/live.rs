@@ -27,6 +27,9 @@ pub struct LiveState {
     pub unpinned: BTreeMap<u32, LiveMap>,
     /// Whether the targets of the wanted attachments exist.
     pub targets: BTreeMap<Attachment, TargetState>,
+    /// Who is attached at the places of the wanted attachments, ours or not; only looked for by a run
+    /// that takes over what is someone else's.
+    pub occupants: BTreeMap<Attachment, Vec<Occupant>>,
     /// `tc` filters: those on record, and all at the places where one is wanted.
     pub filters: BTreeMap<FilterKey, LiveFilter>,
     /// Interfaces, by index, that have a `clsact` qdisc, of those where a filter is wanted.
@@ -43,6 +46,8 @@ pub struct LiveState {
 pub struct Others {
     /// Their pins below the same root, each with its deployment.
     pub pins: BTreeMap<PinPath, Name>,
+    /// Their links by kernel id, below whatever root, each with its deployment.
+    pub links: BTreeMap<u32, Name>,
     /// Directories they made below the same root.
     pub directories: BTreeSet<PinPath>,
     /// Directories they made on the way to the same root.
@@ -63,6 +68,14 @@ pub enum RootState {
     Absent {
         /// The directories that are missing, outermost first, the root last.
         missing: Vec<PathBuf>,
+    },
+    /// It is on bpffs or would be, and others than root and the effective user can change it or the
+    /// way to it: what is pinned there would not stay ours.
+    Exposed {
+        /// Who can, in words.
+        reason: String,
+        /// The command that mends it.
+        mend: String,
     },
     /// It, or its nearest existing ancestor, is on another file system.
     NotBpffs {
@@ -101,6 +114,15 @@ impl LiveObject {
             Self::Link(link) => Some(link.id),
             Self::Directory | Self::Unreadable { .. } => None,
         }
+    }
+
+    /// Whether both are one object of the kernel, which counts ids for each kind by itself: map 7 and
+    /// link 7 have nothing to do with each other.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.id().is_some()
+            && self.id() == other.id()
+            && std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
     /// What it is, for messages.
@@ -195,6 +217,27 @@ impl LiveLink {
             LinkTarget::Tracepoint { .. } | LinkTarget::Other => false,
         }
     }
+}
+
+/// A program that is attached somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Occupant {
+    /// By a link.
+    Linked {
+        /// The link.
+        link: LiveLink,
+        /// Name of its program, cut to 15 bytes by the kernel.
+        program: String,
+    },
+    /// By netlink, which leaves nothing that could be taken over.
+    Bare {
+        /// Kernel id of the program.
+        program_id: u32,
+        /// Its name.
+        program: String,
+        /// The command that detaches it.
+        free: String,
+    },
 }
 
 /// Whether something a program shall be attached to exists.

@@ -13,6 +13,9 @@ use crate::model::object::{Defect, Part};
 
 /// Where maps are declared.
 pub(super) const SECTION: &str = ".maps";
+/// Most maps of one object. A program uses at most 64 (`MAX_USED_MAPS` in `include/linux/bpf_verifier.h`),
+/// so this is far beyond what any object needs, and keeps a crafted one from planning a million.
+const MAPS_MAX: usize = 4096;
 /// Where they were before BTF.
 const LEGACY_SECTION: &str = "maps";
 
@@ -45,6 +48,12 @@ pub(super) fn declared(
         ));
         return Vec::new();
     };
+    if variables.len() > MAPS_MAX {
+        let count = variables.len();
+        let problem = format!("declares {count} maps; at most {MAPS_MAX} are read");
+        defects.push(section_defect(SECTION, problem));
+        return Vec::new();
+    }
     let mut maps = Vec::new();
     for variable in &variables {
         let name = variable.name();

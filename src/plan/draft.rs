@@ -14,7 +14,7 @@ use crate::model::pin::{PinPath, PinRoot};
 
 use super::prune::Mode;
 use super::recover::Known;
-use super::{Action, Change, Plan, Slot, Step, pins, prune};
+use super::{Action, Adoption, Change, Plan, Slot, Step, pins, prune};
 
 /// When a step runs. Earlier phases are done for every object before a later one begins, so that a
 /// program the verifier refuses is found before anything is attached or pinned.
@@ -24,11 +24,16 @@ pub(super) enum Phase {
     CreateMaps,
     LoadPrograms,
     FillSlots,
+    /// As late as possible: the less is written into the old maps after it.
+    CopyEntries,
     Root,
     Directories,
     PinMaps,
     PinPrograms,
     Links,
+    RemoveFilters,
+    /// Programs write into the new maps by now.
+    CarryEntries,
     Retire,
     DropStaged,
     RemoveDirectories,
@@ -82,10 +87,16 @@ pub(super) struct Draft<'a> {
     pub(super) live: &'a LiveState,
     /// What is ours now.
     pub(super) known: &'a Known,
+    /// Whether what is someone else's may become ours.
+    pub(super) adoption: Adoption,
     /// The inventory once the plan is done.
     pub(super) after: Inventory,
     /// What each pin path shall hold.
     pub(super) claims: BTreeMap<PinPath, Claim>,
+    /// Links of someone else's that are taken over.
+    pub(super) adopted: BTreeSet<u32>,
+    /// Pins of ours whose contents go over to a map elsewhere.
+    pub(super) superseded: BTreeSet<PinPath>,
     /// Links on record that another address has taken over.
     pub(super) taken: BTreeMap<Address, Address>,
     changes: Vec<Change>,
@@ -113,8 +124,11 @@ impl<'a> Draft<'a> {
         Self {
             live,
             known,
+            adoption: Adoption::Never,
             after,
             claims: BTreeMap::new(),
+            adopted: BTreeSet::new(),
+            superseded: BTreeSet::new(),
             taken: BTreeMap::new(),
             changes: Vec::new(),
             steps: Vec::new(),
@@ -164,8 +178,8 @@ impl<'a> Draft<'a> {
     }
 
     /// Whether what lies at `pin` is ours to replace and unlink.
-    pub(super) fn owns(&self, pin: &PinPath, id: u32) -> bool {
-        pin.is_private_to(&self.after.name) || self.inventory().owns(pin, id)
+    pub(super) fn owns(&self, pin: &PinPath, found: &LiveObject) -> bool {
+        pin.is_private_to(&self.after.name) || self.inventory().owns(pin, found)
     }
 
     /// Kernel id of what lies at a pin path.

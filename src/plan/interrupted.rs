@@ -124,12 +124,17 @@ impl<'a> Witness<'a> {
                 _ if self.is_at(&new.pin, new.id) => Some(Resource::Program(new.clone())),
                 old => old.cloned(),
             },
-            (old, Some(Resource::Link(new))) => match (self.link(new), old) {
-                (Some(made), _) => Some(Resource::Link(made)),
-                (None, Some(Resource::Link(old))) => Some(Resource::Link(self.located_link(old))),
-                (None, _) => None,
-            },
-            (Some(Resource::Link(old)), None) => Some(Resource::Link(self.located_link(old))),
+            (Some(Resource::Link(old)), new) => {
+                let new = match new {
+                    Some(Resource::Link(new)) => self.link(new).filter(|made| {
+                        // Where the run was to make another link, this one is still the old.
+                        made.id != old.id || made.attachment == old.attachment
+                    }),
+                    _ => None,
+                };
+                Some(Resource::Link(new.unwrap_or_else(|| self.located_link(old))))
+            }
+            (_, Some(Resource::Link(new))) => self.link(new).map(Resource::Link),
             (old, _) => old.cloned(),
         }
     }

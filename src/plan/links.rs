@@ -8,8 +8,10 @@ use crate::model::inventory::{Anchor, LinkRecord, Resource};
 use crate::model::kinds::LinkType;
 use crate::model::live::{FilterKey, LinkTarget, LiveLink, LiveObject, TargetState};
 use crate::model::pin::PinPath;
+use crate::model::program::ProgramSpec;
 use crate::validate::{Desired, DesiredObject, DesiredProgram};
 
+use super::adopt::{self, Takeover};
 use super::draft::{Draft, Phase, Source, foreign};
 use super::programs::loaded;
 use super::{Action, Change, ProgramRef, Slot, Step};
@@ -51,6 +53,7 @@ pub(super) fn plan(
 /// One wanted attachment.
 struct Wanted<'d> {
     address: Address,
+    spec: &'d ProgramSpec,
     attachment: &'d Attachment,
     pin: PinPath,
     program: ProgramRef,
@@ -67,7 +70,7 @@ struct Found {
 impl<'d> Wanted<'d> {
     fn new(
         object: &DesiredObject,
-        program: &DesiredProgram,
+        program: &'d DesiredProgram,
         attachment: &'d Attachment,
         reload: bool,
         draft: &Draft<'_>,
@@ -80,6 +83,7 @@ impl<'d> Wanted<'d> {
         };
         Self {
             address: Address::link(&object.name, name, attachment),
+            spec: &program.spec,
             attachment,
             pin: PinPath::link(&draft.name(), &object.name, name, attachment),
             program: ProgramRef { slot, object: object.name.clone(), program: name.clone() },
@@ -100,41 +104,47 @@ impl<'d> Wanted<'d> {
         let found = match draft.live.pins.get(&self.pin) {
             Some(LiveObject::Link(link)) => {
                 let (pin, address) = (self.pin.clone(), self.address.clone());
-                Some(Found { pin, address, link: link.clone() })
+                let staged = lost_its_target(link, target).then(|| self.staged_link(target, draft));
+                staged.flatten().or_else(|| Some(Found { pin, address, link: link.clone() }))
             }
             Some(other) => {
                 let reason = foreign(&draft.after.pin_root, &self.pin, other);
                 return draft.refuse(self.address, reason);
             }
-            None => self.staged_link(draft).or_else(|| self.leaving_link(wanted, draft)),
+            None => self.staged_link(target, draft).or_else(|| self.leaving_link(wanted, draft)),
         };
         let Some(found) = found else {
             let reason = match draft.inventory().link(&self.address) {
                 Some(_) => "its link is gone",
                 None => "not attached yet",
             };
-            return self.attach(Action::Create, reason, draft);
+            return self.attach_or_take(Action::Create, reason, draft);
         };
-        if let Some(reason) = self.other_options(&found.address, draft) {
-            return draft.refuse(self.address, reason);
-        }
         if lost_its_target(&found.link, target) {
             let reason = "its interface or cgroup went away and came back: attached anew";
-            return self.attach(Action::Replace, reason, draft);
+            return self.attach_or_take(Action::Replace, reason, draft);
+        }
+        if let Some(old) = self.other_options(&found.address, draft) {
+            return self.attach_anew(&found, &old, draft);
         }
         self.plan_live_link(&found, draft);
     }
 
-    /// The very link, put into the stage by a run that was cut short. It is attached there as well.
-    fn staged_link(&self, draft: &Draft<'_>) -> Option<Found> {
-        let Anchor::Pin(pin) = &draft.inventory().link(&self.address)?.anchor else { return None };
-        match draft.live.pins.get(pin) {
-            Some(LiveObject::Link(link)) if pin.is_staged() => {
-                let (pin, address) = (pin.clone(), self.address.clone());
-                Some(Found { pin, address, link: link.clone() })
-            }
-            _ => None,
-        }
+    /// A link for this very attachment that a run which was cut short left in the stage. It is attached
+    /// there as well.
+    fn staged_link(&self, target: u64, draft: &Draft<'_>) -> Option<Found> {
+        let recorded = draft.inventory().link(&self.address).map(|record| record.id);
+        let program = draft.inventory().program(&self.program_address).map(|record| record.id);
+        draft.live.pins.iter().filter(|(pin, _)| pin.is_staged()).find_map(|(pin, found)| {
+            let LiveObject::Link(link) = found else { return None };
+            let hook = link_type(self.attachment) == Some(link.link_type);
+            let for_this = recorded == Some(link.id) || program == Some(link.program_id);
+            (hook && for_this && !lost_its_target(link, target)).then(|| Found {
+                pin: pin.clone(),
+                address: self.address.clone(),
+                link: link.clone(),
+            })
+        })
     }
 
     /// A link at the same place, ours and leaving, whose program can be swapped: taking it over
@@ -160,16 +170,50 @@ impl<'d> Wanted<'d> {
         })
     }
 
-    /// Why the attachment on record cannot become this one, if only its options differ.
-    fn other_options(&self, recorded: &Address, draft: &Draft<'_>) -> Option<String> {
+    /// The attachment on record, if its options are not those that are wanted.
+    fn other_options(&self, recorded: &Address, draft: &Draft<'_>) -> Option<Attachment> {
         let record = draft.inventory().link(recorded)?;
-        let old = record.attachment.as_ref().filter(|old| *old != self.attachment)?;
-        Some(format!(
-            "options of a live attachment cannot change in place ({} → {}): take it out of the \
-             manifest, apply, and put it back",
+        record.attachment.clone().filter(|old| old != self.attachment)
+    }
+
+    /// The options of a live link cannot change, and while it is attached, the same program cannot be
+    /// attached beside it. So for a moment nothing is.
+    fn attach_anew(self, found: &Found, old: &Attachment, draft: &mut Draft<'_>) {
+        if found.address != self.address {
+            let reason = format!(
+                "takes the place of {}, which has other options ({}): take that one out of the \
+                 manifest, apply, and put this one in",
+                found.address,
+                options(old)
+            );
+            return draft.refuse(self.address, reason);
+        }
+        let Some(program) = draft.open_program(found.link.program_id) else {
+            return self.refuse_foreign_program(found, draft);
+        };
+        let step = Step::Detach {
+            link: draft.open(&found.pin, found.link.id),
+            pin: found.pin.clone(),
+            program: ProgramRef { slot: program, ..self.program.clone() },
+            attachment: old.clone(),
+        };
+        draft.step(Phase::Links, step);
+        let reason = format!(
+            "its options changed ({} → {}): detached, then attached again; in between nothing runs \
+             there",
             options(old),
             options(self.attachment)
-        ))
+        );
+        self.attach(Action::Replace, &reason, draft);
+    }
+
+    fn refuse_foreign_program(self, found: &Found, draft: &mut Draft<'_>) {
+        let reason = format!(
+            "the link runs program id {}, which is not this deployment's: remove its pin {} by hand",
+            found.link.program_id,
+            draft.after.pin_root.join(&found.pin).display()
+        );
+        draft.refuse(self.address, reason);
     }
 
     fn plan_live_link(self, found: &Found, draft: &mut Draft<'_>) {
@@ -190,13 +234,7 @@ impl<'d> Wanted<'d> {
             return self.attach(Action::Replace, reason, draft);
         }
         if !draft.known.has_program(link.program_id) {
-            let reason = format!(
-                "the link runs program id {}, which is not this deployment's: remove its pin {} by \
-                 hand",
-                link.program_id,
-                draft.after.pin_root.join(&found.pin).display()
-            );
-            return draft.refuse(self.address, reason);
+            return self.refuse_foreign_program(found, draft);
         }
         let expected = draft.open_program(link.program_id);
         self.update(found, expected, draft);
@@ -224,6 +262,40 @@ impl<'d> Wanted<'d> {
             draft.taken.insert(found.address.clone(), self.address.clone());
         }
         self.record(found.link.id, draft);
+    }
+
+    fn attach_or_take(self, action: Action, reason: &str, draft: &mut Draft<'_>) {
+        match adopt::takeover(self.attachment, self.spec, draft) {
+            Ok(None) => self.attach(action, reason, draft),
+            Ok(Some(takeover)) => self.take(&takeover, draft),
+            Err(reason) => draft.refuse(self.address, reason),
+        }
+    }
+
+    /// Puts the program under someone else's link and pins that. Whoever made it can do nothing about
+    /// it any more but detach it.
+    fn take(self, Takeover { link, program }: &Takeover, draft: &mut Draft<'_>) {
+        let address = self.address.clone();
+        draft.adopted.insert(link.id);
+        let step =
+            Step::TakeLink { address: address.clone(), link: link.id, program: link.program_id };
+        draft.step(Phase::Open, step);
+        self.hold_program(draft);
+        let step = Step::UpdateLink {
+            link: Slot::New(address.clone()),
+            program: self.program.slot.clone(),
+            expected: Some(Slot::Taken(address.clone())),
+        };
+        draft.step(Phase::Links, step);
+        draft.claim(self.pin.clone(), &address, Source::New(address.clone()), Phase::Links);
+        let reason = format!(
+            "link {} of someone else is taken over: its program is swapped atomically, its mode and \
+             place stay, and so do pins that others have of it",
+            link.id
+        );
+        let before = format!("program {} (`{program}`)", link.program_id);
+        draft.change(Change::new(address, Action::Adopt, reason).before(before));
+        self.record(0, draft);
     }
 
     fn attach(self, action: Action, reason: &str, draft: &mut Draft<'_>) {
@@ -255,10 +327,16 @@ impl<'d> Wanted<'d> {
                 Some(_) => "its filter is gone",
                 None => "not attached yet",
             };
-            return self.attach_filter(reason, target, draft);
+            return self.attach_filter(Action::Create, reason, target, draft);
         };
-        if let Some(reason) = self.other_options(&address, draft) {
-            return draft.refuse(self.address, reason);
+        if let Some(old) = self.other_options(&address, draft) {
+            let reason = format!(
+                "its options changed ({} → {}): the new filter is there before the old one goes",
+                options(&old),
+                options(self.attachment)
+            );
+            remove_old_filter(&key, draft);
+            return self.attach_filter(Action::Replace, &reason, target, draft);
         }
         let program_id = draft.live.filters.get(&key).map_or(0, |filter| filter.program_id);
         let keeps =
@@ -291,10 +369,11 @@ impl<'d> Wanted<'d> {
         draft.after.resources.insert(self.address, Resource::Link(record));
     }
 
-    fn attach_filter(self, reason: &str, target: u64, draft: &mut Draft<'_>) {
+    fn attach_filter(self, action: Action, reason: &str, target: u64, draft: &mut Draft<'_>) {
         self.hold_program(draft);
         let here = |index: &u32| u64::from(*index) == target;
-        let known = draft.live.others.clsact.union(&draft.clsact).any(here);
+        let known = draft.live.others.clsact.union(&draft.clsact).any(here)
+            || draft.inventory().clsact().any(|index| here(&index));
         if known || !draft.live.clsact.iter().any(here) {
             draft.clsact.extend(u32::try_from(target));
         }
@@ -306,7 +385,7 @@ impl<'d> Wanted<'d> {
         };
         draft.step(Phase::Links, step);
         // The executor records it: the kernel may choose priority and handle.
-        draft.change(Change::new(self.address.clone(), Action::Create, reason));
+        draft.change(Change::new(self.address.clone(), action, reason));
     }
 
     fn hold_program(&self, draft: &mut Draft<'_>) {
@@ -328,6 +407,16 @@ impl<'d> Wanted<'d> {
     }
 }
 
+/// Removes the filter that another of the same attachment replaces, if it runs what is ours.
+fn remove_old_filter(key: &FilterKey, draft: &mut Draft<'_>) {
+    let running = draft.live.filters.get(key).map_or(0, |filter| filter.program_id);
+    if draft.known.has_program(running) {
+        let program = draft.open_program(running);
+        let step = Step::RemoveFilter { key: key.clone(), program, with_clsact: false };
+        draft.step(Phase::RemoveFilters, step);
+    }
+}
+
 /// The live filter on record for an address, at the wanted target.
 fn live_filter(
     address: &Address,
@@ -340,6 +429,20 @@ fn live_filter(
     there.then(|| (address.clone(), record.clone(), key.clone()))
 }
 
+/// The type of the links that make an attachment.
+fn link_type(attachment: &Attachment) -> Option<LinkType> {
+    match attachment {
+        Attachment::Xdp { .. } => Some(LinkType::XDP),
+        Attachment::Tcx { .. } => Some(LinkType::TCX),
+        Attachment::Cgroup { .. } => Some(LinkType::CGROUP),
+        Attachment::Tracepoint { .. } => Some(LinkType::PERF_EVENT),
+        Attachment::RawTracepoint { .. } | Attachment::TpBtf { .. } => {
+            Some(LinkType::RAW_TRACEPOINT)
+        }
+        Attachment::Tc { .. } => None,
+    }
+}
+
 /// Whether a live link no longer hangs where its manifest line points.
 fn lost_its_target(link: &LiveLink, wanted: u64) -> bool {
     match link.target {
@@ -350,7 +453,7 @@ fn lost_its_target(link: &LiveLink, wanted: u64) -> bool {
 }
 
 /// Whether `BPF_LINK_UPDATE` can swap the program (`bpf_link_ops.update_prog` of each type).
-fn updates_in_place(link_type: LinkType) -> bool {
+pub(super) fn updates_in_place(link_type: LinkType) -> bool {
     [
         LinkType::XDP,
         LinkType::TCX,

@@ -4,6 +4,7 @@
 //! why; its *steps* tell the executor what to do, in order. A plan that contains a refusal has no
 //! steps: all of it is done, or nothing.
 
+mod adopt;
 mod change;
 pub mod compat;
 mod draft;
@@ -12,7 +13,9 @@ mod end;
 mod interrupted;
 mod links;
 mod maps;
+mod migrate;
 mod pins;
+mod private;
 mod programs;
 mod prune;
 mod recover;
@@ -26,6 +29,7 @@ use crate::model::inventory::{Inventory, ObjectRecord};
 use crate::model::live::{LiveState, RootState};
 use crate::validate::Desired;
 
+pub use adopt::Adoption;
 pub use change::{Action, Change, summarise};
 pub use drift::{ResourceState, ResourceStatus, drift};
 pub use end::end;
@@ -76,18 +80,26 @@ impl Plan {
     }
 }
 
-/// Plans the way from `live` to `desired`, where `inventory` says what is ours.
+/// Plans the way from `live` to `desired`, where `inventory` says what is ours, and `adoption` whether
+/// more than that may become ours.
 #[must_use]
-pub fn plan(desired: &Desired, live: &LiveState, inventory: &Inventory) -> Plan {
+pub fn plan(
+    desired: &Desired,
+    live: &LiveState,
+    inventory: &Inventory,
+    adoption: Adoption,
+) -> Plan {
     let known = recover::known(inventory, live);
     let mut draft = Draft::new(live, &known, desired.pin_root.clone());
+    draft.adoption = adoption;
     draft.after.manifest.clone_from(&desired.manifest);
     refuse_root(desired, &mut draft);
     let bindings = slots::bind(desired, &mut draft);
     let wanted = links::wanted(desired);
+    prune::remove_stray_filters(&mut draft);
     for (object, bound) in desired.objects.iter().zip(&bindings) {
         let reload = programs::reload_reason(object, bound, &draft);
-        maps::plan_private(object, reload.is_some(), &mut draft);
+        private::plan(object, reload.is_some(), &mut draft);
         programs::plan(object, bound, reload.as_deref(), &mut draft);
         if reload.is_some() {
             slots::plan(object, bound, &mut draft);
@@ -111,6 +123,10 @@ fn refuse_root(desired: &Desired, draft: &mut Draft<'_>) {
              `mount -t bpf bpf /sys/fs/bpf`, or choose a pin-root below an existing one",
             directory.display()
         );
+        draft.refuse(Address::pin_root(), reason);
+    }
+    if let RootState::Exposed { reason, mend } = &draft.live.root {
+        let reason = format!("others could change what is pinned: {reason}; `{mend}` mends it");
         draft.refuse(Address::pin_root(), reason);
     }
     let inventory = draft.inventory();

@@ -39,6 +39,7 @@ pub(super) fn settle(mode: Mode, draft: &mut Draft<'_>) {
             continue;
         }
         match fate {
+            _ if draft.superseded.contains(pin) => retire(pin, *id, draft),
             Fate::Removed => retire(pin, *id, draft),
             Fate::Forgotten => drop(draft.after.forgotten.insert(pin.clone(), *id)),
         }
@@ -51,34 +52,38 @@ fn ours(mode: Mode, draft: &Draft<'_>) -> BTreeMap<PinPath, (u32, Fate)> {
     let fate = |policy| if policy == PinPolicy::PersistOnExit { persists } else { Fate::Removed };
     let inventory = draft.inventory();
     let mut all: BTreeMap<PinPath, (u32, Fate)> = BTreeMap::new();
-    let mut add = |pin: &PinPath, id: u32, fate: Fate| {
+    let mut add = |pin: &PinPath, fate: Fate, is: &dyn Fn(&LiveObject) -> bool| {
+        let Some(found) = draft.live.pins.get(pin).filter(|found| is(found)) else { return };
+        let Some(id) = found.id() else { return };
         // Of two resources that share a pin, the one that persists decides.
         let entry = all.entry(pin.clone()).or_insert((id, fate));
         if fate == Fate::Forgotten {
             entry.1 = fate;
         }
     };
-    for resource in inventory.resources.values() {
+    for resource in inventory.resources.values().filter(|resource| resource.is_owned()) {
+        let is = |found: &LiveObject| resource.is(found);
         match resource {
-            Resource::Map(map) if !map.owned => {}
             Resource::Map(map) => {
-                let pin = map.pin.iter();
-                pin.for_each(|pin| add(pin, map.id, fate(map.policy)));
+                map.pin.iter().for_each(|pin| add(pin, fate(map.policy), &is));
             }
             Resource::Program(program) => {
-                add(&program.pin, program.id, Fate::Removed);
+                add(&program.pin, Fate::Removed, &is);
                 if let Some(public) = &program.public {
-                    add(&public.pin, program.id, fate(public.policy));
+                    add(&public.pin, fate(public.policy), &is);
                 }
             }
             Resource::Link(_) => {
-                resource.pins().for_each(|(pin, id)| add(pin, id, Fate::Removed));
+                resource.pins().for_each(|(pin, _)| add(pin, Fate::Removed, &is));
             }
         }
     }
-    inventory.forgotten.iter().for_each(|(pin, id)| add(pin, *id, persists));
-    draft.known.litter.iter().for_each(|(pin, id)| add(pin, *id, Fate::Removed));
-    all.retain(|pin, (id, _)| draft.id_at(pin) == Some(*id));
+    for pin in inventory.forgotten.keys() {
+        add(pin, persists, &|found| inventory.forgot(pin, found));
+    }
+    for (pin, id) in &draft.known.litter {
+        add(pin, Fate::Removed, &|found| found.id() == Some(*id));
+    }
     all
 }
 
@@ -106,7 +111,6 @@ fn settle_claim(
     ours: &BTreeMap<PinPath, (u32, Fate)>,
     draft: &mut Draft<'_>,
 ) {
-    let wanted = claim.source.live_id();
     let Some(found) = draft.live.pins.get(pin) else {
         let Some(from) = from else {
             draft.make_directories(pin);
@@ -117,12 +121,12 @@ fn settle_claim(
         let step = Step::Rename { from: from.clone(), to: pin.clone() };
         return draft.step(claim.phase, step);
     };
-    if wanted.is_some() && found.id() == wanted {
+    if is_it(&claim.source, found, draft) {
         return;
     }
     match ours.get(pin) {
         Some((id, fate)) => {
-            if *fate == Fate::Forgotten && !claim.replaces && !has_another_place(*id, draft) {
+            if *fate == Fate::Forgotten && !claim.replaces && !has_another_place(found, draft) {
                 let at = draft.after.pin_root.join(pin);
                 let reason = format!(
                     "{} holds a map or program of this deployment that persists: move it with a \
@@ -158,10 +162,18 @@ fn provably_ours(pin: &PinPath, found: &LiveObject, draft: &Draft<'_>) -> bool {
     }
 }
 
-/// Whether some claim keeps the object with that id, wherever.
-fn has_another_place(wanted: u32, draft: &Draft<'_>) -> bool {
-    let keeps = |claim: &Claim| matches!(&claim.source, Source::Live { id, .. } if *id == wanted);
-    draft.claims.values().any(keeps)
+/// Whether some claim keeps the object, wherever.
+fn has_another_place(object: &LiveObject, draft: &Draft<'_>) -> bool {
+    draft.claims.values().any(|claim| is_it(&claim.source, object, draft))
+}
+
+/// Whether `found` is what the source names.
+fn is_it(source: &Source, found: &LiveObject, draft: &Draft<'_>) -> bool {
+    match source {
+        Source::New(_) => false,
+        Source::Live { pin, .. } => draft.live.pins.get(pin).is_some_and(|at| at.is_same(found)),
+        Source::Unpinned { id } => matches!(found, LiveObject::Map(map) if map.id == *id),
+    }
 }
 
 fn retire(pin: &PinPath, id: u32, draft: &mut Draft<'_>) {

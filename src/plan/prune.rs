@@ -32,6 +32,15 @@ impl Mode {
     }
 }
 
+/// Removes the filters that a killed run added and nothing needs, before others take their places.
+pub(super) fn remove_stray_filters(draft: &mut Draft<'_>) {
+    for (key, program) in &draft.known.stray_filters {
+        let program = draft.open_program(*program);
+        let step = Step::RemoveFilter { key: key.clone(), program, with_clsact: false };
+        draft.step(Phase::Links, step);
+    }
+}
+
 /// Says what becomes of every recorded resource that the draft does not keep, and removes the
 /// filters among them.
 pub(super) fn prune(mode: Mode, draft: &mut Draft<'_>) {
@@ -66,13 +75,13 @@ pub(super) fn prune(mode: Mode, draft: &mut Draft<'_>) {
 }
 
 fn prune_pinned(address: &Address, resource: &Resource, mode: Mode, draft: &mut Draft<'_>) {
-    let owned = !matches!(resource, Resource::Map(map) if !map.owned);
-    let pins: Vec<(PinPath, u32)> = resource.pins().map(|(pin, id)| (pin.clone(), id)).collect();
+    let owned = resource.is_owned();
+    let pins: Vec<PinPath> = resource.pins().map(|(pin, _)| pin.clone()).collect();
     let mut verdict = Change::new(address.clone(), Action::Delete, mode.reason());
     if !owned {
         verdict = Change::new(address.clone(), Action::Forget, "not ours: stays as it is");
     }
-    for (pin, id) in pins.iter().filter(|_| owned) {
+    for pin in pins.iter().filter(|_| owned) {
         let at = draft.after.pin_root.join(pin);
         let at = at.display();
         let forget = |reason: String| Change::new(address.clone(), Action::Forget, reason);
@@ -80,7 +89,7 @@ fn prune_pinned(address: &Address, resource: &Resource, mode: Mode, draft: &mut 
             Some(LiveObject::Unreadable { reason }) => {
                 return draft.refuse(address.clone(), format!("{at} cannot be opened: {reason}"));
             }
-            Some(found) if found.id() != Some(*id) => {
+            Some(found) if !resource.is(found) => {
                 verdict =
                     forget(format!("{at} holds {} that is not ours; left in place", found.kind()));
             }

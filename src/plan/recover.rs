@@ -4,12 +4,13 @@
 //! `~links` and `~maps` of the deployment's name are ours whatever the record says, and their names
 //! tell what they are; so the record is brought in line with them before anything is planned.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
 use crate::model::inventory::{Anchor, Inventory, LinkRecord, MapRecord, ProgramRecord, Resource};
-use crate::model::live::{LiveMap, LiveObject, LiveState};
+use crate::model::live::{FilterKey, LiveMap, LiveObject, LiveState};
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinPolicy, PrivatePin};
 
@@ -21,6 +22,8 @@ pub(super) struct Known {
     pub(super) inventory: Inventory,
     /// Pins of ours that belong to no resource: what a killed run left, in the stage or elsewhere.
     pub(super) litter: Vec<(PinPath, u32)>,
+    /// Filters of ours that a killed run left beside the one on record, with the programs they run.
+    pub(super) stray_filters: Vec<(FilterKey, u32)>,
     /// Whether the last run was cut short.
     pub(super) interrupted: bool,
     /// Interfaces, by index, whose `clsact` qdisc a killed run may have added.
@@ -43,7 +46,14 @@ pub(super) fn known(inventory: &Inventory, live: &LiveState) -> Known {
     }
     let interrupted = inventory.pending.is_some();
     let inventory = &resumed.clone();
-    let mut known = Known { inventory: resumed, litter: strays, interrupted, clsact, programs };
+    let mut known = Known {
+        inventory: resumed,
+        litter: strays,
+        stray_filters: Vec::new(),
+        interrupted,
+        clsact,
+        programs,
+    };
     let name = inventory.name.clone();
     for (pin, found) in live.pins.iter().filter(|(pin, _)| pin.is_private_to(&name)) {
         let Some(id) = found.id() else { continue };
@@ -153,7 +163,14 @@ impl Known {
                 anchor: Anchor::Filter { key: key.clone(), made_clsact },
             };
             let address = Address::link_at(&object, &name, &place.to_string());
-            self.inventory.resources.entry(address).or_insert(Resource::Link(record));
+            match self.inventory.resources.entry(address) {
+                Entry::Vacant(entry) => drop(entry.insert(Resource::Link(record))),
+                // Others may attach our programs as well, but hardly just then.
+                Entry::Occupied(_) if self.interrupted => {
+                    self.stray_filters.push((key.clone(), filter.program_id));
+                }
+                Entry::Occupied(_) => {}
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
+use crate::model::entries::Transfer;
 use crate::model::live::FilterKey;
 use crate::model::name::Name;
 use crate::model::pin::PinPath;
@@ -16,6 +17,8 @@ pub enum Slot {
     New(Address),
     /// Opened from that pin.
     Live(PinPath),
+    /// The program of a link that is taken over for that resource.
+    Taken(Address),
     /// The map with that id, which has no pin.
     Unpinned(u32),
 }
@@ -25,6 +28,7 @@ impl fmt::Display for Slot {
         match self {
             Self::New(address) => address.fmt(f),
             Self::Live(pin) => write!(f, "pin {pin}"),
+            Self::Taken(address) => write!(f, "the program that {address} takes the place of"),
             Self::Unpinned(id) => write!(f, "map id {id}"),
         }
     }
@@ -32,9 +36,10 @@ impl fmt::Display for Slot {
 
 /// One effect.
 ///
-/// Steps come in three phases. *Prepare* changes nothing that anyone else sees: maps and loaded
-/// programs. *Commit* makes directories, swaps links and pins, and moves what is no longer wanted into the
-/// stage. *Clear* empties the stage. Every handle a step obtains is held until the last step is
+/// Steps come in three phases. *Prepare* changes nothing that anyone else sees: maps with their
+/// entries, and loaded programs. *Commit* makes directories, swaps links and pins, carries over what
+/// was written into old maps until then, and moves what is no longer wanted into the stage. *Clear*
+/// empties the stage. Every handle a step obtains is held until the last step is
 /// done, so each effect can be undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -77,6 +82,24 @@ pub enum Step {
         /// What goes where: programs into a prog array, maps into a map-in-map.
         slots: BTreeMap<u32, Slot>,
     },
+    /// Copies the entries of a live map into one that this run creates and nobody else sees yet.
+    CopyEntries {
+        /// The old map.
+        from: Slot,
+        /// The new map.
+        to: Slot,
+        /// How.
+        transfer: Transfer,
+    },
+    /// Brings over what was written into the old map since, once its programs write into the new one.
+    CarryEntries {
+        /// The old map.
+        from: Slot,
+        /// The new map, into which the entries were copied.
+        to: Slot,
+        /// How.
+        transfer: Transfer,
+    },
     /// Pins at a free path.
     Pin {
         /// What.
@@ -112,6 +135,16 @@ pub enum Step {
         /// Where to.
         attachment: Attachment,
     },
+    /// Opens a link of someone else's into [`Slot::New`], and the program it runs into
+    /// [`Slot::Taken`], both by their kernel ids.
+    TakeLink {
+        /// The link's address, once it is ours.
+        address: Address,
+        /// The link.
+        link: u32,
+        /// The program that it runs.
+        program: u32,
+    },
     /// Swaps the program of a live link.
     UpdateLink {
         /// The link.
@@ -121,6 +154,17 @@ pub enum Step {
         /// The program it must be running now; `None` if nothing holds that program but the link, so
         /// that it can neither be checked nor brought back.
         expected: Option<Slot>,
+    },
+    /// Detaches a live link, so that its place is free for another. It is attached nowhere then.
+    Detach {
+        /// The link.
+        link: Slot,
+        /// Where it is pinned.
+        pin: PinPath,
+        /// The program it runs.
+        program: ProgramRef,
+        /// Where it is attached.
+        attachment: Attachment,
     },
     /// Attaches a classifier over netlink.
     AttachFilter {
@@ -188,10 +232,12 @@ impl Step {
         matches!(
             self,
             Self::Open { .. }
+                | Self::TakeLink { .. }
                 | Self::OpenMap { .. }
                 | Self::CreateMap { .. }
                 | Self::LoadPrograms { .. }
                 | Self::FillSlots { .. }
+                | Self::CopyEntries { .. }
         )
     }
 
@@ -231,13 +277,19 @@ impl fmt::Display for Step {
                 write!(f, "load the programs of object `{object}`")
             }
             Self::FillSlots { map, .. } => write!(f, "fill the slots of {map}"),
+            Self::CopyEntries { from, to, .. } => write!(f, "copy the entries of {from} to {to}"),
+            Self::CarryEntries { from, to, .. } => {
+                write!(f, "carry late writes of {from} over to {to}")
+            }
             Self::Pin { slot, pin } => write!(f, "pin {slot} at {pin}"),
             Self::Swap { slot, pin, .. } => write!(f, "put {slot} in place of pin {pin}"),
             Self::Rename { from, to } => write!(f, "rename pin {from} to {to}"),
             Self::Attach { address, .. } | Self::AttachFilter { address, .. } => {
                 write!(f, "attach {address}")
             }
+            Self::TakeLink { address, link, .. } => write!(f, "take link {link} for {address}"),
             Self::UpdateLink { link, .. } => write!(f, "swap the program of {link}"),
+            Self::Detach { link, .. } => write!(f, "detach {link}"),
             Self::ReplaceFilter { key, .. } => write!(f, "replace {}", filter(key)),
             Self::RemoveFilter { key, .. } => write!(f, "remove {}", filter(key)),
             Self::Retire { pin, .. } => write!(f, "retire pin {pin}"),

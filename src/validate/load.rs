@@ -15,6 +15,12 @@ use crate::object::{Image, InspectError};
 /// Largest object, in bytes.
 pub const OBJECT_MAX: usize = 64 << 20;
 
+/// Most objects that one manifest may name.
+pub const OBJECTS_MAX: usize = 256;
+
+/// Most bytes of all of them together, so that no manifest decides how much memory is taken.
+const TOGETHER_MAX: usize = 4 * OBJECT_MAX;
+
 /// An object that a manifest names.
 #[derive(Clone, Debug)]
 pub struct ObjectFile {
@@ -30,22 +36,32 @@ pub struct ObjectFile {
 enum Unloaded {
     Read(io::Error),
     TooLarge,
+    TooLargeTogether,
     Invalid(InspectError),
 }
 
 /// Reads every object of the manifest; a file that two objects name, once.
 pub(super) fn load(
     manifest: &Manifest,
-    directory: &Path,
+    path: &Path,
     read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
     findings: &mut Findings<'_>,
 ) -> Vec<ObjectFile> {
     let mut images = BTreeMap::<PathBuf, Result<Arc<Image>, Unloaded>>::new();
     let mut files = Vec::new();
+    let mut together = 0;
+    if manifest.objects.len() > OBJECTS_MAX {
+        let count = manifest.objects.len();
+        let message = format!("{count} objects; at most {OBJECTS_MAX} are read");
+        let problem = Problem::error(code::TOO_MANY_OBJECTS, None, message)
+            .help("several manifests, each with a name of its own, can be applied side by side");
+        findings.at_key(&KeyPath::of(["objects"]), problem);
+        return files;
+    }
     for (name, entry) in &manifest.objects {
         let at = KeyPath::of(["objects", name.as_str()]);
-        let path = directory.join(&entry.path);
-        let image = images.entry(path.clone()).or_insert_with(|| open(&path, read));
+        let path = entry.file(path);
+        let image = images.entry(path.clone()).or_insert_with(|| open(&path, read, &mut together));
         match image {
             Ok(image) => {
                 if let Some(wanted) = entry.sha256.filter(|wanted| *wanted != image.digest) {
@@ -64,10 +80,22 @@ pub(super) fn load(
     files
 }
 
-fn open(path: &Path, read: &dyn Fn(&Path) -> io::Result<Vec<u8>>) -> Result<Arc<Image>, Unloaded> {
+/// Opens an object; `together` counts the bytes of all of them.
+fn open(
+    path: &Path,
+    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    together: &mut usize,
+) -> Result<Arc<Image>, Unloaded> {
+    if *together > TOGETHER_MAX {
+        return Err(Unloaded::TooLargeTogether);
+    }
     let bytes = read(path).map_err(Unloaded::Read)?;
     if bytes.len() > OBJECT_MAX {
         return Err(Unloaded::TooLarge);
+    }
+    *together += bytes.len();
+    if *together > TOGETHER_MAX {
+        return Err(Unloaded::TooLargeTogether);
     }
     Image::new(path, bytes).map(Arc::new).map_err(Unloaded::Invalid)
 }
@@ -86,6 +114,12 @@ fn unloaded(error: &Unloaded, path: &Path) -> Problem {
         }
         Unloaded::TooLarge => {
             let message = format!("`{path}` is larger than {} MiB", OBJECT_MAX >> 20);
+            Problem::error(code::OBJECT_TOO_LARGE, None, message)
+                .help("`llvm-strip -g` takes debug information out, and keeps BTF")
+        }
+        Unloaded::TooLargeTogether => {
+            let mib = TOGETHER_MAX >> 20;
+            let message = format!("with `{path}` the objects are larger than {mib} MiB together");
             Problem::error(code::OBJECT_TOO_LARGE, None, message)
                 .help("`llvm-strip -g` takes debug information out, and keeps BTF")
         }

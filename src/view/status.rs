@@ -17,8 +17,8 @@ pub fn human(deployments: &[DeploymentStatus], style: Style) -> String {
     }
     let mut text = String::new();
     for deployment in deployments {
-        let holder = match deployment.holder {
-            Some(pid) => format!("held by pid {pid}"),
+        let holder = match &deployment.holder {
+            Some(holder) => format!("held by {holder}"),
             None if deployment.inventory.objects.is_empty() => {
                 "ended, persisting pins left".to_owned()
             }
@@ -92,7 +92,7 @@ fn deployment_json(deployment: &DeploymentStatus) -> Value {
     json!({
         "name": deployment.inventory.name,
         "generation": deployment.inventory.generation,
-        "holder": deployment.holder,
+        "holder": deployment.holder.as_ref().map(|holder| holder.pid),
         "conditions": [{ "type": "Ready", "status": ready, "reason": reason }],
         "resources": deployment.resources,
     })

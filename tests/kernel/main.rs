@@ -10,12 +10,16 @@ mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod adoption;
 mod crashes;
 mod examples;
 mod host;
 mod layer;
 mod lifetimes;
+mod locks;
+mod migration;
 mod output;
+mod permissions;
 mod program;
 mod readme;
 mod refusals;
@@ -23,3 +27,4 @@ mod same_as_libbpf;
 mod slots;
 mod types;
 mod updates;
+mod watch;

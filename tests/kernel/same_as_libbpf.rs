@@ -74,8 +74,9 @@ impl Held {
     fn of(programs: &[PathBuf], maps: &[PathBuf], all_maps: bool) -> Self {
         let mut held = Self { all_maps, ..Self::default() };
         let mut ids = BTreeSet::new();
+        let (all_programs, all_maps) = (all("prog"), all("map"));
         for pin in programs {
-            let shown = shown(&["prog", "show", "pinned", &pin.display().to_string()]);
+            let shown = pinned(&all_programs, pin).expect("a program is pinned");
             let used = shown["map_ids"].as_array().map_or(&[][..], Vec::as_slice);
             ids.extend(used.iter().filter_map(Value::as_u64));
             let file = pin.file_name().and_then(|name| name.to_str()).expect("UTF-8");
@@ -93,12 +94,11 @@ impl Held {
             );
         }
         for pin in maps {
-            ids.extend(
-                shown(&["map", "show", "pinned", &pin.display().to_string()])["id"].as_u64(),
-            );
+            // The kernel itself pins links there.
+            ids.extend(pinned(&all_maps, pin).and_then(|map| map["id"].as_u64()));
         }
         for id in ids {
-            let shown = shown(&["map", "show", "id", &id.to_string()]);
+            let shown = all_maps.iter().find(|map| map["id"] == id).expect("a live map");
             let number = |key: &str| shown[key].as_u64().expect(key);
             let map = Map {
                 kind: text(&shown["type"]),
@@ -145,11 +145,19 @@ fn forget_age(object: &str, held: &mut Held) {
     }
 }
 
-/// What bpftool says as JSON.
-fn shown(words: &[&str]) -> Value {
-    let out = Command::new("bpftool").arg("--json").args(words).output();
+/// Everything of a kind that is in the kernel, with its pins, as bpftool says.
+fn all(kind: &str) -> Vec<Value> {
+    let out = Command::new("bpftool").args(["--json", "--bpffs", kind, "show"]).output();
     let out = out.expect("bpftool is installed").stdout;
-    serde_json::from_slice(&out).unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    serde_json::from_slice(&out).unwrap_or_else(|error| panic!("{kind}: {error}"))
+}
+
+/// The one of these that is pinned at a path.
+fn pinned<'a>(all: &'a [Value], pin: &Path) -> Option<&'a Value> {
+    let pin = pin.to_str().expect("UTF-8");
+    all.iter().find(|one| {
+        one["pinned"].as_array().is_some_and(|pins| pins.iter().any(|path| path == pin))
+    })
 }
 
 fn text(value: &Value) -> String {

@@ -1,6 +1,7 @@
 //! Applying again: what changed is changed in place, what did not is left alone.
 
 use std::fs;
+use std::process::Command;
 
 use crate::host::{self, attached, map_id, send_udp, tree};
 use crate::program::Program;
@@ -161,6 +162,47 @@ attach = [{ hook = \"tc\", interface = \"veth0\", direction = \"ingress\", prior
         program.run(&["plan", &manifest, "--detailed-exitcode"]).status(0);
         program.run(&["destroy", &manifest, "--purge"]).status(0);
         assert!(attached("veth0").is_empty());
+    });
+}
+
+#[test]
+fn an_attachment_gets_other_options() {
+    Sandbox::run(|sandbox| {
+        host::wire(sandbox);
+        let program = Program::new();
+        let manifest = |xdp: &str, tc: &str| {
+            let text = format!(
+                "version = 1\nname = \"edge\"\npin-root = \"/sys/fs/bpf/edge\"\n\n[objects.fw]\npath = \
+                 \"{}\"\n\n[objects.fw.programs.xdp_firewall]\nattach = [{{ hook = \"xdp\", interface = \
+                 \"veth0\"{xdp} }}]\n\n[objects.tc]\npath = \"{}\"\n\n[objects.tc.programs.tc_count]\n\
+                 attach = [{{ hook = \"tc\", interface = \"veth0\", direction = \"ingress\"{tc} }}]\n",
+                object("firewall").display(),
+                object("tc_counter").display()
+            );
+            program.manifest("edge.toml", &text)
+        };
+        let mode = || {
+            let out = Command::new("ip").args(["-json", "link", "show", "veth0"]).output();
+            let out = out.expect("iproute2 is installed").stdout;
+            let links: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+            // 1 is in the driver, 2 in the stack (`XDP_ATTACHED_*`).
+            links[0]["xdp"]["mode"].as_u64().expect("a mode")
+        };
+        let path = manifest("", "");
+        program.run(&["apply", &path, "--detach"]).status(0);
+        assert_eq!(mode(), 1);
+        let before = (attached("veth0"), tree());
+
+        let path = manifest(", mode = \"generic\"", ", priority = 9");
+        let plan = program.run(&["plan", &path, "--detailed-exitcode"]).status(2);
+        assert!(plan.out.contains("in between nothing runs there"), "{}", plan.out);
+        program.run(&["apply", &path, "--detach"]).status(0);
+        assert_eq!(mode(), 2);
+        assert_eq!((attached("veth0"), tree()), before, "the same programs, each once");
+        send_udp(1);
+        program.run(&["plan", &path, "--detailed-exitcode"]).status(0);
+        program.run(&["destroy", &path, "--purge"]).status(0);
+        assert!(attached("veth0").is_empty() && tree().is_empty());
     });
 }
 

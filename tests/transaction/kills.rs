@@ -5,21 +5,27 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ebpf_apply::apply::{Applied, ApplyError};
-use ebpf_apply::kernel::fake::{Call, CallKind, Killed};
+use ebpf_apply::kernel::fake::Killed;
 use ebpf_apply::model::inventory::Resource;
 use ebpf_apply::model::kinds::MapType;
 
-use crate::machine::{FIRST, Machine, desired, second};
+use crate::machine::{FIRST, Machine, desired, other_options, second};
 
 type Run = fn(&Machine) -> Result<Applied, ApplyError>;
 
-/// The same deployment later, with one map of another shape and everything else that can change.
+/// The same deployment later, with one map of another shape and everything else that can change, the
+/// options of attachments too.
 fn replacing() -> String {
-    second().replace(
+    other_options(&second()).replace(
         "[objects.firewall.globals]",
         "[objects.firewall.maps.flows]\nmax-entries = 1024\non-mismatch = \"replace\"\npin = \
          \"persist-on-exit\"\n\n[objects.firewall.globals]",
     )
+}
+
+/// The same with its entries.
+fn migrating() -> String {
+    replacing().replace("on-mismatch = \"replace\"", "on-mismatch = \"migrate\"")
 }
 
 fn apply_first(machine: &Machine) -> Result<Applied, ApplyError> {
@@ -28,6 +34,10 @@ fn apply_first(machine: &Machine) -> Result<Applied, ApplyError> {
 
 fn apply_replacing(machine: &Machine) -> Result<Applied, ApplyError> {
     machine.apply(&replacing())
+}
+
+fn apply_migrating(machine: &Machine) -> Result<Applied, ApplyError> {
+    machine.apply(&migrating())
 }
 
 fn end(machine: &Machine) -> Result<Applied, ApplyError> {
@@ -95,6 +105,14 @@ fn an_update_that_is_killed_is_made_good_by_the_next() {
     is_made_good(deployed, apply_replacing);
 }
 
+/// The entry that was there is in the new map in the end, whichever call was the last.
+#[test]
+fn a_migration_that_is_killed_is_made_good_by_the_next() {
+    let replaced = undisturbed(deployed, apply_replacing).1;
+    assert_ne!(undisturbed(deployed, apply_migrating).1, replaced, "entries can be seen");
+    is_made_good(deployed, apply_migrating);
+}
+
 #[test]
 fn an_end_that_is_killed_is_made_good_by_the_next() {
     is_made_good(deployed, end);
@@ -136,18 +154,18 @@ fn an_update_that_is_killed_can_be_taken_back() {
         (calls, machine.shape())
     };
     assert_ne!(kept, lost);
-    let mut swapped = None;
+    let before = deployed().kernel.snapshot().programs;
+    let mut ever_at_work = false;
     for n in 0..calls {
         let machine = killed(deployed, apply_replacing, n);
-        let update = |call: &Call| call.kind == CallKind::UpdateLink;
-        if swapped.is_none() && machine.kernel.calls().iter().any(update) {
-            swapped = Some(n);
-        }
+        let links = machine.kernel.snapshot().links;
+        let at_work = links.values().any(|(program, _)| !before.contains_key(program));
+        ever_at_work |= at_work;
         take_back(&machine).unwrap_or_else(|error| panic!("after a kill at call {n}: {error:?}"));
-        let wanted = if swapped.is_some() { &lost } else { &kept };
+        let wanted = if at_work { &lost } else { &kept };
         assert_shape(&machine.shape(), wanted, &format!("after a kill at call {n} of {calls}"));
     }
-    assert!(swapped.is_some());
+    assert!(ever_at_work);
 }
 
 #[test]
@@ -187,11 +205,11 @@ fn a_killed_run_is_seen_until_the_next() {
 }
 
 /// What a host looks like, whatever ids it has given: a line for everything that can be seen.
-type Shape = BTreeSet<String>;
+pub(crate) type Shape = BTreeSet<String>;
 
 /// Asserts that a host looks as it should, or says what differs.
 #[track_caller]
-fn assert_shape(found: &Shape, wanted: &Shape, when: &str) {
+pub(crate) fn assert_shape(found: &Shape, wanted: &Shape, when: &str) {
     let only = |one: &Shape, other: &Shape| one.difference(other).cloned().collect::<Vec<_>>();
     let (more, less) = (only(found, wanted), only(wanted, found));
     assert!(more.is_empty() && less.is_empty(), "{when}: too much: {more:#?}, missing: {less:#?}");
@@ -215,7 +233,7 @@ impl Machine {
         assert_eq!(written, 3, "flows, and the shared `blocked` twice");
     }
 
-    fn shape(&self) -> Shape {
+    pub(crate) fn shape(&self) -> Shape {
         let snapshot = self.kernel.snapshot();
         let program = |value: &[u8]| {
             let id = value.try_into().map(u32::from_ne_bytes).unwrap_or_default();

@@ -86,6 +86,19 @@ pub(crate) fn second() -> String {
         )
 }
 
+/// A manifest whose attachments have other options.
+pub(crate) fn other_options(text: &str) -> String {
+    text.replace(
+        "hook = \"xdp\", interface = \"eth0\"",
+        "hook = \"xdp\", interface = \"eth0\", mode = \"generic\"",
+    )
+    .replace("direction = \"egress\"", "direction = \"egress\", priority = 9")
+    .replace(
+        "hook = \"tcx\", interface = \"eth0\"",
+        "hook = \"tcx\", interface = \"eth0\", position = \"first\"",
+    )
+}
+
 /// What a manifest asks for; worked out once, for tests ask often.
 pub(crate) fn desired(text: &str) -> &'static Desired {
     static KNOWN: Mutex<BTreeMap<String, &'static Desired>> = Mutex::new(BTreeMap::new());

@@ -5,16 +5,21 @@
 
 mod kills;
 mod machine;
+mod migrations;
 #[path = "../support/mod.rs"]
 mod support;
+
+use std::os::unix::fs::DirBuilderExt as _;
 
 use ebpf_apply::apply::{Applied, ApplyError};
 use ebpf_apply::kernel::Kernel;
 use ebpf_apply::model::attach::Direction;
 use ebpf_apply::model::name::Name;
+use ebpf_apply::plan::{Action, Change};
 use rustix::io::Errno;
 
-use machine::{FIRST, Machine, desired, edge, second};
+use kills::assert_shape;
+use machine::{FIRST, Machine, desired, edge, other_options, second};
 
 /// Runs `act` on machines prepared by `prepare`, failing a later call to the kernel each time, until
 /// no call is left to fail. Every call that an undisturbed run makes is failed once.
@@ -59,6 +64,35 @@ fn an_update_that_fails_anywhere_leaves_the_old_generation() {
         |machine| drop(machine.apply(FIRST).expect("applies")),
         |machine| machine.apply(&second()),
     );
+}
+
+/// The link is another one after the way back, but everything it does is as before.
+#[test]
+fn attachments_whose_options_cannot_be_changed_keep_the_old() {
+    let changed = other_options(FIRST);
+    let calls = {
+        let machine = Machine::new();
+        machine.apply(FIRST).expect("applies");
+        let before = machine.kernel.calls().len();
+        let applied = machine.apply(&changed).expect("applies");
+        let replaced = |change: &&Change| change.action == Action::Replace;
+        let plan = &applied.plan;
+        assert_eq!(plan.changes.iter().filter(replaced).count(), 3, "{plan:#?}");
+        machine.assert_settled(&changed);
+        machine.kernel.calls().len() - before
+    };
+    for n in 0..calls {
+        let machine = Machine::new();
+        machine.apply(FIRST).expect("applies");
+        let before = machine.shape();
+        machine.kernel.fail_call(n, Errno::NOMEM);
+        let failed = machine.apply(&changed).expect_err("a call fails");
+        machine.kernel.heal();
+        assert!(failed.rolled_back(), "call {n}: {failed:?}");
+        assert_shape(&machine.shape(), &before, &format!("call {n}"));
+        machine.apply(&changed).unwrap_or_else(|error| panic!("after call {n}: {error}"));
+        machine.assert_settled(&changed);
+    }
 }
 
 #[test]
@@ -160,7 +194,8 @@ fn entries_survive_updates_and_ends() {
 fn a_record_that_cannot_be_written_undoes_everything() {
     let machine = Machine::new();
     let in_the_way = machine.directory.path().join("state/edge/inventory.json.new/file");
-    std::fs::create_dir_all(&in_the_way).expect("a directory");
+    let private = &mut std::fs::DirBuilder::new();
+    private.recursive(true).mode(0o700).create(&in_the_way).expect("a directory");
     let before = machine.kernel.snapshot();
     let error = machine.apply(FIRST).expect_err("no record, no deployment");
     assert!(matches!(error, ApplyError::Unrecorded(_)) && error.rolled_back(), "{error:?}");

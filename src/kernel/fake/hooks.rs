@@ -7,10 +7,10 @@ use rustix::io::Errno;
 
 use super::super::{AttachedFilter, KernelError, Result};
 use super::objects::{Link, Object};
-use super::state::{Kind, ObjectId, State};
+use super::state::{Counted, Kind, ObjectId, State};
 use crate::model::attach::{Attachment, Direction};
-use crate::model::kinds::{AttachType, LinkType};
-use crate::model::live::{FilterKey, LinkTarget, LiveFilter, TargetState};
+use crate::model::kinds::LinkType;
+use crate::model::live::{FilterKey, LinkTarget, LiveFilter, LiveObject, Occupant, TargetState};
 use crate::model::program::ProgramSpec;
 
 /// Where priorities begin that the kernel gives itself (`tc_new_tfilter` in `net/sched/cls_api.c`).
@@ -160,10 +160,7 @@ impl State {
                 (LinkType::XDP, target)
             }
             Attachment::Tcx { interface, direction, .. } => {
-                let attach_type = Some(match direction {
-                    Direction::Ingress => AttachType::TCX_INGRESS,
-                    Direction::Egress => AttachType::TCX_EGRESS,
-                });
+                let attach_type = Some(direction.tcx_type());
                 let index = self.hooks.interface(interface, &operation)?;
                 let target = LinkTarget::Interface { index, attach_type };
                 if self.runs_by_tcx(program, &target) {
@@ -193,6 +190,30 @@ impl State {
             }
         };
         Ok(self.add(Object::Link(Link { of_type, program, target })))
+    }
+
+    /// The links at what `attachment` names.
+    pub(super) fn occupants(&self, attachment: &Attachment) -> Vec<Occupant> {
+        let TargetState::Present(target) = self.hooks.target(attachment) else { return Vec::new() };
+        let here = |link: &Link| match (attachment, &link.target) {
+            (Attachment::Xdp { .. }, LinkTarget::Interface { index, .. }) => {
+                link.of_type == LinkType::XDP && u64::from(*index) == target
+            }
+            (Attachment::Tcx { .. }, LinkTarget::Interface { index, .. }) => {
+                link.of_type == LinkType::TCX && u64::from(*index) == target
+            }
+            (Attachment::Cgroup { .. }, LinkTarget::Cgroup { id, .. }) => *id == target,
+            _ => false,
+        };
+        let described = |(id, link): (ObjectId, &Link)| {
+            let (LiveObject::Link(live), LiveObject::Program(program)) =
+                (self.describe(id), self.describe(link.program))
+            else {
+                return None;
+            };
+            Some(Occupant::Linked { link: live, program: program.name })
+        };
+        self.links().filter(|(_, link)| here(link)).filter_map(described).collect()
     }
 
     pub(super) fn update_link(
@@ -236,6 +257,23 @@ impl State {
             link.program = new;
         }
         self.release(replaced);
+        Ok(())
+    }
+
+    /// Severs a link. Links of tracepoints cannot be (`link_detach` in `kernel/bpf/syscall.c`).
+    pub(super) fn detach(&mut self, link: ObjectId) -> Result<()> {
+        const OPERATION: &str = "detach the link";
+        self.expect(link, Kind::Link, OPERATION)?;
+        let Some(Counted { object: Object::Link(link), .. }) = self.objects.get_mut(&link) else {
+            return Err(KernelError::errno(OPERATION, Errno::INVAL));
+        };
+        match &mut link.target {
+            LinkTarget::Interface { index, .. } => *index = 0,
+            LinkTarget::Cgroup { id, .. } => *id = 0,
+            LinkTarget::Tracepoint { .. } | LinkTarget::Other => {
+                return Err(KernelError::errno(OPERATION, Errno::OPNOTSUPP));
+            }
+        }
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 //! is another process on the same host.
 
 mod bpffs;
+mod contents;
 mod fault;
 mod hooks;
 mod objects;
@@ -21,14 +22,18 @@ pub use fault::{Call, CallKind, Killed};
 pub use snapshot::Snapshot;
 pub use state::{Kind, ObjectId};
 
+use super::entries::{self, Carried, Copied};
 use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Result};
 use crate::model::attach::{Attachment, Direction};
+use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
-use crate::model::live::{FilterKey, LiveFilter, LiveObject, RootState, TargetState};
+use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
 use crate::object::Image;
+use contents::Contents;
+use fault::Interlude;
 use state::State;
 
 /// A process on a host that exists in memory. Clones share the host.
@@ -80,6 +85,11 @@ impl Fake {
     /// Makes every call of that kind fail.
     pub fn fail_kind(&self, kind: CallKind, errno: Errno) {
         self.lock().faults.of_kind(kind, errno);
+    }
+
+    /// Lets something happen on the host just before the next call of that kind.
+    pub fn before(&self, kind: CallKind, act: impl FnOnce(&Self) + Send + 'static) {
+        self.lock().faults.interludes.insert(kind, Interlude(Box::new(act)));
     }
 
     /// Makes the verifier refuse a program, with these words.
@@ -140,6 +150,11 @@ impl Fake {
         self.lock().write_entry(map, key, value)
     }
 
+    /// Deletes an entry of a map, if it is there.
+    pub fn delete_entry(&self, map: u32, key: &[u8]) {
+        self.lock().delete_entry(map, key);
+    }
+
     /// The entries of a map; none if there is no such map.
     #[must_use]
     pub fn entries(&self, map: u32) -> BTreeMap<Vec<u8>, Vec<u8>> {
@@ -157,9 +172,28 @@ impl Fake {
 
     /// Begins a changing call: notes it, and fails if a fault is due.
     fn act(&self, kind: CallKind, detail: impl Into<String>) -> Result<MutexGuard<'_, State>> {
+        let interlude = self.lock().faults.interludes.remove(&kind);
+        if let Some(Interlude(act)) = interlude {
+            act(self);
+        }
         let mut state = self.lock();
         state.faults.call(Call { kind, detail: detail.into() })?;
         Ok(state)
+    }
+
+    fn open_by_id(&self, object: ObjectId) -> Result<Handle> {
+        let mut state = self.lock();
+        if !state.objects.contains_key(&object) {
+            return Err(KernelError::errno(format!("open {object}"), Errno::NOENT));
+        }
+        state.hold_for_user(object);
+        drop(state);
+        Ok(self.handle(object))
+    }
+
+    fn contents(&self, maps: [&Handle; 2], transfer: Transfer) -> Result<[Contents<'_>; 2]> {
+        let [one, other] = maps.map(|map| Contents::open(&self.state, map.object, transfer));
+        Ok([one?, other?])
     }
 
     /// A handle to an object that was just made with one reference.
@@ -222,6 +256,18 @@ impl Kernel for Fake {
         Ok(self.lock().hooks.target(attachment))
     }
 
+    fn occupants(&self, attachment: &Attachment) -> Result<Vec<Occupant>> {
+        Ok(self.lock().occupants(attachment))
+    }
+
+    fn open_link(&self, id: u32) -> Result<Handle> {
+        self.open_by_id(ObjectId { kind: Kind::Link, id })
+    }
+
+    fn open_program(&self, id: u32) -> Result<Handle> {
+        self.open_by_id(ObjectId { kind: Kind::Program, id })
+    }
+
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>> {
         Ok(self.lock().hooks.filter(key))
     }
@@ -279,6 +325,30 @@ impl Kernel for Fake {
             .try_for_each(|(index, content)| state.fill_slot(map.object, *index, content.object))
     }
 
+    fn copy_entries(
+        &self,
+        from: &Handle,
+        to: &Handle,
+        transfer: Transfer,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Copied> {
+        drop(self.act(CallKind::CopyEntries, format!("{} {}", from.object, to.object))?);
+        let [from, to] = self.contents([from, to], transfer)?;
+        entries::copy(&from, &to, transfer.kept, progress)
+    }
+
+    fn carry_entries(
+        &self,
+        from: &Handle,
+        to: &Handle,
+        transfer: Transfer,
+        copied: &mut Copied,
+    ) -> Result<Carried> {
+        drop(self.act(CallKind::CarryEntries, format!("{} {}", from.object, to.object))?);
+        let [from, to] = self.contents([from, to], transfer)?;
+        entries::carry(&from, &to, transfer.kept, copied)
+    }
+
     fn load_programs(
         &self,
         image: &Image,
@@ -322,6 +392,10 @@ impl Kernel for Fake {
             new.object,
             old.map(|old| old.object),
         )
+    }
+
+    fn detach(&self, link: &Handle) -> Result<()> {
+        self.act(CallKind::Detach, link.object.to_string())?.detach(link.object)
     }
 
     fn attach_filter(

@@ -10,7 +10,7 @@ use super::super::{KernelError, Result};
 use super::handle::Handle;
 use super::sys::{self, Answer, LinkTarget, ObjectKind, flags};
 use super::{capability, interface, occupant, target, tracefs};
-use crate::model::attach::{Attachment, Direction, Position, XdpMode};
+use crate::model::attach::{Attachment, Position, XdpMode};
 use crate::model::kinds::{AttachType, LinkType};
 use crate::model::program::ProgramSpec;
 
@@ -36,7 +36,7 @@ pub(super) fn attach(
         }
         Attachment::Tcx { interface, direction, position } => {
             let index = LinkTarget::Interface(call.interface(interface)?);
-            sys::create_link(program, index, tcx_type(*direction), tcx_flags(*position))
+            sys::create_link(program, index, direction.tcx_type(), tcx_flags(*position))
                 .map_err(|errno| call.refused(errno))?
         }
         Attachment::Cgroup { path } => {
@@ -72,6 +72,19 @@ pub(super) fn attach(
         }
     };
     Handle::of_kind(link, ObjectKind::Link).map_err(|errno| call.refused(errno))
+}
+
+/// Detaches `link` from what it is attached to.
+pub(super) fn detach(link: &Handle) -> Result<()> {
+    let failed = |errno| KernelError::errno("detach the link", errno);
+    let fd = link.expect(ObjectKind::Link).map_err(failed)?;
+    sys::detach_link(fd).map_err(|errno| match errno {
+        Errno::OPNOTSUPP => {
+            failed(errno).advice("links of this type end with their last reference")
+        }
+        Errno::INVAL => failed(errno).advice("Linux detaches links since 5.9"),
+        _ => failed(errno),
+    })
 }
 
 /// Swaps the program of `link` atomically; with `old`, only if the link runs that one.
@@ -125,13 +138,6 @@ fn xdp_flags(mode: XdpMode) -> u32 {
         XdpMode::Native => flags::XDP_NATIVE,
         XdpMode::Generic => flags::XDP_GENERIC,
         XdpMode::Offload => flags::XDP_OFFLOAD,
-    }
-}
-
-fn tcx_type(direction: Direction) -> AttachType {
-    match direction {
-        Direction::Ingress => AttachType::TCX_INGRESS,
-        Direction::Egress => AttachType::TCX_EGRESS,
     }
 }
 

@@ -9,6 +9,7 @@ mod btf;
 mod btf_file;
 mod capability;
 mod cause;
+mod contents;
 mod externs;
 mod handle;
 mod host;
@@ -36,11 +37,13 @@ pub use handle::Handle;
 use rustix::io::Errno;
 use sys::ObjectKind;
 
+use super::entries::{Carried, Copied};
 use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Result};
 use crate::btf::Btf;
 use crate::model::attach::{Attachment, Direction};
+use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
-use crate::model::live::{FilterKey, LiveFilter, LiveObject, RootState, TargetState};
+use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
@@ -53,6 +56,8 @@ pub struct Linux {
     boot_id: OnceLock<String>,
     kernel_btf: OnceLock<Vec<u8>>,
     core_btf: Option<Vec<u8>>,
+    /// Whether entries are read and written one by one though the kernel has batches.
+    one_by_one: bool,
 }
 
 impl Linux {
@@ -67,6 +72,14 @@ impl Linux {
     /// kernel.
     pub fn with_btf(file: Option<&Path>) -> Result<Self> {
         Ok(Self { core_btf: file.map(btf_file::read).transpose()?, ..Self::default() })
+    }
+
+    /// Reads and writes the entries of maps one by one, as on kernels before 5.6, which cannot do it in
+    /// batches.
+    #[cfg(feature = "test-support")]
+    #[must_use]
+    pub fn without_batches(self) -> Self {
+        Self { one_by_one: true, ..self }
     }
 
     fn host_facts(&self) -> Result<HostFacts> {
@@ -156,6 +169,18 @@ impl Kernel for Linux {
         target::state(attachment)
     }
 
+    fn occupants(&self, attachment: &Attachment) -> Result<Vec<Occupant>> {
+        occupant::all(attachment)
+    }
+
+    fn open_link(&self, id: u32) -> Result<Handle> {
+        occupant::open(id, ObjectKind::Link)
+    }
+
+    fn open_program(&self, id: u32) -> Result<Handle> {
+        occupant::open(id, ObjectKind::Program)
+    }
+
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>> {
         tc::get(key)
     }
@@ -200,6 +225,28 @@ impl Kernel for Linux {
         slots::fill(map, slots)
     }
 
+    fn copy_entries(
+        &self,
+        from: &Handle,
+        to: &Handle,
+        transfer: Transfer,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Copied> {
+        let maps = contents::open(self, [from, to], transfer)?;
+        contents::copy(&maps, transfer, progress)
+    }
+
+    fn carry_entries(
+        &self,
+        from: &Handle,
+        to: &Handle,
+        transfer: Transfer,
+        copied: &mut Copied,
+    ) -> Result<Carried> {
+        let maps = contents::open(self, [from, to], transfer)?;
+        contents::carry(&maps, transfer, copied)
+    }
+
     fn load_programs(
         &self,
         image: &Image,
@@ -219,6 +266,10 @@ impl Kernel for Linux {
 
     fn update_link(&self, link: &Handle, new: &Handle, old: Option<&Handle>) -> Result<()> {
         attach::update(link, new, old)
+    }
+
+    fn detach(&self, link: &Handle) -> Result<()> {
+        attach::detach(link)
     }
 
     fn attach_filter(

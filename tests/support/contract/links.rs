@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ebpf_apply::kernel::Kernel;
 use ebpf_apply::model::attach::{Attachment, Direction, XdpMode};
 use ebpf_apply::model::kinds::{AttachType, LinkType};
-use ebpf_apply::model::live::{LinkTarget, TargetState};
+use ebpf_apply::model::live::{LinkTarget, Occupant, TargetState};
 use rustix::io::Errno;
 
 use super::{Host, pin, tcx, xdp};
@@ -174,6 +174,25 @@ pub(crate) fn a_severed_link_says_so<K: Kernel>(host: &Host<'_, K>) {
     host.attach(&loaded, "count_a", &xdp());
 }
 
+pub(crate) fn a_detached_link_leaves_its_place<K: Kernel>(host: &Host<'_, K>) {
+    let loaded = host.load("shape_a");
+    let link = host.attach(&loaded, "count_a", &xdp());
+    host.kernel.detach(&link).expect("detach");
+    assert!(host.link(&link).is_severed());
+    host.attach(&loaded, "count_a", &xdp());
+    let error = host
+        .kernel
+        .update_link(&link, loaded.program("count_a"), None)
+        .expect_err("there is nothing to run on");
+    assert_eq!(error.raw(), Some(Errno::NOLINK));
+
+    let traced = host.load("exec_trace");
+    let at = Attachment::RawTracepoint { name: "sched_process_exec".to_owned() };
+    let link = host.attach(&traced, "raw_exec", &at);
+    let error = host.kernel.detach(&link).expect_err("it ends with its last reference");
+    assert_eq!(error.raw(), Some(Errno::OPNOTSUPP));
+}
+
 pub(crate) fn missing_targets_are_told<K: Kernel>(host: &Host<'_, K>) {
     let places = [
         Attachment::Xdp { interface: "nonesuch".to_owned(), mode: XdpMode::Auto },
@@ -189,4 +208,43 @@ pub(crate) fn missing_targets_are_told<K: Kernel>(host: &Host<'_, K>) {
     let at = Attachment::Xdp { interface: "nonesuch".to_owned(), mode: XdpMode::Auto };
     let refused = host.kernel.attach(loaded.program("count_a"), loaded.spec("count_a"), &at);
     assert_eq!(refused.err().and_then(|error| error.raw()), Some(Errno::NODEV));
+}
+
+pub(crate) fn whoever_is_attached_is_found_and_opened<K: Kernel>(host: &Host<'_, K>) {
+    let kernel = host.kernel;
+    let named = |program: &str, link: &K::Handle| Occupant::Linked {
+        link: host.link(link),
+        program: program.to_owned(),
+    };
+    assert_eq!(kernel.occupants(&xdp()), Ok(vec![]));
+    let one = host.load("shape_a");
+    let link = host.attach(&one, "count_a", &xdp());
+    assert_eq!(kernel.occupants(&xdp()), Ok(vec![named("count_a", &link)]));
+
+    let (id, program) = (kernel.id(&link), kernel.id(one.program("count_a")));
+    let again = kernel.open_link(id).expect("it lives");
+    assert_eq!(kernel.id(&again), id);
+    drop(link);
+    assert_eq!(kernel.occupants(&xdp()).map(|all| all.len()), Ok(1), "the second handle keeps it");
+    let running = kernel.open_program(program).expect("it lives");
+    let other = host.load("shape_b");
+    kernel.update_link(&again, other.program("count_b"), Some(&running)).expect("it runs that");
+    assert_eq!(kernel.occupants(&xdp()), Ok(vec![named("count_b", &again)]));
+    drop(again);
+    assert_eq!(kernel.occupants(&xdp()), Ok(vec![]));
+    let error = kernel.open_link(id).err().expect("it has gone");
+    assert_eq!(error.raw(), Some(Errno::NOENT));
+
+    let guard = host.load("cgroup_guard");
+    let at = Attachment::Cgroup { path: host.cgroup.clone() };
+    let links: Vec<K::Handle> = ["count_egress", "guard_connect4"]
+        .iter()
+        .map(|program| host.attach(&guard, program, &at))
+        .collect();
+    assert_eq!(
+        kernel.occupants(&at),
+        Ok(vec![named("count_egress", &links[0]), named("guard_connect4", &links[1])])
+    );
+    let exec = Attachment::TpBtf { name: "sched_process_exec".to_owned() };
+    assert_eq!(kernel.occupants(&exec), Ok(vec![]), "such links are not updated");
 }

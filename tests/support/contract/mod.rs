@@ -2,6 +2,7 @@
 //! kernel suite. The fake may know only what is proven here.
 
 mod bpffs;
+mod entries;
 mod filters;
 mod links;
 mod objects;
@@ -20,6 +21,12 @@ use ebpf_apply::object::Image;
 
 use crate::support;
 
+/// Values of a map by their keys.
+pub(crate) type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// Writes an entry, or deletes it.
+pub(crate) type Write<'a, H> = &'a dyn Fn(&H, &[u8], Option<&[u8]>);
+
 /// A host to be tested: bpffs on `/sys/fs/bpf`, an interface `net0`, and a cgroup.
 pub(crate) struct Host<'a, K: Kernel> {
     pub(crate) kernel: &'a K,
@@ -28,6 +35,10 @@ pub(crate) struct Host<'a, K: Kernel> {
     pub(crate) renew_interface: &'a dyn Fn(),
     /// What a slot of a prog array or array of maps holds, by id.
     pub(crate) slot: &'a dyn Fn(&K::Handle, u32) -> Option<u32>,
+    /// The entries of a map, as system calls give them.
+    pub(crate) read: &'a dyn Fn(&K::Handle) -> Entries,
+    /// Writes an entry of a map, or deletes it.
+    pub(crate) write: Write<'a, K::Handle>,
 }
 
 /// Calls a macro with the names of all cases.
@@ -49,14 +60,22 @@ macro_rules! for_each_case {
             loading_is_all_or_nothing,
             slots_hold_what_they_are_filled_with,
             a_prog_array_lets_go_when_nobody_holds_it,
+            entries_are_copied_between_maps_of_a_kind,
+            values_keep_their_beginning_and_grow_with_zeros,
+            late_writes_are_carried_over_and_conflicts_left,
+            a_prefix_that_is_gone_is_not_taken_for_a_shorter_one,
+            a_map_too_small_for_all_entries_is_refused,
+            maps_of_another_kind_take_no_entries,
             an_interface_takes_one_xdp_program,
             links_are_updated_if_they_run_the_old_program,
             a_link_dies_with_its_last_reference,
             tcx_takes_several_programs,
             cgroups_take_several_programs,
             a_program_for_one_hook_is_not_put_at_another,
+            whoever_is_attached_is_found_and_opened,
             links_of_tracepoints_are_not_updated,
             a_severed_link_says_so,
+            a_detached_link_leaves_its_place,
             missing_targets_are_told,
             filters_are_attached_replaced_and_removed,
             the_kernel_chooses_free_places_for_filters,
@@ -67,6 +86,7 @@ macro_rules! for_each_case {
 pub(crate) use for_each_case;
 
 pub(crate) use bpffs::*;
+pub(crate) use entries::*;
 pub(crate) use filters::*;
 pub(crate) use links::*;
 pub(crate) use objects::*;

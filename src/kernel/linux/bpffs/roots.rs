@@ -11,15 +11,20 @@ use super::advice::{MOUNT, refused};
 use super::{BPFFS, PLACE, file_system};
 use crate::model::live::RootState;
 use crate::model::pin::PinRoot;
+use crate::trust::{self, Opened};
 
 /// Whether the root, or the nearest existing directory above it, is on bpffs.
 pub(in super::super) fn root_state(root: &PinRoot) -> Result<RootState> {
     const OPERATION: &str = "look at the pin root";
-    let (fd, directory) = nearest(root.as_path(), OPERATION)?;
+    let (opened, directory) = judged(root.as_path(), OPERATION)?;
+    let fd = opened.file;
     let asked = |errno| refused(OPERATION, errno, &directory);
     let magic = file_system(fd.as_fd()).map_err(asked)?;
     if magic != BPFFS {
         return Ok(RootState::NotBpffs { directory, magic });
+    }
+    if let Some(exposure) = opened.exposures.first() {
+        return Ok(RootState::Exposed { reason: exposure.to_string(), mend: exposure.mend() });
     }
     if directory != root.as_path() {
         let below = |path: &&Path| **path != directory;
@@ -134,6 +139,20 @@ pub(super) fn removal(answer: rustix::io::Result<()>) -> rustix::io::Result<Remo
         Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(Removal::NotEmpty),
         Err(errno) => Err(errno),
     }
+}
+
+/// The deepest directory of `path` that exists, with who else can change it or the way to it.
+fn judged(path: &Path, operation: &str) -> Result<(Opened<OwnedFd>, PathBuf)> {
+    for ancestor in path.ancestors() {
+        match trust::directory(ancestor) {
+            Ok(opened) => return Ok((opened, ancestor.to_owned())),
+            Err(error) => match Errno::from_io_error(&error) {
+                Some(Errno::NOENT) => {}
+                errno => return Err(refused(operation, errno.unwrap_or(Errno::IO), ancestor)),
+            },
+        }
+    }
+    Err(refused(operation, Errno::NOENT, path))
 }
 
 /// The deepest directory of `path` that exists, open, with its path.

@@ -242,6 +242,19 @@ pub(in crate::kernel::linux) fn open_program(id: u32) -> Answer<OwnedFd> {
     open_by_id(Command::ProgGetFdById, id)
 }
 
+/// Opens a link by its id; needs `CAP_SYS_ADMIN`.
+pub(in crate::kernel::linux) fn open_link(id: u32) -> Answer<OwnedFd> {
+    open_by_id(Command::LinkGetFdById, id)
+}
+
+/// The id of the next link after `id`, `ENOENT` after the last; needs `CAP_SYS_ADMIN`.
+pub(in crate::kernel::linux) fn next_link(id: u32) -> Answer<u32> {
+    let mut attr = abi::GetById { id, ..abi::GetById::default() };
+    // SAFETY: `GetById` is what the commands that go from id to id take; it holds no address.
+    unsafe { bpf(Command::LinkGetNextId, &mut attr) }?;
+    Ok(attr.next_id)
+}
+
 fn open_by_id(command: Command, id: u32) -> Answer<OwnedFd> {
     let mut attr = abi::GetById { id, ..abi::GetById::default() };
     // SAFETY: `GetById` is what the commands that open by id take; it holds no address.

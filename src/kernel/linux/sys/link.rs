@@ -1,4 +1,4 @@
-//! Links: `BPF_LINK_CREATE`, `BPF_LINK_UPDATE` and `BPF_RAW_TRACEPOINT_OPEN`.
+//! Links: `BPF_LINK_CREATE`, `BPF_LINK_UPDATE`, `BPF_LINK_DETACH` and `BPF_RAW_TRACEPOINT_OPEN`.
 
 use std::ffi::CStr;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -53,6 +53,13 @@ pub(in crate::kernel::linux) fn update_link(
     };
     // SAFETY: `LinkUpdate` is what `BPF_LINK_UPDATE` takes; it holds no address.
     unsafe { bpf(Command::LinkUpdate, &mut attr) }.map(drop)
+}
+
+/// Detaches `link` from what it is attached to; it stays, and does nothing any more.
+pub(in crate::kernel::linux) fn detach_link(link: BorrowedFd<'_>) -> Answer<()> {
+    let mut attr = abi::LinkDetach { link_fd: number(link) };
+    // SAFETY: `LinkDetach` is what `BPF_LINK_DETACH` takes; it holds no address.
+    unsafe { bpf(Command::LinkDetach, &mut attr) }.map(drop)
 }
 
 /// Attaches a raw tracepoint program to the tracepoint `name`, or a BTF-typed one to the tracepoint

@@ -1,0 +1,106 @@
+//! What is someone else's and is taken over: only where a run was told so, and only what can be.
+
+use crate::model::attach::Attachment;
+use crate::model::inventory::Resource;
+use crate::model::live::{LinkTarget, LiveLink, Occupant};
+use crate::model::map::KERNEL_NAME_MAX;
+use crate::model::program::ProgramSpec;
+
+use super::draft::Draft;
+use super::links::updates_in_place;
+
+/// Whether a run claims what is not on record as its deployment's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Adoption {
+    /// It uses pins of the right shape that others made, and leaves them theirs.
+    #[default]
+    Never,
+    /// It takes them over, and links of others at the places of wanted attachments.
+    Foreign,
+}
+
+/// A link of someone else's that an attachment takes over.
+pub(super) struct Takeover {
+    pub(super) link: LiveLink,
+    /// What it runs, for messages.
+    pub(super) program: String,
+}
+
+/// Whose link a wanted attachment takes over; `None` for nobody's, and a reason where it can neither
+/// be taken nor be left.
+///
+/// An interface has room for one XDP program, so whoever is there is meant. Elsewhere several run
+/// side by side, and only one of the same name is.
+pub(super) fn takeover(
+    attachment: &Attachment,
+    spec: &ProgramSpec,
+    draft: &Draft<'_>,
+) -> Result<Option<Takeover>, String> {
+    if draft.adoption == Adoption::Never {
+        return Ok(None);
+    }
+    let exclusive = matches!(attachment, Attachment::Xdp { .. });
+    let there = draft.live.occupants.get(attachment).map(Vec::as_slice).unwrap_or_default();
+    let mut meant = there.iter().filter_map(|occupant| {
+        let Occupant::Linked { link, program } = occupant else { return None };
+        let named = exclusive || *program == cut(&spec.name);
+        (named && fits(link, attachment, spec) && is_free(link, draft)).then_some((link, program))
+    });
+    let Some((link, program)) = meant.next() else {
+        return there.iter().find_map(|occupant| bare(occupant, exclusive)).map_or(Ok(None), Err);
+    };
+    if let Some((other, _)) = meant.next() {
+        return Err(format!(
+            "links {} and {} both run a program `{program}` there: detach one of them with \
+             `bpftool link detach id ID`",
+            link.id, other.id
+        ));
+    }
+    if let Some(owner) = draft.live.others.links.get(&link.id) {
+        return Err(format!(
+            "link {} belongs to deployment `{owner}`: end that one, or take the attachment out of its \
+             manifest",
+            link.id
+        ));
+    }
+    Ok(Some(Takeover { link: link.clone(), program: program.clone() }))
+}
+
+/// Why an occupant without a link keeps an exclusive place.
+fn bare(occupant: &Occupant, exclusive: bool) -> Option<String> {
+    match occupant {
+        Occupant::Bare { program_id, program, free } if exclusive => Some(format!(
+            "program {program_id} (`{program}`) is attached there without a link, which cannot be \
+             taken over: detach it with `{free}`"
+        )),
+        _ => None,
+    }
+}
+
+/// Whether the link can run the program: of the hook that it is made for, and updatable.
+fn fits(link: &LiveLink, attachment: &Attachment, spec: &ProgramSpec) -> bool {
+    let made_for = spec.kind.as_ref().and_then(|kind| kind.attach_type);
+    let hook = match (attachment, &link.target) {
+        (Attachment::Tcx { direction, .. }, LinkTarget::Interface { attach_type, .. }) => {
+            *attach_type == Some(direction.tcx_type())
+        }
+        (Attachment::Cgroup { .. }, LinkTarget::Cgroup { attach_type, .. }) => {
+            Some(*attach_type) == made_for
+        }
+        (Attachment::Xdp { .. }, LinkTarget::Interface { .. }) => true,
+        _ => false,
+    };
+    hook && updates_in_place(link.link_type)
+}
+
+/// Whether the link is neither ours nor taken over for another attachment of ours.
+fn is_free(link: &LiveLink, draft: &Draft<'_>) -> bool {
+    let ours =
+        |resource: &Resource| matches!(resource, Resource::Link(known) if known.id == link.id);
+    !draft.adopted.contains(&link.id) && !draft.inventory().resources.values().any(ours)
+}
+
+/// A program's name as the kernel keeps it.
+fn cut(name: &str) -> String {
+    name.chars().take(KERNEL_NAME_MAX).collect()
+}
