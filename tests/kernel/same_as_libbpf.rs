@@ -74,9 +74,8 @@ impl Held {
     fn of(programs: &[PathBuf], maps: &[PathBuf], all_maps: bool) -> Self {
         let mut held = Self { all_maps, ..Self::default() };
         let mut ids = BTreeSet::new();
-        let (all_programs, all_maps) = (all("prog"), all("map"));
         for pin in programs {
-            let shown = pinned(&all_programs, pin).expect("a program is pinned");
+            let shown = shown(&["prog", "show", "pinned", &pin.display().to_string()]);
             let used = shown["map_ids"].as_array().map_or(&[][..], Vec::as_slice);
             ids.extend(used.iter().filter_map(Value::as_u64));
             let file = pin.file_name().and_then(|name| name.to_str()).expect("UTF-8");
@@ -94,11 +93,12 @@ impl Held {
             );
         }
         for pin in maps {
-            // The kernel itself pins links there.
-            ids.extend(pinned(&all_maps, pin).and_then(|map| map["id"].as_u64()));
+            ids.extend(
+                shown(&["map", "show", "pinned", &pin.display().to_string()])["id"].as_u64(),
+            );
         }
         for id in ids {
-            let shown = all_maps.iter().find(|map| map["id"] == id).expect("a live map");
+            let shown = shown(&["map", "show", "id", &id.to_string()]);
             let number = |key: &str| shown[key].as_u64().expect(key);
             let map = Map {
                 kind: text(&shown["type"]),
@@ -145,19 +145,11 @@ fn forget_age(object: &str, held: &mut Held) {
     }
 }
 
-/// Everything of a kind that is in the kernel, with its pins, as bpftool says.
-fn all(kind: &str) -> Vec<Value> {
-    let out = Command::new("bpftool").args(["--json", "--bpffs", kind, "show"]).output();
+/// What bpftool says as JSON.
+fn shown(words: &[&str]) -> Value {
+    let out = Command::new("bpftool").arg("--json").args(words).output();
     let out = out.expect("bpftool is installed").stdout;
-    serde_json::from_slice(&out).unwrap_or_else(|error| panic!("{kind}: {error}"))
-}
-
-/// The one of these that is pinned at a path.
-fn pinned<'a>(all: &'a [Value], pin: &Path) -> Option<&'a Value> {
-    let pin = pin.to_str().expect("UTF-8");
-    all.iter().find(|one| {
-        one["pinned"].as_array().is_some_and(|pins| pins.iter().any(|path| path == pin))
-    })
+    serde_json::from_slice(&out).unwrap_or_else(|error| panic!("{words:?}: {error}"))
 }
 
 fn text(value: &Value) -> String {
