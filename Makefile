@@ -37,14 +37,14 @@ test: deps bpf ## run every test, those on the running kernel too (root)
 		set -x; $(CARGO) test --locked; \
 	fi
 
+# What `make test` does too, five times as long and with what it met.
+attack: deps bpf ## let an attacker swap directories below the pin root 100000 times (root)
+	EBPF_APPLY_TRIES=100000 $(CARGO) test --locked --test kernel an_attacker -- --nocapture
+
 test-vm: ## run the kernel suite on KERNELS (5.10 6.1 6.12 6.18 7.3) under qemu; TESTS= picks tests
 	scripts/vm/run.sh
 
 export KERNELS TESTS COMMAND
-
-# What `make test` does too, five times as long and with what it met.
-attack: deps bpf ## let an attacker swap directories below the pin root 100000 times (root)
-	EBPF_APPLY_TRIES=100000 $(CARGO) test --locked --test kernel an_attacker -- --nocapture
 
 lint: ## formatting, clippy, documentation, licenses and sources of dependencies
 	$(CARGO) fmt --check

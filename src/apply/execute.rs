@@ -13,7 +13,7 @@ use crate::model::map::MapSpec;
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
-use crate::plan::{ProgramRef, Slot, Step};
+use crate::plan::{ObjectLoad, ProgramRef, Slot, Step};
 use crate::validate::{Desired, DesiredObject};
 
 use super::error::Failure;
@@ -99,7 +99,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::Open { pin, id } => self.open(pin, *id),
             Step::OpenMap { id } => self.open_map(*id),
             Step::CreateMap { address, object, map } => self.create_map(address, object, map),
-            Step::LoadPrograms { object, maps } => self.load_programs(object, maps),
+            Step::LoadPrograms(loads) => self.load_programs(loads),
             Step::FillSlots { map, slots } => self.fill_slots(map, slots),
             Step::CopyEntries { from, to, transfer } => self.copy_entries(from, to, *transfer),
             Step::CarryEntries { from, to, transfer } => self.carry_entries(from, to, *transfer),
@@ -286,23 +286,29 @@ impl<'a, K: Kernel> Executor<'a, K> {
         Ok(())
     }
 
-    fn load_programs(&mut self, name: &Name, maps: &BTreeMap<String, Slot>) -> Result<()> {
-        self.load_btf(name)?;
-        let object = self.object(name)?;
-        let mut handles = BTreeMap::new();
-        for (map, slot) in maps {
-            handles.insert(map.as_str(), self.handle(slot)?);
+    fn load_programs(&mut self, loads: &[ObjectLoad]) -> Result<()> {
+        for load in loads {
+            self.load_btf(&load.object)?;
         }
-        let request = LoadRequest {
-            programs: object.programs.iter().map(|program| &program.spec).collect(),
-            maps: handles,
-            btf: self.btf.get(name).and_then(Option::as_ref),
-        };
-        let loaded = self.kernel.load_programs(&object.image, &request)?;
-        for (program, handle) in loaded {
-            self.held.insert(Slot::New(Address::program(name, &program)), handle);
+        let requests = loads.iter().map(|load| self.load_request(load));
+        let loaded = self.kernel.load_programs(&requests.collect::<Result<Vec<_>>>()?)?;
+        for (load, programs) in loads.iter().zip(loaded) {
+            for (program, handle) in programs {
+                self.held.insert(Slot::New(Address::program(&load.object, &program)), handle);
+            }
         }
         Ok(())
+    }
+
+    fn load_request<'s>(&'s self, load: &'s ObjectLoad) -> Result<LoadRequest<'s, K::Handle>> {
+        let object = self.object(&load.object)?;
+        let maps = load.maps.iter().map(|(map, slot)| Ok((map.as_str(), self.handle(slot)?)));
+        Ok(LoadRequest {
+            image: &object.image,
+            programs: object.programs.iter().map(|program| &program.spec).collect(),
+            maps: maps.collect::<Result<_>>()?,
+            btf: self.btf.get(&load.object).and_then(Option::as_ref),
+        })
     }
 
     /// Needs no inverse: the map goes when this run does.

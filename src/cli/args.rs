@@ -38,7 +38,9 @@ Exit status:
   5   another process holds the deployment or its lock
   64  the command line was wrong";
 
+// Deferred: the options of the commands that are not run need not be built.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum Command {
     /// Bring the host to what the manifest declares, and hold it until SIGINT or SIGTERM
     Apply(ApplyArgs),

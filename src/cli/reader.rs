@@ -55,7 +55,9 @@ impl Reader {
                 seen.push((path.display().to_string(), exposure));
             }
         }
-        let mut bytes = Vec::new();
+        // Room for one byte more than it has, so that its end is found without growing.
+        let size = usize::try_from(opened.file.metadata()?.len()).unwrap_or(limit).min(limit);
+        let mut bytes = Vec::with_capacity(size + 1);
         opened.file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     }

@@ -137,13 +137,13 @@ pub trait Kernel {
         copied: &mut Copied,
     ) -> Result<Carried>;
 
-    /// Relocates, verifies and loads programs of one object; all of them, or none and an error that
-    /// carries the verifier's words.
+    /// Relocates, verifies and loads programs of several objects, side by side: all of them, each
+    /// object's by name, or none and an error that carries the verifier's words. Of several refusals
+    /// the first is told, in the order of the requests and of their programs.
     fn load_programs(
         &self,
-        image: &Image,
-        request: &LoadRequest<'_, Self::Handle>,
-    ) -> Result<BTreeMap<String, Self::Handle>>;
+        requests: &[LoadRequest<'_, Self::Handle>],
+    ) -> Result<Vec<BTreeMap<String, Self::Handle>>>;
 
     /// Attaches a program by a link, which lives as long as its handle or its pin.
     fn attach(
@@ -206,7 +206,9 @@ pub struct Found<H> {
 /// Which programs of an object to load, with what.
 #[derive(Debug)]
 pub struct LoadRequest<'a, H> {
-    /// Names of the programs.
+    /// The object.
+    pub image: &'a Image,
+    /// The programs.
     pub programs: Vec<&'a ProgramSpec>,
     /// Every map of the object, by its full ELF name.
     pub maps: BTreeMap<&'a str, &'a H>,

@@ -14,7 +14,7 @@ use crate::model::pin::{PinPath, PinRoot};
 
 use super::prune::Mode;
 use super::recover::Known;
-use super::{Action, Adoption, Change, Plan, Slot, Step, pins, prune};
+use super::{Action, Adoption, Change, ObjectLoad, Plan, Slot, Step, pins, prune};
 
 /// When a step runs. Earlier phases are done for every object before a later one begins, so that a
 /// program the verifier refuses is found before anything is attached or pinned.
@@ -101,6 +101,7 @@ pub(super) struct Draft<'a> {
     pub(super) taken: BTreeMap<Address, Address>,
     changes: Vec<Change>,
     steps: Vec<(Phase, Step)>,
+    loads: Vec<ObjectLoad>,
     opened: BTreeSet<PinPath>,
     unpinned: BTreeSet<u32>,
     directories: BTreeSet<PinPath>,
@@ -132,6 +133,7 @@ impl<'a> Draft<'a> {
             taken: BTreeMap::new(),
             changes: Vec::new(),
             steps: Vec::new(),
+            loads: Vec::new(),
             opened: BTreeSet::new(),
             unpinned: BTreeSet::new(),
             directories: BTreeSet::new(),
@@ -169,6 +171,11 @@ impl<'a> Draft<'a> {
 
     pub(super) fn step(&mut self, phase: Phase, step: Step) {
         self.steps.push((phase, step));
+    }
+
+    /// Loads an object's programs, together with those of all others.
+    pub(super) fn load(&mut self, load: ObjectLoad) {
+        self.loads.push(load);
     }
 
     /// Says what a pin path shall hold. Whoever claims a path that is claimed already shares it.
@@ -279,6 +286,10 @@ impl<'a> Draft<'a> {
 
     /// Decides what becomes of everything that is not claimed, and puts the steps in order.
     pub(super) fn finish(mut self, mode: Mode) -> Plan {
+        if !self.loads.is_empty() {
+            let loads = std::mem::take(&mut self.loads);
+            self.step(Phase::LoadPrograms, Step::LoadPrograms(loads));
+        }
         if !self.is_refused() {
             pins::settle(mode, &mut self);
         }

@@ -33,7 +33,7 @@ pub use adopt::Adoption;
 pub use change::{Action, Change, summarise};
 pub use drift::{ResourceState, ResourceStatus, drift};
 pub use end::end;
-pub use step::{ProgramRef, Slot, Step};
+pub use step::{ObjectLoad, ProgramRef, Slot, Step};
 
 use draft::Draft;
 use prune::Mode;

@@ -68,13 +68,8 @@ pub enum Step {
         /// Its name there.
         map: String,
     },
-    /// Loads every wanted program of an object, each into its [`Slot::New`].
-    LoadPrograms {
-        /// The object.
-        object: Name,
-        /// Where each of its maps is, by name.
-        maps: BTreeMap<String, Slot>,
-    },
+    /// Loads every wanted program of these objects, each into its [`Slot::New`].
+    LoadPrograms(Vec<ObjectLoad>),
     /// Fills slots of a map that this run creates, so that nobody sees it half-filled.
     FillSlots {
         /// The map.
@@ -214,6 +209,15 @@ pub enum Step {
     RemoveRoot,
 }
 
+/// An object whose programs are loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectLoad {
+    /// The object.
+    pub object: Name,
+    /// Where each of its maps is, by name.
+    pub maps: BTreeMap<String, Slot>,
+}
+
 /// A program to attach: its handle, and which declaration says how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgramRef {
@@ -235,7 +239,7 @@ impl Step {
                 | Self::TakeLink { .. }
                 | Self::OpenMap { .. }
                 | Self::CreateMap { .. }
-                | Self::LoadPrograms { .. }
+                | Self::LoadPrograms(_)
                 | Self::FillSlots { .. }
                 | Self::CopyEntries { .. }
         )
@@ -273,8 +277,11 @@ impl fmt::Display for Step {
             Self::Open { pin, .. } => write!(f, "open pin {pin}"),
             Self::OpenMap { id } => write!(f, "open map id {id}"),
             Self::CreateMap { address, .. } => write!(f, "create {address}"),
-            Self::LoadPrograms { object, .. } => {
-                write!(f, "load the programs of object `{object}`")
+            Self::LoadPrograms(loads) => {
+                let s = if loads.len() == 1 { "" } else { "s" };
+                let names: Vec<String> =
+                    loads.iter().map(|load| format!("`{}`", load.object)).collect();
+                write!(f, "load the programs of object{s} {}", names.join(", "))
             }
             Self::FillSlots { map, .. } => write!(f, "fill the slots of {map}"),
             Self::CopyEntries { from, to, .. } => write!(f, "copy the entries of {from} to {to}"),

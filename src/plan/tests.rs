@@ -566,6 +566,9 @@ fn two_objects_share_the_map_of_one_path() {
     let mut host = Host::empty();
     let plan = host.carry_out(&both);
     assert_eq!(steps(&plan).iter().filter(|step| step.starts_with("create")).count(), 1);
+    let loads: Vec<String> =
+        steps(&plan).into_iter().filter(|step| step.starts_with("load")).collect();
+    assert_eq!(loads, ["load the programs of objects `one`, `two`"], "side by side");
     assert!(host.plan(&both).is_unchanged(), "{:#?}", host.plan(&both).changes);
     let ending = end(&host.live, &host.inventory, false);
     assert_eq!(steps(&ending).iter().filter(|step| *step == "retire pin m").count(), 1);

@@ -351,27 +351,34 @@ impl Kernel for Fake {
 
     fn load_programs(
         &self,
-        image: &Image,
-        request: &LoadRequest<'_, Handle>,
-    ) -> Result<BTreeMap<String, Handle>> {
-        let names: Vec<&str> = request.programs.iter().map(|spec| spec.name.as_str()).collect();
-        let mut state = self.act(CallKind::LoadPrograms, names.join(" "))?;
-        let mut maps: BTreeSet<ObjectId> = BTreeSet::new();
-        for map in request.maps.values() {
-            state.expect(map.object, Kind::Map, "load programs")?;
-            maps.insert(map.object);
-        }
-        // Refused before anything is made, so that none is left over.
-        for spec in &request.programs {
-            state.verify(image, spec)?;
-        }
-        let loaded: Vec<(String, ObjectId)> = request
-            .programs
+        requests: &[LoadRequest<'_, Handle>],
+    ) -> Result<Vec<BTreeMap<String, Handle>>> {
+        let names: Vec<&str> = requests
             .iter()
-            .map(|spec| (spec.name.clone(), state.add_program(image, spec, &maps)))
+            .flat_map(|request| request.programs.iter().map(|spec| spec.name.as_str()))
             .collect();
+        let mut state = self.act(CallKind::LoadPrograms, names.join(" "))?;
+        // Refused before anything is made, so that none is left over.
+        for request in requests {
+            for map in request.maps.values() {
+                state.expect(map.object, Kind::Map, "load programs")?;
+            }
+        }
+        for request in requests {
+            request.programs.iter().try_for_each(|spec| state.verify(request.image, spec))?;
+        }
+        let mut loaded: Vec<Vec<(String, ObjectId)>> = Vec::new();
+        for LoadRequest { image, programs, maps, .. } in requests {
+            let maps: BTreeSet<ObjectId> = maps.values().map(|map| map.object).collect();
+            let add =
+                |spec: &&ProgramSpec| (spec.name.clone(), state.add_program(image, spec, &maps));
+            loaded.push(programs.iter().map(add).collect());
+        }
         drop(state);
-        Ok(loaded.into_iter().map(|(name, program)| (name, self.handle(program))).collect())
+        let handles = |programs: Vec<(String, ObjectId)>| {
+            programs.into_iter().map(|(name, program)| (name, self.handle(program))).collect()
+        };
+        Ok(loaded.into_iter().map(handles).collect())
     }
 
     fn attach(

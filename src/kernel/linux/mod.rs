@@ -18,6 +18,7 @@ mod maps;
 mod netlink;
 mod observe;
 mod occupant;
+mod parallel;
 mod programs;
 mod refusal;
 mod since;
@@ -54,7 +55,7 @@ use crate::object::Image;
 pub struct Linux {
     facts: OnceLock<HostFacts>,
     boot_id: OnceLock<String>,
-    kernel_btf: OnceLock<Vec<u8>>,
+    kernel_btf: OnceLock<host::KernelBtf>,
     core_btf: Option<Vec<u8>>,
     /// Whether entries are read and written one by one though the kernel has batches.
     one_by_one: bool,
@@ -99,7 +100,7 @@ impl Linux {
         Ok(self.boot_id.get_or_init(|| boot_id).clone())
     }
 
-    /// The kernel's own BTF, read once.
+    /// The kernel's own BTF, read at most once.
     fn kernel_btf(&self) -> Result<Btf<'_>> {
         let bytes = if let Some(bytes) = self.kernel_btf.get() {
             bytes
@@ -249,10 +250,9 @@ impl Kernel for Linux {
 
     fn load_programs(
         &self,
-        image: &Image,
-        request: &LoadRequest<'_, Handle>,
-    ) -> Result<BTreeMap<String, Handle>> {
-        programs::load(self, image, request)
+        requests: &[LoadRequest<'_, Handle>],
+    ) -> Result<Vec<BTreeMap<String, Handle>>> {
+        programs::load(self, requests)
     }
 
     fn attach(

@@ -58,6 +58,7 @@ macro_rules! for_each_case {
             shapes_are_normalised,
             programs_use_their_maps,
             loading_is_all_or_nothing,
+            programs_of_several_objects_load_together,
             slots_hold_what_they_are_filled_with,
             a_prog_array_lets_go_when_nobody_holds_it,
             entries_are_copied_between_maps_of_a_kind,
@@ -104,13 +105,16 @@ pub(crate) fn load<K: Kernel>(kernel: &K, name: &str) -> Loaded<K::Handle> {
     let btf = kernel.load_btf(&image).expect("load BTF");
     let maps = create_maps(kernel, &image, btf.as_ref());
     let request = LoadRequest {
+        image: &image,
         programs: image.spec.programs.iter().filter(|program| program.autoload).collect(),
         maps: maps.iter().map(|(name, map)| (name.as_str(), map)).collect(),
         btf: btf.as_ref(),
     };
-    let programs = kernel
-        .load_programs(&image, &request)
+    let loaded = kernel
+        .load_programs(&[request])
         .unwrap_or_else(|error| panic!("{error}\n{:?}\n{:?}", error.advice, error.log));
+    let [programs] =
+        <[_; 1]>::try_from(loaded).unwrap_or_else(|_| panic!("one object was asked for"));
     Loaded { image, maps, programs }
 }
 

@@ -218,6 +218,14 @@ pub(super) struct RawTracepointOpen {
     pub(super) pad: u32,
 }
 
+/// The beginning of what `BPF_OBJ_GET_INFO_BY_FD` fills: numbers, all of them zero at first.
+pub(super) trait Info: Default {}
+
+impl Info for MapInfo {}
+impl Info for ProgInfo {}
+impl Info for LinkInfo {}
+impl Info for BtfInfo {}
+
 /// The beginning of `struct bpf_map_info`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]

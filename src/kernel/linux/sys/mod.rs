@@ -10,6 +10,7 @@ mod elements;
 mod info;
 mod link;
 mod load;
+mod mapped;
 mod memlock;
 mod perf;
 mod pin;
@@ -31,6 +32,7 @@ pub(super) use load::{
     MapAttributes, MapTypes, ProgramAttributes, ProgramBtf, bind_map, create_map, freeze_map,
     has_attach_cookie, load_btf, load_program, set_array_value, set_slot,
 };
+pub(super) use mapped::{Mapped, map_kernel_btf};
 pub(super) use perf::open_tracepoint_event;
 pub(super) use pin::{object_at, pin};
 pub(super) use wait::wait_for_programs;
@@ -59,21 +61,6 @@ unsafe fn bpf<A>(command: Command, attr: &mut A) -> Answer<i32> {
     }
 }
 
-/// Calls bpf(2) for what the kernel may count as locked memory: refused (`EPERM`, as `bpf_charge_memlock`
-/// answers), again with a higher limit. libbpf probes whether the kernel counts so
-/// (`bump_rlimit_memlock`); that costs a call at every start, where almost no kernel does.
-///
-/// # Safety
-/// As for [`bpf`].
-unsafe fn bpf_charged<A>(command: Command, attr: &mut A) -> Answer<i32> {
-    // SAFETY: the caller's promise.
-    match unsafe { bpf(command, attr) } {
-        // SAFETY: the caller's promise.
-        Err(Errno::PERM) if memlock::raise() => unsafe { bpf(command, attr) },
-        answer => answer,
-    }
-}
-
 /// Calls bpf(2) as [`bpf`] does, but not again.
 ///
 /// # Safety
@@ -89,6 +76,21 @@ unsafe fn bpf_once<A>(command: Command, attr: &mut A) -> Answer<i32> {
             size_of::<A>(),
         )
     })
+}
+
+/// Calls bpf(2) for what the kernel may count as locked memory: refused (`EPERM`, as `bpf_charge_memlock`
+/// answers), again with a higher limit. libbpf probes whether the kernel counts so
+/// (`bump_rlimit_memlock`); that costs a call at every start, where almost no kernel does.
+///
+/// # Safety
+/// As for [`bpf`].
+unsafe fn bpf_charged<A>(command: Command, attr: &mut A) -> Answer<i32> {
+    // SAFETY: the caller's promise.
+    match unsafe { bpf(command, attr) } {
+        // SAFETY: the caller's promise.
+        Err(Errno::PERM) if memlock::raise() => unsafe { bpf(command, attr) },
+        answer => answer,
+    }
 }
 
 /// The answer of `syscall(2)`: a number that is not negative, or the thread's errno.
