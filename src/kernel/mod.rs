@@ -62,9 +62,9 @@ pub trait Kernel {
     /// Whether the target of an attachment exists.
     fn target(&self, attachment: &Attachment) -> Result<TargetState>;
 
-    /// The programs attached at what an attachment names by its kind of link, whoever made them; for
-    /// hooks that several links share, of each side or attach type. None for hooks whose links cannot
-    /// be updated. Needs the right to open objects by their ids.
+    /// The programs attached at what an attachment names by its kind of link, whoever made them: at an
+    /// interface of this network namespace, or a cgroup, there for every attach type. None for hooks
+    /// whose links cannot be updated. Needs the right to open objects by their ids.
     fn occupants(&self, attachment: &Attachment) -> Result<Vec<Occupant>>;
 
     /// Opens a link by its kernel id.

@@ -229,14 +229,24 @@ pub enum Occupant {
         /// Name of its program, cut to 15 bytes by the kernel.
         program: String,
     },
-    /// By netlink, which leaves nothing that could be taken over.
+    /// By one of these links, and the kernel does not tell which: a link says the index of its
+    /// interface and not the network namespace that counts it.
+    Unproven {
+        /// Kernel id of the program.
+        program_id: u32,
+        /// Its name.
+        program: String,
+        /// Kernel ids of the links that run it at an interface of this index, here or elsewhere.
+        links: Vec<u32>,
+    },
+    /// Without a link, which leaves nothing that could be taken over.
     Bare {
         /// Kernel id of the program.
         program_id: u32,
         /// Its name.
         program: String,
-        /// The command that detaches it.
-        free: String,
+        /// The command that detaches it and nothing else, where there is one.
+        free: Option<String>,
     },
 }
 

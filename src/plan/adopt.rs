@@ -40,14 +40,16 @@ pub(super) fn takeover(
         return Ok(None);
     }
     let exclusive = matches!(attachment, Attachment::Xdp { .. });
+    let named = |program: &str| exclusive || program == cut(&spec.name);
     let there = draft.live.occupants.get(attachment).map(Vec::as_slice).unwrap_or_default();
     let mut meant = there.iter().filter_map(|occupant| {
         let Occupant::Linked { link, program } = occupant else { return None };
-        let named = exclusive || *program == cut(&spec.name);
-        (named && fits(link, attachment, spec) && is_free(link, draft)).then_some((link, program))
+        (named(program) && fits(link, attachment, spec) && is_free(link, draft))
+            .then_some((link, program))
     });
     let Some((link, program)) = meant.next() else {
-        return there.iter().find_map(|occupant| bare(occupant, exclusive)).map_or(Ok(None), Err);
+        let kept = there.iter().find_map(|occupant| kept(occupant, named));
+        return kept.map_or(Ok(None), Err);
     };
     if let Some((other, _)) = meant.next() {
         return Err(format!(
@@ -66,13 +68,29 @@ pub(super) fn takeover(
     Ok(Some(Takeover { link: link.clone(), program: program.clone() }))
 }
 
-/// Why an occupant without a link keeps an exclusive place.
-fn bare(occupant: &Occupant, exclusive: bool) -> Option<String> {
+/// Why an occupant that is meant keeps its place.
+fn kept(occupant: &Occupant, named: impl Fn(&str) -> bool) -> Option<String> {
     match occupant {
-        Occupant::Bare { program_id, program, free } if exclusive => Some(format!(
-            "program {program_id} (`{program}`) is attached there without a link, which cannot be \
-             taken over: detach it with `{free}`"
-        )),
+        Occupant::Bare { program_id, program, free } if named(program) => {
+            let way = match free {
+                Some(command) => format!("detach it with `{command}`"),
+                None => "whoever attached it must detach it first".to_owned(),
+            };
+            Some(format!(
+                "program {program_id} (`{program}`) is attached there without a link, which cannot be \
+                 taken over: {way}"
+            ))
+        }
+        Occupant::Unproven { program_id, program, links } if named(program) => {
+            let ids: Vec<String> = links.iter().map(u32::to_string).collect();
+            Some(format!(
+                "one of the links {} runs program {program_id} (`{program}`) there and the others run \
+                 it at an interface of the same index in other network namespaces, and the kernel does \
+                 not tell which is which: whoever attached it here can detach it with `bpftool link \
+                 detach id ID`",
+                ids.join(", ")
+            ))
+        }
         _ => None,
     }
 }

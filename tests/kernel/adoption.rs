@@ -1,19 +1,11 @@
 //! Taking over what another loader left.
 
 use std::fs;
-use std::process::Command;
 
-use crate::host::{self, attached, map_id, send_udp, tree};
+use crate::host::{self, attached, bpftool, map_id, send_udp, tree};
 use crate::program::Program;
 use crate::sandbox::{Sandbox, ip};
 use crate::support::object;
-
-fn bpftool(words: &[&str]) -> String {
-    let done = Command::new("bpftool").args(words).output().expect("bpftool is installed");
-    let log = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "bpftool {}: {log}", words.join(" "));
-    String::from_utf8(done.stdout).expect("UTF-8")
-}
 
 fn manifest(program: &Program) -> String {
     let text = format!(
@@ -95,5 +87,31 @@ fn what_has_no_link_is_refused_with_the_command_that_frees_it() {
             program.run(&["adopt", &manifest]).status(0);
             program.run(&["destroy", &manifest, "--purge"]).status(0);
         }
+    });
+}
+
+#[test]
+fn a_link_in_another_network_namespace_is_not_there_to_be_taken() {
+    Sandbox::run(|sandbox| {
+        host::wire(sandbox);
+        let theirs = Program::new();
+        let elsewhere = theirs.directory().to_owned();
+        theirs.run(&["apply", &manifest(&theirs), "--detach"]).status(0);
+        let running = attached("veth0");
+        Sandbox::run(|sandbox| {
+            assert!(elsewhere.exists(), "the other deployment lives as long as this one");
+            host::wire(sandbox);
+            let program = Program::new();
+            let manifest = manifest(&program);
+            let plan =
+                program.run(&["plan", &manifest, "--adopt", "--detailed-exitcode"]).status(2);
+            assert!(plan.out.contains("create: not attached"), "{}", plan.out);
+            program.run(&["adopt", &manifest]).status(0);
+            assert_eq!(attached("veth0")["xdp"].len(), 1);
+            program.run(&["destroy", &manifest, "--purge"]).status(0);
+            assert_eq!(attached("veth0").get("xdp"), None);
+        });
+        assert_eq!(attached("veth0"), running);
+        theirs.run(&["plan", &manifest(&theirs), "--detailed-exitcode"]).status(0);
     });
 }

@@ -64,13 +64,17 @@ fn ingress_hook() -> &'static str {
     if goes_without(TCX) { "tc" } else { "tcx" }
 }
 
-/// The same later: something is created, replaced, moved and pruned.
+/// The same later: something is created, replaced, migrated, moved and pruned.
 fn changed() -> String {
     manifest()
         .replace(
             "[objects.firewall.programs",
             "[objects.firewall.globals]\nlog_level = 2\n\n[objects.firewall.maps.flows]\n\
              max-entries = 1024\non-mismatch = \"replace\"\n\n[objects.firewall.programs",
+        )
+        .replace(
+            "subpath = \"shared\"",
+            "subpath = \"shared\"\nmax-entries = 8192\non-mismatch = \"migrate\"",
         )
         .replace("subpath = \"fw\"", "subpath = \"wall\"")
         .replace(", { hook = \"xdp\", interface = \"veth1\" }", "")

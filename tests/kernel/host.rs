@@ -11,6 +11,14 @@ use aya::maps::{HashMap, Map, MapData, MapInfo};
 
 use crate::sandbox::{Sandbox, ip};
 
+/// What bpftool(8) prints; it must succeed.
+pub(crate) fn bpftool(words: &[&str]) -> String {
+    let done = Command::new("bpftool").args(words).output().expect("bpftool is installed");
+    let log = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "bpftool {}: {log}", words.join(" "));
+    String::from_utf8(done.stdout).expect("UTF-8")
+}
+
 /// Kernel id of the map pinned at `path`.
 #[track_caller]
 pub(crate) fn map_id(path: impl AsRef<Path>) -> u32 {

@@ -27,4 +27,5 @@ mod same_as_libbpf;
 mod slots;
 mod types;
 mod updates;
+mod volatile;
 mod watch;

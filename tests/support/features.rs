@@ -68,6 +68,9 @@ features! {
         .shown_by(Sign::Constant(MAP_TYPE, "BPF_MAP_TYPE_BLOOM_FILTER"));
     ARENAS = since("arenas", 6, 9).shown_by(Sign::Constant(MAP_TYPE, "BPF_MAP_TYPE_ARENA"));
 
+    TIMERS = since("timers in map values", 5, 15)
+        .shown_by(Sign::Constant(HELPER, "BPF_FUNC_timer_init"));
+
     // Pins.
     /// Older kernels let go of what was pinned a grace period of RCU after the pin is gone.
     UNPINNED_AT_ONCE = since("objects let go with their pins", 6, 18)

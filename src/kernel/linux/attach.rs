@@ -9,7 +9,7 @@ use rustix::thread::CapabilitySet;
 use super::super::{KernelError, Result};
 use super::handle::Handle;
 use super::sys::{self, Answer, LinkTarget, ObjectKind, flags};
-use super::{capability, interface, occupant, target, tracefs};
+use super::{capability, interface, occupant, target, tracefs, xdp};
 use crate::model::attach::{Attachment, Position, XdpMode};
 use crate::model::kinds::{AttachType, LinkType};
 use crate::model::program::ProgramSpec;
@@ -30,7 +30,7 @@ pub(super) fn attach(
                 program,
                 LinkTarget::Interface(index),
                 AttachType::XDP,
-                xdp_flags(*mode),
+                xdp::flags(*mode),
             );
             link.map_err(|errno| call.xdp_refused(errno, index, *mode))?
         }
@@ -132,15 +132,6 @@ fn raw_tracepoint(program: BorrowedFd<'_>, name: &str) -> Answer<std::os::fd::Ow
     sys::open_raw_tracepoint(program, Some(&name))
 }
 
-fn xdp_flags(mode: XdpMode) -> u32 {
-    match mode {
-        XdpMode::Auto => 0,
-        XdpMode::Native => flags::XDP_NATIVE,
-        XdpMode::Generic => flags::XDP_GENERIC,
-        XdpMode::Offload => flags::XDP_OFFLOAD,
-    }
-}
-
 /// Without a program to be relative to, `BEFORE` is before all and `AFTER` is after all.
 fn tcx_flags(position: Option<Position>) -> u32 {
     match position {
@@ -163,7 +154,7 @@ impl Call<'_> {
     fn xdp_refused(&self, errno: Errno, index: u32, mode: XdpMode) -> KernelError {
         let error = KernelError::errno(self.operation, errno);
         match errno {
-            Errno::BUSY => error.advice(occupant::of_xdp(index)),
+            Errno::BUSY => error.advice(occupant::of_xdp(index, mode)),
             Errno::OPNOTSUPP if mode == XdpMode::Native => error.advice(
                 "the interface's driver does not run XDP itself; use mode `generic` or `auto`",
             ),

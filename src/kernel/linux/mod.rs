@@ -29,6 +29,7 @@ mod target;
 mod tc;
 mod tracefs;
 mod verifier;
+mod xdp;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

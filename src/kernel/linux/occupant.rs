@@ -1,54 +1,32 @@
-//! Who is already at a hook, as far as the kernel tells.
+//! Who is already at a hook of this host.
+//!
+//! A link tells the index of its interface and not the network namespace that counts it, so an index
+//! alone proves nothing: links of other namespaces have the same. Hooks of interfaces are therefore
+//! asked themselves, and links only after them.
 
 use std::os::fd::AsFd as _;
 
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
 use rustix::io::Errno;
 
 use super::super::{KernelError, Result};
 use super::handle::Handle;
 use super::sys::{self, Answer, ObjectKind};
-use super::{netlink, observe, target};
-use crate::model::attach::Attachment;
+use super::xdp::{self, By};
+use super::{observe, target};
+use crate::model::attach::{Attachment, Direction, XdpMode};
 use crate::model::kinds::LinkType;
 use crate::model::live::{LinkTarget, LiveLink, LiveObject, Occupant, TargetState};
 
-/// Every program at what `attachment` names that a link of its kind attaches; for XDP, the one that
-/// netlink attached too.
+/// Every program at what `attachment` names; at a cgroup, only what links attach.
 pub(super) fn all(attachment: &Attachment) -> Result<Vec<Occupant>> {
-    let link_type = match attachment {
-        Attachment::Xdp { .. } => LinkType::XDP,
-        Attachment::Tcx { .. } => LinkType::TCX,
-        Attachment::Cgroup { .. } => LinkType::CGROUP,
-        _ => return Ok(Vec::new()),
-    };
-    let TargetState::Present(wanted) = target::state(attachment)? else { return Ok(Vec::new()) };
-    let here = |link: &LiveLink| match link.target {
-        LinkTarget::Interface { index, .. } => u64::from(index) == wanted,
-        LinkTarget::Cgroup { id, .. } => id == wanted,
-        LinkTarget::Tracepoint { .. } | LinkTarget::Other => false,
-    };
-    let links = links(link_type).map_err(|errno| {
-        let error = KernelError::errno(format!("look for links at {attachment}"), errno);
-        match errno {
-            Errno::PERM => error.advice("to find links of others by their ids needs CAP_SYS_ADMIN"),
-            _ => error,
-        }
-    })?;
-    let mut found: Vec<Occupant> = links
-        .into_iter()
-        .filter(here)
-        .map(|link| Occupant::Linked { program: program_name(link.program_id), link })
-        .collect();
-    if let (Attachment::Xdp { interface, .. }, true) = (attachment, found.is_empty())
-        && let Ok(index) = u32::try_from(wanted)
-        && let Some(Xdp { program_id, word }) = xdp(index)
-    {
-        let free = format!("ip link set dev {interface} {word} off");
-        found.push(Occupant::Bare { program_id, program: program_name(program_id), free });
+    let TargetState::Present(place) = target::state(attachment)? else { return Ok(Vec::new()) };
+    let search = Search { attachment };
+    match attachment {
+        Attachment::Xdp { interface, mode } => search.at_xdp(interface, *mode, index(place)),
+        Attachment::Tcx { direction, .. } => search.at_tcx(*direction, index(place)),
+        Attachment::Cgroup { .. } => search.at_cgroup(place),
+        _ => Ok(Vec::new()),
     }
-    Ok(found)
 }
 
 /// Opens a link or a program by its id.
@@ -67,8 +45,136 @@ pub(super) fn open(id: u32, kind: ObjectKind) -> Result<Handle> {
     })
 }
 
-/// Every link of a type. One that goes meanwhile is left out.
-fn links(link_type: LinkType) -> Answer<Vec<LiveLink>> {
+/// Describes what runs as XDP on an interface, as advice for `EBUSY`.
+pub(super) fn of_xdp(index: u32, mode: XdpMode) -> String {
+    let who = match xdp::running(index, mode) {
+        // The name needs CAP_SYS_ADMIN; the id alone is a help too.
+        Ok(Some(running)) => match program_name(running.program_id).as_str() {
+            "" => format!("program {} runs there already", running.program_id),
+            name => format!("program {} (`{name}`) runs there already", running.program_id),
+        },
+        _ => "another program runs there already".to_owned(),
+    };
+    format!(
+        "{who}, and an interface takes one XDP program; `bpftool net` and `bpftool link` show who \
+         attached it, and `ebpf-apply adopt` takes a link over"
+    )
+}
+
+/// One search under way, for its errors.
+#[derive(Clone, Copy)]
+struct Search<'a> {
+    attachment: &'a Attachment,
+}
+
+impl Search<'_> {
+    /// The interface tells the program and whether a link attached it; the link is the one that runs
+    /// this program at this index, if there is only one in all namespaces.
+    fn at_xdp(self, interface: &str, mode: XdpMode, index: u32) -> Result<Vec<Occupant>> {
+        let ask = || xdp::running(index, mode).map_err(|errno| self.failed(errno));
+        let Some(running) = ask()? else { return Ok(Vec::new()) };
+        let program_id = running.program_id;
+        let alike =
+            self.links(LinkType::XDP, |link| link.program_id == program_id && is_at(link, index))?;
+        let by = xdp::attached_by(index, running).map_err(|errno| self.failed(errno))?;
+        // The links were looked for in between, so they are those of what still runs.
+        if ask()? != Some(running) {
+            return Err(self.changed());
+        }
+        let program = program_name(program_id);
+        let mut alike = alike.into_iter();
+        Ok(vec![match (by, alike.next(), alike.next()) {
+            (By::Link, Some(link), None) => Occupant::Linked { link, program },
+            (By::Link, Some(one), Some(other)) => {
+                let links = [one, other].into_iter().chain(alike).map(|link| link.id).collect();
+                Occupant::Unproven { program_id, program, links }
+            }
+            (By::Netlink, ..) => {
+                let free = Some(format!("ip link set dev {interface} {} off", running.word()));
+                Occupant::Bare { program_id, program, free }
+            }
+            (By::Link, None, _) | (By::Nothing, ..) => return Err(self.changed()),
+        }])
+    }
+
+    /// The hook tells its programs and the ids of their links, which are global.
+    fn at_tcx(self, direction: Direction, index: u32) -> Result<Vec<Occupant>> {
+        let attached = match sys::query_tcx(index, direction.tcx_type()) {
+            Ok(attached) => attached,
+            // Before Linux 6.6 nobody is at this hook.
+            Err(Errno::INVAL) => return Ok(Vec::new()),
+            Err(errno) => return Err(self.failed(errno)),
+        };
+        let mut found = Vec::new();
+        for sys::Attached { program_id, link_id } in attached {
+            let program = program_name(program_id);
+            let Some(id) = link_id else {
+                // bpftool(8) detaches the last program of a hook, whichever that is.
+                found.push(Occupant::Bare { program_id, program, free: None });
+                continue;
+            };
+            let link = existing(id).and_then(|link| link.as_ref().map_or(Ok(None), described));
+            match link.map_err(|errno| self.failed(errno))? {
+                Some(link) if link.program_id == program_id && is_at(&link, index) => {
+                    found.push(Occupant::Linked { link, program });
+                }
+                _ => return Err(self.changed()),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Ids of cgroups are global, so a link's is proof enough.
+    fn at_cgroup(self, place: u64) -> Result<Vec<Occupant>> {
+        let here =
+            |link: &LiveLink| matches!(link.target, LinkTarget::Cgroup { id, .. } if id == place);
+        let links = self.links(LinkType::CGROUP, here)?;
+        let linked =
+            |link: LiveLink| Occupant::Linked { program: program_name(link.program_id), link };
+        Ok(links.into_iter().map(linked).collect())
+    }
+
+    /// The links of a type, of the whole machine, that `wanted` says yes to.
+    fn links(
+        self,
+        link_type: LinkType,
+        wanted: impl Fn(&LiveLink) -> bool,
+    ) -> Result<Vec<LiveLink>> {
+        links(link_type, wanted).map_err(|errno| self.failed(errno))
+    }
+
+    fn operation(self) -> String {
+        format!("look for programs at {}", self.attachment)
+    }
+
+    fn failed(self, errno: Errno) -> KernelError {
+        let error = KernelError::errno(self.operation(), errno);
+        match errno {
+            Errno::PERM => error.advice(
+                "to find links of others by their ids needs CAP_SYS_ADMIN, and to ask an interface \
+                 for them CAP_NET_ADMIN",
+            ),
+            _ => error,
+        }
+    }
+
+    fn changed(self) -> KernelError {
+        KernelError::reason(self.operation(), "somebody else attached or detached one meanwhile")
+            .advice("run it again")
+    }
+}
+
+fn is_at(link: &LiveLink, interface: u32) -> bool {
+    matches!(link.target, LinkTarget::Interface { index, .. } if index == interface)
+}
+
+/// Indices of interfaces are 32 bits wide.
+fn index(place: u64) -> u32 {
+    u32::try_from(place).unwrap_or_default()
+}
+
+/// Links that go meanwhile are left out.
+fn links(link_type: LinkType, wanted: impl Fn(&LiveLink) -> bool) -> Answer<Vec<LiveLink>> {
     let mut all = Vec::new();
     let mut last = 0;
     loop {
@@ -77,72 +183,31 @@ fn links(link_type: LinkType) -> Answer<Vec<LiveLink>> {
             Err(Errno::NOENT) => return Ok(all),
             Err(errno) => return Err(errno),
         };
-        let handle = match sys::open_link(last) {
-            Ok(fd) => Handle::of_kind(fd, ObjectKind::Link)?,
-            // Gone, or on its way (`bpf_link_by_id`).
-            Err(Errno::NOENT | Errno::AGAIN) => continue,
-            Err(errno) => return Err(errno),
-        };
-        if sys::link_info(handle.as_fd())?.link_type == link_type
-            && let LiveObject::Link(link) = observe::object(&handle)?
-        {
-            all.push(link);
+        let Some(link) = existing(last)? else { continue };
+        if sys::link_info(link.as_fd())?.link_type == link_type {
+            all.extend(described(&link)?.filter(&wanted));
         }
     }
+}
+
+/// Opens a link by its id; `None` if it has gone, or is on its way (`bpf_link_by_id`).
+fn existing(id: u32) -> Answer<Option<Handle>> {
+    match sys::open_link(id) {
+        Ok(fd) => Handle::of_kind(fd, ObjectKind::Link).map(Some),
+        Err(Errno::NOENT | Errno::AGAIN) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn described(link: &Handle) -> Answer<Option<LiveLink>> {
+    Ok(match observe::object(link)? {
+        LiveObject::Link(link) => Some(link),
+        _ => None,
+    })
 }
 
 /// Empty for a program that has gone.
 fn program_name(id: u32) -> String {
     let info = sys::open_program(id).and_then(|program| sys::program_info(program.as_fd()));
     info.map(|info| info.name).unwrap_or_default()
-}
-
-/// Describes what runs as XDP on an interface, as advice for `EBUSY`.
-pub(super) fn of_xdp(index: u32) -> String {
-    let who = match xdp(index) {
-        // The name needs CAP_SYS_ADMIN; the id alone is a help too.
-        Some(Xdp { program_id, .. }) => match program_name(program_id).as_str() {
-            "" => format!("program {program_id} runs there already"),
-            name => format!("program {program_id} (`{name}`) runs there already"),
-        },
-        None => "another program runs there already".to_owned(),
-    };
-    format!(
-        "{who}, and an interface takes one XDP program; `bpftool net` and `bpftool link` show who \
-         attached it, and `ebpf-apply adopt` takes a link over"
-    )
-}
-
-/// What runs as XDP on an interface.
-struct Xdp {
-    program_id: u32,
-    /// The word of ip-link(8) for its mode.
-    word: &'static str,
-}
-
-fn xdp(index: u32) -> Option<Xdp> {
-    let mut message = LinkMessage::default();
-    message.header.index = index;
-    let answers = netlink::request(RouteNetlinkMessage::GetLink(message), 0).ok()?;
-    let parts = answers.iter().find_map(|answer| {
-        let RouteNetlinkMessage::NewLink(link) = answer else { return None };
-        link.attributes.iter().find_map(|attribute| match attribute {
-            LinkAttribute::Xdp(parts) => Some(parts),
-            _ => None,
-        })
-    })?;
-    // The kernel tells the id twice: with its mode, and without.
-    let of_mode = parts.iter().find_map(|part| match part {
-        LinkXdp::DrvProgId(id) => Some((*id, "xdpdrv")),
-        LinkXdp::SkbProgId(id) => Some((*id, "xdpgeneric")),
-        LinkXdp::HwProgId(id) => Some((*id, "xdpoffload")),
-        _ => None,
-    });
-    let any = || {
-        parts.iter().find_map(|part| match part {
-            LinkXdp::ProgId(id) => Some((*id, "xdp")),
-            _ => None,
-        })
-    };
-    of_mode.or_else(any).map(|(program_id, word)| Xdp { program_id, word })
 }

@@ -8,6 +8,7 @@ mod dialect;
 mod entries;
 mod externs;
 mod maps;
+mod namespaces;
 mod pins;
 mod races;
 mod refusals;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use aya::maps::{Array, HashMap, Map, MapData};
 use ebpf_apply::kernel::linux::Handle;
+use ebpf_apply::model::attach::Direction;
 
 fn data(map: &Handle) -> MapData {
     let fd = map.as_fd().try_clone_to_owned().expect("duplicate a descriptor");
@@ -173,4 +174,34 @@ pub(crate) fn output(program: &str, arguments: &[&str]) -> String {
     let log = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "{program} {}: {log}", arguments.join(" "));
     String::from_utf8_lossy(&done.stdout).into_owned()
+}
+
+/// Attaches a program to a tcx hook without a link, as the kernel does too.
+#[expect(unsafe_code, reason = "no crate wraps BPF_PROG_ATTACH for tcx")]
+pub(crate) fn attach_to_tcx(program: &Handle, interface: u32, side: Direction) {
+    const PROG_ATTACH: libc::c_long = 8;
+    /// `union bpf_attr`, the part for this command.
+    #[repr(C)]
+    struct Request {
+        interface: u32,
+        program: i32,
+        attach_type: u32,
+        flags: u32,
+        replaced: u32,
+        relative: u32,
+        revision: u64,
+    }
+    let mut attr = Request {
+        interface,
+        program: program.as_fd().as_raw_fd(),
+        attach_type: side.tcx_type().0,
+        flags: 0,
+        replaced: 0,
+        relative: 0,
+        revision: 0,
+    };
+    // SAFETY: `attr` is the layout of the command and holds no address.
+    let answer =
+        unsafe { libc::syscall(libc::SYS_bpf, PROG_ATTACH, &raw mut attr, size_of::<Request>()) };
+    assert_eq!(answer, 0, "attach: {}", std::io::Error::last_os_error());
 }

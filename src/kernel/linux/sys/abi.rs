@@ -18,6 +18,7 @@ pub(super) enum Command {
     ProgGetFdById = 13,
     MapGetFdById = 14,
     ObjGetInfoByFd = 15,
+    ProgQuery = 16,
     RawTracepointOpen = 17,
     BtfLoad = 18,
     BtfGetFdById = 19,
@@ -58,6 +59,8 @@ pub(in crate::kernel::linux) mod flags {
     pub(in crate::kernel::linux) const XDP_NATIVE: u32 = 1 << 2;
     /// `XDP_FLAGS_HW_MODE`.
     pub(in crate::kernel::linux) const XDP_OFFLOAD: u32 = 1 << 3;
+    /// `XDP_FLAGS_REPLACE`: replace the program only if it is the one named.
+    pub(in crate::kernel::linux) const XDP_REPLACE: u32 = 1 << 4;
 }
 
 /// `BPF_OBJ_NAME_LEN`: bytes of an object's name with the NUL that ends it.
@@ -202,6 +205,23 @@ pub(super) struct LinkDetach {
     pub(super) link_fd: u32,
 }
 
+/// With the members for tcx.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ProgQuery {
+    pub(super) target: u32,
+    pub(super) attach_type: u32,
+    pub(super) query_flags: u32,
+    pub(super) attach_flags: u32,
+    pub(super) prog_ids: u64,
+    pub(super) count: u32,
+    pub(super) pad: u32,
+    pub(super) prog_attach_flags: u64,
+    pub(super) link_ids: u64,
+    pub(super) link_attach_flags: u64,
+    pub(super) revision: u64,
+}
+
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ProgBindMap {
@@ -324,6 +344,7 @@ mod tests {
             (Command::ProgGetFdById, bpf_cmd::BPF_PROG_GET_FD_BY_ID),
             (Command::MapGetFdById, bpf_cmd::BPF_MAP_GET_FD_BY_ID),
             (Command::ObjGetInfoByFd, bpf_cmd::BPF_OBJ_GET_INFO_BY_FD),
+            (Command::ProgQuery, bpf_cmd::BPF_PROG_QUERY),
             (Command::RawTracepointOpen, bpf_cmd::BPF_RAW_TRACEPOINT_OPEN),
             (Command::BtfLoad, bpf_cmd::BPF_BTF_LOAD),
             (Command::BtfGetFdById, bpf_cmd::BPF_BTF_GET_FD_BY_ID),
@@ -354,6 +375,7 @@ mod tests {
         assert_eq!(flags::XDP_GENERIC, generated::XDP_FLAGS_SKB_MODE);
         assert_eq!(flags::XDP_NATIVE, generated::XDP_FLAGS_DRV_MODE);
         assert_eq!(flags::XDP_OFFLOAD, generated::XDP_FLAGS_HW_MODE);
+        assert_eq!(flags::XDP_REPLACE, generated::XDP_FLAGS_REPLACE);
     }
 
     #[test]
@@ -378,6 +400,8 @@ mod tests {
         assert_eq!(offset_of!(ProgLoad, attach_btf_id), 108);
         assert_eq!(offset_of!(ProgLoad, fd_array), 120);
         assert_eq!(offset_of!(LinkCreate, expected_revision), 24);
+        assert_eq!(offset_of!(ProgQuery, link_ids), 40);
+        assert_eq!(offset_of!(ProgQuery, revision), 56);
     }
 
     #[test]
@@ -394,6 +418,7 @@ mod tests {
         assert_eq!(size_of::<LinkUpdate>(), 16);
         assert_eq!(size_of::<LinkDetach>(), 4);
         assert_eq!(size_of::<ProgBindMap>(), 12);
+        assert_eq!(size_of::<ProgQuery>(), 64);
         assert_eq!(size_of::<RawTracepointOpen>(), 16);
         assert_eq!(size_of::<PerfEvent>(), 64);
     }

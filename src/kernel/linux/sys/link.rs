@@ -1,10 +1,13 @@
-//! Links: `BPF_LINK_CREATE`, `BPF_LINK_UPDATE`, `BPF_LINK_DETACH` and `BPF_RAW_TRACEPOINT_OPEN`.
+//! Links: `BPF_LINK_CREATE`, `BPF_LINK_UPDATE`, `BPF_LINK_DETACH` and `BPF_RAW_TRACEPOINT_OPEN`; and
+//! `BPF_PROG_QUERY`, by which a hook tells its own.
 
 use std::ffi::CStr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+use rustix::io::Errno;
+
 use super::abi::{self, Command};
-use super::{Answer, address, bpf, flags, number, own};
+use super::{Answer, address, address_mut, bpf, flags, length, number, own};
 use crate::model::kinds::AttachType;
 
 /// What a link is attached to.
@@ -60,6 +63,42 @@ pub(in crate::kernel::linux) fn detach_link(link: BorrowedFd<'_>) -> Answer<()> 
     let mut attr = abi::LinkDetach { link_fd: number(link) };
     // SAFETY: `LinkDetach` is what `BPF_LINK_DETACH` takes; it holds no address.
     unsafe { bpf(Command::LinkDetach, &mut attr) }.map(drop)
+}
+
+/// Most programs at one tcx hook (`BPF_MPROG_MAX`).
+const PROGRAMS_MAX: usize = 64;
+
+/// One program at a hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kernel::linux) struct Attached {
+    pub(in crate::kernel::linux) program_id: u32,
+    /// `None` for what is attached without a link.
+    pub(in crate::kernel::linux) link_id: Option<u32>,
+}
+
+/// The programs at a tcx hook of an interface of this network namespace, in the order in which they
+/// run (`tcx_prog_query`); `EINVAL` before Linux 6.6.
+pub(in crate::kernel::linux) fn query_tcx(
+    interface: u32,
+    attach_type: AttachType,
+) -> Answer<Vec<Attached>> {
+    let (mut programs, mut links) = ([0_u32; PROGRAMS_MAX], [0_u32; PROGRAMS_MAX]);
+    let mut attr = abi::ProgQuery {
+        target: interface,
+        attach_type: attach_type.0,
+        prog_ids: address_mut(&mut programs),
+        count: length(&programs)?,
+        link_ids: address_mut(&mut links),
+        ..abi::ProgQuery::default()
+    };
+    // SAFETY: `ProgQuery` is what `BPF_PROG_QUERY` takes; both its addresses are of arrays of `count`
+    // writable ids that outlive the call, and the others are zero.
+    unsafe { bpf(Command::ProgQuery, &mut attr) }?;
+    let count = usize::try_from(attr.count).map_err(|_beyond| Errno::OVERFLOW)?;
+    let attached = programs.into_iter().zip(links).take(count);
+    Ok(attached
+        .map(|(program_id, link)| Attached { program_id, link_id: (link != 0).then_some(link) })
+        .collect())
 }
 
 /// Attaches a raw tracepoint program to the tracepoint `name`, or a BTF-typed one to the tracepoint

@@ -27,7 +27,9 @@ pub(super) use info::{
     LinkName, MapInfo, ObjectKind, btf_bytes, btf_id, kind, link_info, link_name, map_info,
     next_link, open_btf, open_link, open_map, open_program, program_info, program_map_ids,
 };
-pub(super) use link::{LinkTarget, create_link, detach_link, open_raw_tracepoint, update_link};
+pub(super) use link::{
+    Attached, LinkTarget, create_link, detach_link, open_raw_tracepoint, query_tcx, update_link,
+};
 pub(super) use load::{
     MapAttributes, MapTypes, ProgramAttributes, ProgramBtf, bind_map, create_map, freeze_map,
     has_attach_cookie, load_btf, load_program, set_array_value, set_slot,

@@ -1,5 +1,7 @@
 //! The planner on hand-made states: each test says what is wanted, what is there, and what follows.
 
+mod adoption;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
