@@ -8,7 +8,7 @@ BPF_FLAGS := -g -O2 -Wall -target bpf -mcpu=v3 -idirafter /usr/include/$(BPF_ARC
 BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=bpf/out/%.bpf.o)
 
-.PHONY: help deps build bpf demo test attack lint bench fuzz clean
+.PHONY: help deps build bpf demo test attack flood lint bench fuzz clean
 .DELETE_ON_ERROR:
 
 help: ## print this
@@ -47,8 +47,16 @@ lint: ## formatting, clippy, documentation, licenses and sources of dependencies
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 	$(CARGO) deny --locked check bans licenses sources
 
-bench: deps build bpf ## compare loading with bpftool: time, memory, share of bpf(2) (root)
+bench: deps build bpf ## loading next to bpftool's: time, memory, share of bpf(2); how long a reload takes (root)
 	benches/compare.sh
+	$(CARGO) bench --locked --bench reload
+
+SWAPS   ?= 200
+PACKETS ?= 1000000
+
+flood: deps bpf ## SWAPS hot reloads (200) under at least PACKETS (1000000) at each hook: none is lost (root)
+	EBPF_APPLY_SWAPS=$(SWAPS) EBPF_APPLY_PACKETS=$(PACKETS) \
+		$(CARGO) test --locked --test kernel watch::flood -- --nocapture --test-threads 1
 
 FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 SECONDS ?= 60

@@ -24,6 +24,11 @@ fn main() -> io::Result<()> {
         // Not `rustc-link-search`, which the tests would follow too.
         writeln!(cargo, "cargo::rustc-link-arg-bins=-L{}", libraries.display())?;
         writeln!(cargo, "cargo::rustc-link-arg-bins=-static-pie")?;
+        // The thousands of places that hold an address take bytes instead of 24 each. Before glibc
+        // 2.36 the start of a static program does not know how to unpack them.
+        if glibc().is_some_and(|version| version >= (2, 36)) {
+            writeln!(cargo, "cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs")?;
+        }
     }
     Ok(())
 }
@@ -104,4 +109,15 @@ fn archive(name: &str) -> Option<PathBuf> {
     let answer = Command::new("cc").arg(format!("-print-file-name={name}")).output().ok()?;
     let path = PathBuf::from(String::from_utf8(answer.stdout).ok()?.trim());
     path.is_absolute().then_some(path)
+}
+
+/// The version of the C library that the C compiler finds.
+fn glibc() -> Option<(u32, u32)> {
+    let macros = ["-E", "-dM", "-include", "features.h", "-xc", "/dev/null"];
+    let answer = Command::new("cc").args(macros).output().ok()?;
+    let text = String::from_utf8(answer.stdout).ok()?;
+    let number = |name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u32>().ok())
+    };
+    Some((number("#define __GLIBC__ ")?, number("#define __GLIBC_MINOR__ ")?))
 }

@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
-# What loading an object costs: the whole process `ebpf-apply apply --detach` against
-# `bpftool prog loadall`, paired A B A B, in namespaces of its own. Prints for each object the median
-# wall times, their ratio and the larger of the peak resident sets; then how much of the wall time of
-# the heavy object is spent inside bpf(2), where strace is installed. The exit status says only
-# whether it could be measured: a busy machine makes any figure wrong. Needs root.
+# What loading costs: the whole process `ebpf-apply apply --detach` next to bpftool, run by turns, in
+# namespaces of their own. For each case it prints the median wall times, their ratio and the largest
+# peak resident sets; then how much of the wall time of the heavy object is spent inside bpf(2), where
+# strace is installed. The exit status says only whether it could be measured: a busy machine makes
+# any figure wrong. Needs root.
 #
-#     benches/compare.sh [RUNS]     15 paired runs unless told otherwise
-#     BPFTOOL=/path/to/bpftool benches/compare.sh
+#     benches/compare.sh [RUNS]     15 runs by turns unless told otherwise
+#     BPFTOOL="/usr/sbin/bpftool /path/to/another" benches/compare.sh
+#
+# What each does. `bpftool prog loadall` loads an object and pins its programs. `ebpf-apply` does that
+# too, and beyond it compares what it finds with what is declared, locks the deployment, verifies the
+# host after the last step and keeps a record of what it owns. The case `attach` has the same end on
+# both sides, a map pinned and a program attached as well, which takes bpftool two runs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,36 +24,48 @@ if [ "${1:-}" != inside ]; then
 fi
 
 runs=$2
-bpftool=${BPFTOOL:-bpftool}
+read -ra peers <<<"${BPFTOOL:-bpftool}"
 pins=/sys/fs/bpf/loadall
 mount -t bpf bpf /sys/fs/bpf
 # The records of a real deployment are in /run, so on a tmpfs here too; it goes with the namespace.
 mount -t tmpfs tmpfs /run
+ip link set lo up
 work=$(mktemp -d /run/bench.XXXXXX)
 cc -O2 -o "$work/measure" benches/measure.c
-program=(target/release/ebpf-apply --state-dir "$work/state")
+program=("${CARGO_TARGET_DIR:-target}/release/ebpf-apply" --state-dir "$work/state")
 
-# Each line of the two files is one run: microseconds, KiB. Cleaning up is not timed.
+# Each line of a file of figures is one run: microseconds, KiB. Cleaning up is not timed.
 with_ebpf_apply() {
 	"$work/measure" "${program[@]}" apply "$work/bench.toml" --detach >>"$work/ours"
 	"${program[@]}" destroy "$work/bench.toml" --purge >/dev/null
 }
+
+# with_bpftool NUMBER: all that takes the peer of that number to the same end; the times add up.
 with_bpftool() {
-	"$work/measure" "$bpftool" prog loadall "$object" "$pins" >>"$work/theirs"
-	rm -r "$pins"
+	local bpftool=${peers[$1]} step
+	for step in "${steps[@]}"; do
+		# A step is words without blanks in them.
+		# shellcheck disable=SC2086
+		"$work/measure" "$bpftool" $step
+	done | awk '{ us += $1; if ($2 > kib) kib = $2 } END { print us, kib }' >>"$work/theirs$1"
+	if [ -n "$undo" ]; then
+		# shellcheck disable=SC2086
+		"$bpftool" $undo >/dev/null
+	fi
+	rm -r "$pins"*
 }
 
-# manifest OBJECT
+# manifest COUNT OBJECT [SETTINGS]: a manifest that has the object that many times, and what bpftool
+# does for it: `prog loadall` of each.
 manifest() {
-	object=$PWD/bpf/out/$1.bpf.o
-	cat >"$work/bench.toml" <<-MANIFEST
-		version  = 1
-		name     = "bench"
-		pin-root = "/sys/fs/bpf/bench"
-
-		[objects.measured]
-		path = "$object"
-	MANIFEST
+	local object=$PWD/bpf/out/$2.bpf.o number
+	steps=() undo=
+	printf 'version  = 1\nname     = "bench"\npin-root = "/sys/fs/bpf/bench"\n' >"$work/bench.toml"
+	for number in $(seq "$1"); do
+		printf '\n[objects.measured%d]\npath = "%s"\n' "$number" "$object" >>"$work/bench.toml"
+		steps+=("prog loadall $object $pins$number")
+	done
+	printf '%s\n' "${3:-}" >>"$work/bench.toml"
 }
 
 # median FILE: the median of the microseconds, and the most KiB.
@@ -58,34 +75,56 @@ median() {
 		END { print (us[int((NR + 1) / 2)] + us[int(NR / 2) + 1]) / 2, kib }'
 }
 
-# compare NAME OBJECT LIMIT: one line of the table.
+# compare NAME LIMIT: two lines of the table for each peer; a limit of 0 is none.
 compare() {
-	manifest "$2"
+	local peer
 	# Once for the page cache, not counted.
 	with_ebpf_apply
-	with_bpftool
-	rm "$work/ours" "$work/theirs"
+	for peer in "${!peers[@]}"; do with_bpftool "$peer"; done
+	rm "$work/ours" "$work/theirs"*
 	for _ in $(seq "$runs"); do
 		with_ebpf_apply
-		with_bpftool
+		for peer in "${!peers[@]}"; do with_bpftool "$peer"; done
 	done
-	echo "$1 $3 $(median "$work/ours") $(median "$work/theirs")" | awk '
-		function verdict(holds) { return holds ? "holds" : "DOES NOT HOLD" }
-		{
-			time = $3 / $5; memory = $4 / $6
-			printf "%-6s %10.2f %10.2f %7.2f (at most %.1f: %s)\n", $1, $3 / 1e3, $5 / 1e3, time, $2, verdict(time <= $2)
-			printf "%-6s %10.1f %10.1f %7.2f (at most 1.5: %s)\n", "  MiB", $4 / 1024, $6 / 1024, memory, verdict(memory <= 1.5)
-		}'
+	for peer in "${!peers[@]}"; do
+		echo "$1 $2 $(median "$work/ours") $(median "$work/theirs$peer") $((peer + 1))" | awk '
+			function verdict(holds) { return holds ? "holds" : "DOES NOT HOLD" }
+			{
+				time = $3 / $5; memory = $4 / $6
+				aim = $2 > 0 ? sprintf("at most %.1f: %s", $2, verdict(time <= $2)) : "no limit"
+				printf "%-7s %10.2f %10.2f %7.2f (%s) [%d]\n", $1, $3 / 1e3, $5 / 1e3, time, aim, $7
+				printf "%-7s %10.1f %10.1f %7.2f (at most 1.5: %s)\n", "  MiB", $4 / 1024, $6 / 1024, memory, verdict(memory <= 1.5)
+			}'
+	done
 }
 
-"$bpftool" version | head -1
-echo "$runs paired runs on $(nproc) processors, load $(cut -d' ' -f1 /proc/loadavg)"
-printf '%-6s %10s %10s %7s\n' "" "ours ms" "bpftool ms" "ratio"
-compare small bench_small 1.0
-compare CO-RE core_read 1.0
-compare heavy bench_heavy 0.6
+for peer in "${!peers[@]}"; do
+	echo "[$((peer + 1))] $("${peers[$peer]}" version | head -1)"
+done
+echo "$runs runs by turns on $(nproc) processors, load $(cut -d' ' -f1 /proc/loadavg)"
+printf '%-7s %10s %10s %7s\n' "" "ours ms" "bpftool ms" "ratio"
+manifest 1 bench_small
+compare small 1.0
+manifest 1 bench_small '
+[objects.measured1.maps.packets]
+pin              = "by-name"
+allow-undeclared = true
+
+[objects.measured1.programs.count_packets]
+attach = [{ hook = "xdp", interface = "lo" }]'
+steps=("${steps[0]} pinmaps ${pins}maps" "net attach xdp pinned ${pins}1/count_packets dev lo")
+undo="net detach xdp dev lo"
+compare attach 0
+manifest 1 core_read
+compare CO-RE 1.0
+manifest 1 bench_heavy
+compare heavy 0.6
+# The same forty programs in four objects.
+manifest 4 bench_ten
+compare four 0.6
 
 if command -v strace >/dev/null; then
+	manifest 1 bench_heavy
 	# Threads verify side by side, so the time inside bpf(2) is counted where at least one is in it.
 	strace -f -q -ttt -T -e trace=bpf -e signal=none -o "$work/trace" \
 		"$work/measure" "${program[@]}" apply "$work/bench.toml" --detach >"$work/whole"

@@ -26,8 +26,10 @@
 	HEAVY(tens##8) HEAVY(tens##9)
 
 TEN(1)
+#ifndef ONLY_TEN
 TEN(2)
 TEN(3)
 TEN(4)
+#endif
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

@@ -23,3 +23,4 @@ pub mod relocate;
 pub mod trust;
 pub mod validate;
 pub mod view;
+pub mod watch;

@@ -100,12 +100,13 @@ impl Machine {
             image.spec.maps.iter().map(|spec| (spec.name.as_str(), create(spec))).collect();
         let spec = image.spec.program(program).expect("the object has it");
         let request = LoadRequest {
+            image: &image,
             programs: vec![spec],
             maps: maps.iter().map(|(name, map)| (*name, map)).collect(),
             btf: None,
         };
-        let loaded = self.kernel.load_programs(&image, &request).expect("it loads");
-        self.kernel.attach(&loaded[program], spec, at).expect("there is room")
+        let loaded = self.kernel.load_programs(&[request]).expect("it loads");
+        self.kernel.attach(&loaded[0][program], spec, at).expect("there is room")
     }
 
     /// Pins a map of an object below the root.

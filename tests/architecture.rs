@@ -17,9 +17,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("kernel", &["object", "relocate", "trust", "btf", "model"]),
     ("apply", &["plan", "kernel", "validate", "object", "trust", "model"]),
     ("view", &["apply", "plan", "object", "model"]),
+    ("watch", &["model"]),
     (
         "cli",
-        &["view", "apply", "plan", "kernel", "validate", "manifest", "object", "trust", "model"],
+        &[
+            "view", "watch", "apply", "plan", "kernel", "validate", "manifest", "object", "trust",
+            "model",
+        ],
     ),
 ];
 

@@ -28,7 +28,19 @@ fn on_the_fake(case: fn(&Host<'_, Fake>)) {
         let id = entries.get(&index.to_ne_bytes()[..])?;
         Some(u32::from_ne_bytes(id.as_slice().try_into().expect("an id has four bytes")))
     };
-    case(&Host { kernel: &kernel, cgroup, renew_interface: &renew_interface, slot: &slot });
+    let read = |map: &Handle| kernel.entries(kernel.id(map));
+    let write = |map: &Handle, key: &[u8], value: Option<&[u8]>| match value {
+        Some(value) => kernel.write_entry(kernel.id(map), key, value).expect("a map"),
+        None => kernel.delete_entry(kernel.id(map), key),
+    };
+    case(&Host {
+        kernel: &kernel,
+        cgroup,
+        renew_interface: &renew_interface,
+        slot: &slot,
+        read: &read,
+        write: &write,
+    });
 }
 
 macro_rules! on_the_fake {

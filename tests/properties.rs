@@ -365,11 +365,13 @@ impl World {
         let maps: Vec<_> =
             image.spec.maps.iter().map(|spec| (spec.name.as_str(), create(spec))).collect();
         let request = LoadRequest {
+            image,
             programs: image.spec.programs.iter().filter(|program| program.name == name).collect(),
             maps: maps.iter().map(|(name, map)| (*name, map)).collect(),
             btf: None,
         };
-        self.kernel.load_programs(image, &request).expect("loads").remove(name).expect("loaded")
+        let mut loaded = self.kernel.load_programs(&[request]).expect("loads");
+        loaded[0].remove(name).expect("loaded")
     }
 
     fn pin_foreign(&mut self, handle: &<Fake as ebpf_apply::kernel::Kernel>::Handle, place: &str) {

@@ -3,20 +3,22 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::kernel::{Kernel, KernelError, LoadRequest, Removal};
+use crate::kernel::{Copied, Kernel, KernelError, LoadRequest, Removal};
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
+use crate::model::entries::Transfer;
 use crate::model::inventory::{Anchor, Inventory, LinkRecord, Resource};
 use crate::model::live::FilterKey;
 use crate::model::map::MapSpec;
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
-use crate::plan::{ProgramRef, Slot, Step};
+use crate::plan::{ObjectLoad, ProgramRef, Slot, Step};
 use crate::validate::{Desired, DesiredObject};
 
 use super::error::Failure;
 use super::fault;
+use super::migrate;
 use super::undo::Undo;
 
 type Result<T> = std::result::Result<T, KernelError>;
@@ -28,6 +30,8 @@ pub(super) struct Executor<'a, K: Kernel> {
     root: PinRoot,
     held: BTreeMap<Slot, K::Handle>,
     btf: BTreeMap<Name, Option<K::Handle>>,
+    /// What the maps of this run were filled with.
+    copied: BTreeMap<Slot, Copied>,
     undo: Vec<Undo>,
     /// The inventory as the steps done so far make it.
     pub(super) after: Inventory,
@@ -41,6 +45,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             root: after.pin_root.clone(),
             held: BTreeMap::new(),
             btf: BTreeMap::new(),
+            copied: BTreeMap::new(),
             undo: Vec::new(),
             after,
         }
@@ -94,8 +99,10 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::Open { pin, id } => self.open(pin, *id),
             Step::OpenMap { id } => self.open_map(*id),
             Step::CreateMap { address, object, map } => self.create_map(address, object, map),
-            Step::LoadPrograms { object, maps } => self.load_programs(object, maps),
+            Step::LoadPrograms(loads) => self.load_programs(loads),
             Step::FillSlots { map, slots } => self.fill_slots(map, slots),
+            Step::CopyEntries { from, to, transfer } => self.copy_entries(from, to, *transfer),
+            Step::CarryEntries { from, to, transfer } => self.carry_entries(from, to, *transfer),
             Step::Pin { slot, pin } => self.pin(slot, pin),
             Step::Swap { slot, pin, stage, id } => self.swap(slot, pin, stage, *id),
             Step::Rename { from, to } => self.rename(from, to),
@@ -279,23 +286,29 @@ impl<'a, K: Kernel> Executor<'a, K> {
         Ok(())
     }
 
-    fn load_programs(&mut self, name: &Name, maps: &BTreeMap<String, Slot>) -> Result<()> {
-        self.load_btf(name)?;
-        let object = self.object(name)?;
-        let mut handles = BTreeMap::new();
-        for (map, slot) in maps {
-            handles.insert(map.as_str(), self.handle(slot)?);
+    fn load_programs(&mut self, loads: &[ObjectLoad]) -> Result<()> {
+        for load in loads {
+            self.load_btf(&load.object)?;
         }
-        let request = LoadRequest {
-            programs: object.programs.iter().map(|program| &program.spec).collect(),
-            maps: handles,
-            btf: self.btf.get(name).and_then(Option::as_ref),
-        };
-        let loaded = self.kernel.load_programs(&object.image, &request)?;
-        for (program, handle) in loaded {
-            self.held.insert(Slot::New(Address::program(name, &program)), handle);
+        let requests = loads.iter().map(|load| self.load_request(load));
+        let loaded = self.kernel.load_programs(&requests.collect::<Result<Vec<_>>>()?)?;
+        for (load, programs) in loads.iter().zip(loaded) {
+            for (program, handle) in programs {
+                self.held.insert(Slot::New(Address::program(&load.object, &program)), handle);
+            }
         }
         Ok(())
+    }
+
+    fn load_request<'s>(&'s self, load: &'s ObjectLoad) -> Result<LoadRequest<'s, K::Handle>> {
+        let object = self.object(&load.object)?;
+        let maps = load.maps.iter().map(|(map, slot)| Ok((map.as_str(), self.handle(slot)?)));
+        Ok(LoadRequest {
+            image: &object.image,
+            programs: object.programs.iter().map(|program| &program.spec).collect(),
+            maps: maps.collect::<Result<_>>()?,
+            btf: self.btf.get(&load.object).and_then(Option::as_ref),
+        })
     }
 
     /// Needs no inverse: the map goes when this run does.
@@ -305,6 +318,22 @@ impl<'a, K: Kernel> Executor<'a, K> {
             contents.insert(*index, self.handle(slot)?);
         }
         self.kernel.fill_slots(self.handle(map)?, &contents)
+    }
+
+    /// Needs no inverse: only the new map is written.
+    fn copy_entries(&mut self, from: &Slot, to: &Slot, transfer: Transfer) -> Result<()> {
+        let maps = [self.handle(from)?, self.handle(to)?];
+        let copied = migrate::copy(self.kernel, maps, to, transfer)?;
+        self.copied.insert(to.clone(), copied);
+        Ok(())
+    }
+
+    /// Needs no inverse: only the new map is written, and the old one comes back as it is.
+    fn carry_entries(&mut self, from: &Slot, to: &Slot, transfer: Transfer) -> Result<()> {
+        let missing = || KernelError::reason(format!("carry over to {to}"), "nothing was copied");
+        let mut copied = self.copied.remove(to).ok_or_else(missing)?;
+        let maps = [self.handle(from)?, self.handle(to)?];
+        migrate::carry(self.kernel, maps, to, transfer, &mut copied)
     }
 
     fn load_btf(&mut self, name: &Name) -> Result<()> {

@@ -8,6 +8,7 @@ mod execute;
 mod fault;
 mod lock;
 mod locker;
+mod migrate;
 mod observe;
 mod store;
 mod undo;

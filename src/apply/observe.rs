@@ -72,7 +72,7 @@ fn look<K: Kernel>(
     let state = kernel.root_state(root)?;
     let mut pins = BTreeMap::new();
     // Off bpffs there are no pins, and whoever plans says so.
-    if !matches!(state, RootState::NotBpffs { .. }) {
+    if matches!(state, RootState::Present { .. }) {
         for directory in PinPath::private_directories(&inventory.name) {
             paths.extend(kernel.list(root, &directory)?);
         }

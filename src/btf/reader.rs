@@ -115,6 +115,8 @@ impl<'a> Btf<'a> {
 
     /// Fills `offsets`.
     fn index(&mut self) -> Result<(), BtfError> {
+        // Records of the kernel have 25 bytes on average, those of an object a few more.
+        self.offsets.reserve(self.types.len() / 20);
         let mut offset = 0;
         while offset < self.types.len() {
             let id = self.type_count();

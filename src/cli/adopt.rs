@@ -9,6 +9,6 @@ use super::context::Context;
 
 pub(super) fn run(args: AdoptArgs, context: &Context) -> ExitStatus {
     let AdoptArgs { manifest, btf, verifier_log } = args;
-    let args = ApplyArgs { manifest, detach: true, btf, verifier_log };
+    let args = ApplyArgs { btf, verifier_log, ..ApplyArgs::detached(manifest) };
     apply::run(&args, Adoption::Foreign, context)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::apply::StateDirectory;
+use crate::watch;
 
 /// A declarative eBPF loader: a TOML manifest says what is loaded, pinned and attached.
 ///
@@ -37,7 +38,9 @@ Exit status:
   5   another process holds the deployment or its lock
   64  the command line was wrong";
 
+// Deferred: the options of the commands that are not run need not be built.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum Command {
     /// Bring the host to what the manifest declares, and hold it until SIGINT or SIGTERM
     Apply(ApplyArgs),
@@ -112,12 +115,71 @@ pub(super) struct ApplyArgs {
     #[arg(long)]
     pub(super) detach: bool,
 
+    /// Apply again when the manifest or an object changes; what runs goes on if that fails
+    #[arg(long, conflicts_with = "detach")]
+    pub(super) watch: bool,
+
+    /// How changes are found; `auto` polls where inotify(7) cannot tell everything
+    #[arg(long, value_enum, default_value_t = WatchMethod::Auto, value_name = "METHOD")]
+    #[arg(requires = "watch")]
+    pub(super) watch_method: WatchMethod,
+
+    /// How often to look at the files when polling, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = interval)]
+    #[arg(requires = "watch")]
+    pub(super) poll_interval: Duration,
+
+    /// What SIGINT and SIGTERM do: end the deployment by pin policy, or leave it to the next start
+    #[arg(long, value_enum, default_value_t = OnExit::End, value_name = "WHAT")]
+    #[arg(conflicts_with = "detach")]
+    pub(super) on_exit: OnExit,
+
     /// Types of the running kernel, if it does not tell them: raw BTF, or an ELF file with `.BTF`
     #[arg(long, value_name = "FILE")]
     pub(super) btf: Option<PathBuf>,
+
     /// Write all that the verifier says of a program it refuses to DIR/OBJECT.PROGRAM.log
     #[arg(long, value_name = "DIR")]
     pub(super) verifier_log: Option<PathBuf>,
+}
+
+impl ApplyArgs {
+    /// `apply MANIFEST --detach`.
+    pub(super) fn detached(manifest: PathBuf) -> Self {
+        Self {
+            manifest,
+            detach: true,
+            watch: false,
+            watch_method: WatchMethod::Auto,
+            poll_interval: Duration::ZERO,
+            on_exit: OnExit::Keep,
+            btf: None,
+            verifier_log: None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum WatchMethod {
+    Auto,
+    Inotify,
+    Poll,
+}
+
+impl From<WatchMethod> for watch::Method {
+    fn from(method: WatchMethod) -> Self {
+        match method {
+            WatchMethod::Auto => Self::Auto,
+            WatchMethod::Inotify => Self::Inotify,
+            WatchMethod::Poll => Self::Poll,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnExit {
+    End,
+    Keep,
 }
 
 #[derive(Debug, Args)]
@@ -203,6 +265,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds))
 }
 
+fn interval(text: &str) -> Result<Duration, String> {
+    match seconds(text)? {
+        Duration::ZERO => Err("at least 1".to_owned()),
+        interval => Ok(interval),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,6 +303,23 @@ mod tests {
         }
         let cli = parse(&["--format", "json", "apply", "edge.toml"]).expect("legal");
         assert!(matches!(cli.command, Some(Command::Apply(_))));
+    }
+
+    #[test]
+    fn what_only_a_watched_or_a_held_deployment_has_is_refused_for_others() {
+        for words in [
+            &["apply", "edge.toml", "--watch", "--detach"][..],
+            &["apply", "edge.toml", "--watch-method", "poll"],
+            &["apply", "edge.toml", "--poll-interval", "2"],
+            &["apply", "edge.toml", "--watch", "--poll-interval", "0"],
+            &["apply", "edge.toml", "--on-exit", "keep", "--detach"],
+        ] {
+            assert!(parse(words).is_err(), "{words:?}");
+        }
+        let cli = parse(&["edge.toml", "--watch", "--poll-interval", "7"]).expect("legal");
+        let apply = cli.apply.expect("apply");
+        assert!(apply.watch && apply.poll_interval == Duration::from_secs(7));
+        assert!(parse(&["edge.toml", "--detach"]).is_ok(), "defaults are not asked for");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::manifest::{self, MANIFEST_MAX};
+use crate::manifest::{self, KeyPath};
 use crate::model::code;
 use crate::model::name::Name;
 use crate::model::pin::PinRoot;
@@ -13,6 +13,9 @@ use crate::view::problems::Report;
 
 use super::reader::{Exposed, Reader};
 
+/// Yields the bytes of files.
+type Read<'r> = dyn Fn(&Path) -> io::Result<Vec<u8>> + 'r;
+
 /// A manifest read and validated.
 pub(super) struct Checked {
     file: String,
@@ -20,6 +23,8 @@ pub(super) struct Checked {
     problems: Vec<Problem>,
     /// What it asks for, if no problem is an error.
     pub(super) desired: Option<Desired>,
+    /// Whether it is refused for what others could change, which is mended without another byte.
+    pub(super) exposed: bool,
 }
 
 /// What a manifest says of its deployment. Its objects need not exist any more.
@@ -35,23 +40,57 @@ impl Checked {
     /// like another, and so is that others could have changed one of them.
     pub(super) fn read(manifest: &Path, exposed: Exposed) -> Self {
         let reader = Reader::default();
-        match Self::source(manifest, &reader) {
+        Self::of(manifest, &|path| reader.read_of(manifest, path)).judged(&reader, exposed)
+    }
+
+    /// Validates a manifest and the objects it names as `read` yields them.
+    pub(super) fn of(manifest: &Path, read: &Read<'_>) -> Self {
+        match Self::source(manifest, read) {
             Err(unreadable) => *unreadable,
-            Ok(read) => {
-                let object = |path: &Path| reader.read(path, OBJECT_MAX);
-                let validation = validate(manifest, &read.source, &object);
-                let mut problems = reader.problems(exposed);
-                let desired = validation.desired.filter(|_| exposed.passes(&problems));
-                problems.extend(validation.problems);
-                Self { problems, desired, ..read }
+            Ok(source) => {
+                let validation = validate(manifest, &source.source, read);
+                Self { problems: validation.problems, desired: validation.desired, ..source }
             }
         }
+    }
+
+    /// Adds what others could have changed of what was read. Where that is refused, nothing of it is
+    /// acted upon.
+    pub(super) fn judged(self, reader: &Reader, exposed: Exposed) -> Self {
+        let mut problems = reader.problems(exposed);
+        let passes = exposed.passes(&problems);
+        problems.extend(self.problems);
+        Self {
+            problems,
+            desired: self.desired.filter(|_| passes),
+            exposed: self.exposed || !passes,
+            ..self
+        }
+    }
+
+    /// Makes it a problem if this is the manifest of another deployment than the one that runs.
+    pub(super) fn keep_to(&mut self, name: &Name, pin_root: &PinRoot) {
+        let Some(desired) = &self.desired else { return };
+        let (key, running, found) = if desired.name != *name {
+            ("name", name.to_string(), desired.name.to_string())
+        } else if desired.pin_root != *pin_root {
+            ("pin-root", pin_root.to_string(), desired.pin_root.to_string())
+        } else {
+            return;
+        };
+        let span = manifest::parse(&self.source).document.value_span(&KeyPath::of([key]));
+        let message = format!("`{key}` is `{found}` now, and `{running}` of what runs");
+        let problem = Problem::error(code::DEPLOYMENT_CHANGED, span, message)
+            .label("of another deployment")
+            .help("end this process and start another one, or put the old value back");
+        self.problems.push(problem);
+        self.desired = None;
     }
 
     /// Reads only what a manifest says of its deployment.
     pub(super) fn header(manifest: &Path, exposed: Exposed) -> Result<Header, Box<Self>> {
         let reader = Reader::default();
-        let read = Self::source(manifest, &reader)?;
+        let read = Self::source(manifest, &|path| reader.read_of(manifest, path))?;
         let mut parsed = manifest::parse(&read.source);
         parsed.problems.extend(reader.problems(exposed));
         if parsed.problems.is_empty() {
@@ -68,16 +107,17 @@ impl Checked {
         Report { file: &self.file, source: &self.source, problems: &self.problems }
     }
 
-    fn source(manifest: &Path, reader: &Reader) -> Result<Self, Box<Self>> {
+    fn source(manifest: &Path, read: &Read<'_>) -> Result<Self, Box<Self>> {
         let file = manifest.display().to_string();
-        let text = reader.read(manifest, MANIFEST_MAX).and_then(|bytes| {
+        let text = read(manifest).and_then(|bytes| {
             let not_text = |error: std::string::FromUtf8Error| {
                 let at = error.utf8_error().valid_up_to();
                 io::Error::new(io::ErrorKind::InvalidData, format!("it is not UTF-8 at byte {at}"))
             };
             String::from_utf8(bytes).map_err(not_text)
         });
-        let none = |source, problems| Self { file, source, problems, desired: None };
+        let none =
+            |source, problems| Self { file, source, problems, desired: None, exposed: false };
         match text {
             Ok(source) => Ok(none(source, Vec::new())),
             Err(error) => {

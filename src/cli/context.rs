@@ -9,6 +9,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::apply::{Host, StateDirectory};
 use crate::kernel::Kernel;
+use crate::model::name::Name;
 use crate::validate::Desired;
 use crate::view::{self, Style};
 
@@ -103,15 +104,34 @@ impl Context {
 
     /// Says that a word of the command line is wrong.
     pub(super) fn misused(&self, what: &str) -> ExitStatus {
-        self.complain(|style| format!("{}: {what}\n", style.red("error")));
+        self.error(what);
         ExitStatus::Usage
+    }
+
+    /// Says what of the process's own surroundings could not be had.
+    pub(super) fn failed(&self, what: &str) -> ExitStatus {
+        self.error(what);
+        ExitStatus::Failed
+    }
+
+    fn error(&self, what: &str) {
+        self.complain(|style| format!("{}: {what}\n", style.red("error")));
     }
 
     /// The desired state of a manifest. Warnings are shown; if it is invalid, that is said.
     pub(super) fn desired(&self, manifest: &Path, exposed: Exposed) -> Result<Desired, ExitStatus> {
-        let mut checked = Checked::read(manifest, exposed);
+        self.accept(Checked::read(manifest, exposed), None)
+    }
+
+    /// The desired state of a manifest that was read, see [`Context::desired`]; `name` is the
+    /// deployment's, if that is known without it.
+    pub(super) fn accept(
+        &self,
+        mut checked: Checked,
+        name: Option<&Name>,
+    ) -> Result<Desired, ExitStatus> {
         let Some(desired) = checked.desired.take() else {
-            return Err(failure::invalid(&checked, self));
+            return Err(failure::invalid(name, &checked, self));
         };
         if !checked.report().problems.is_empty() {
             self.complain(|style| view::problems::human(&checked.report(), style));

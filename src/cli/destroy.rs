@@ -9,8 +9,9 @@ use super::ExitStatus;
 use super::args::DestroyArgs;
 use super::checked::Checked;
 use super::context::Context;
+use super::end::end;
 use super::failure::{failed, invalid};
-use super::hold::{self, Ending};
+use super::signals::Signals;
 
 pub(super) fn run(args: &DestroyArgs, context: &Context) -> ExitStatus {
     let (name, root) = match deployment(args, context) {
@@ -18,8 +19,8 @@ pub(super) fn run(args: &DestroyArgs, context: &Context) -> ExitStatus {
         Err(status) => return status,
     };
     // Not for waiting: a signal must not end this half-way.
-    let _ending = match Ending::new(context) {
-        Ok(ending) => ending,
+    let _caught = match Signals::catch(context) {
+        Ok(signals) => signals,
         Err(status) => return status,
     };
     let kernel = Linux::new();
@@ -32,7 +33,7 @@ pub(super) fn run(args: &DestroyArgs, context: &Context) -> ExitStatus {
         Ok(holder) => holder,
         Err(error) => return failed(Some(&name), &error.into(), context),
     };
-    hold::end(&host, (&name, root.as_ref()), args.purge, context)
+    end(&host, (&name, root.as_ref()), args.purge, context)
 }
 
 /// Which deployment is meant, and where its pins are if its record is lost.
@@ -47,7 +48,7 @@ fn deployment(
         },
         (None, Some(manifest)) => match Checked::header(manifest, context.exposed()) {
             Ok(header) => Ok((header.name, Some(header.pin_root))),
-            Err(checked) => Err(invalid(&checked, context)),
+            Err(checked) => Err(invalid(None, &checked, context)),
         },
         (None, None) => Err(ExitStatus::Usage),
     }

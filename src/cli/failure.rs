@@ -30,12 +30,12 @@ pub(super) fn failed(name: Option<&Name>, error: &ApplyError, context: &Context)
 }
 
 /// The manifest or an object is invalid.
-pub(super) fn invalid(checked: &Checked, context: &Context) -> ExitStatus {
+pub(super) fn invalid(name: Option<&Name>, checked: &Checked, context: &Context) -> ExitStatus {
     context.complain(|style| problems::human(&checked.report(), style));
     let result = RunResult {
         outcome: Outcome::Invalid,
         problems: problems::problems_json(&checked.report()),
-        ..nothing(None, &[])
+        ..nothing(name, &[])
     };
     context.result(|_| String::new(), || view::plan::result_json(&result));
     ExitStatus::Invalid

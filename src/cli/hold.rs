@@ -1,61 +1,137 @@
-//! Holding a deployment in the foreground, and ending one.
+//! The loop of a held deployment: it waits for signals and for files, reloads, and ends.
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use crate::apply::Host;
-use crate::kernel::Kernel;
-use crate::model::name::Name;
-use crate::model::pin::PinRoot;
-use crate::view;
-use crate::view::plan::{Outcome, RunResult};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::watch::{Turn, Watcher};
 
 use super::ExitStatus;
-use super::context::Context;
-use super::failure::{failed, nothing};
+use super::checked::Checked;
+use super::files::Files;
+use super::manager::Manager;
+use super::reader::Exposed;
+use super::session::Session;
+use super::signals::{Asked, Signals};
 
-/// The signals that end a held deployment, caught from the moment this is made: one that arrives
-/// during an apply, or while a deployment ends, waits until that is done.
-pub(super) struct Ending(Signals);
+/// A deployment being held. One thread does all there is to do, so there is one reload at a time;
+/// what happens meanwhile is in the queues of the kernel and makes for one more.
+pub(super) struct Hold<'c> {
+    manifest: &'c Path,
+    exposed: Exposed,
+    session: Session<'c>,
+    watcher: Option<Watcher>,
+    signals: Signals,
+    manager: Manager,
+    /// When the service manager is told next that this loop goes round.
+    alive: Option<Instant>,
+    /// Why changes are found by polling, as last said.
+    polls_because: Option<String>,
+}
 
-impl Ending {
-    pub(super) fn new(context: &Context) -> Result<Self, ExitStatus> {
-        Signals::new([SIGINT, SIGTERM]).map(Self).map_err(|error| {
-            let text = format!("cannot catch signals: {error}");
-            context.complain(|style| format!("{}: {text}\n", style.red("error")));
-            ExitStatus::Failed
-        })
+impl<'c> Hold<'c> {
+    /// With a watcher, changes of its files are followed; without, only SIGHUP.
+    pub(super) fn new(
+        manifest: &'c Path,
+        session: Session<'c>,
+        watcher: Option<Watcher>,
+        signals: Signals,
+    ) -> Self {
+        let exposed = session.exposed();
+        let manager = Manager::from_environment();
+        let alive = manager.watchdog().map(|_| Instant::now());
+        let polls_because = None;
+        Self { manifest, exposed, session, watcher, signals, manager, alive, polls_because }
     }
 
-    /// Waits for the first of them.
-    pub(super) fn wait(mut self) {
-        self.0.forever().next();
+    /// Holds the deployment until SIGINT or SIGTERM; one that arrives during a reload waits for it.
+    pub(super) fn run(mut self) -> ExitStatus {
+        self.manager.ready(&self.session.status());
+        loop {
+            self.say_how_changes_are_found();
+            self.wait();
+            let asked = self.signals.asked();
+            if asked.end {
+                self.manager.stopping();
+                return self.session.finish();
+            }
+            if let Some(checked) = self.turn(asked) {
+                self.reload(checked);
+            }
+            self.tell_that_alive();
+        }
+    }
+
+    /// Looks after whatever has come up. Returns what is to be applied, if anything is.
+    fn turn(&mut self, asked: Asked) -> Option<Checked> {
+        let Some(watcher) = &mut self.watcher else {
+            return asked.reload.then(|| Checked::read(self.manifest, self.exposed));
+        };
+        let now = Instant::now();
+        watcher.notice(now);
+        if asked.reload {
+            watcher.force(now);
+        }
+        let files = Files::new(self.manifest);
+        match watcher.turn(now, &files) {
+            Turn::Changed(snapshot) => Some(files.check(&snapshot, self.exposed)),
+            // `Same` comes at the latest half a minute after the last look: the place to check whether
+            // the host is still as applied.
+            Turn::Waiting | Turn::Same => None,
+        }
+    }
+
+    fn reload(&mut self, checked: Checked) {
+        self.manager.reloading();
+        let reloaded = self.session.reload(checked);
+        self.manager.ready(&reloaded.status);
+        if let Some(watcher) = self.watcher.as_mut().filter(|_| reloaded.retry) {
+            watcher.retry(Instant::now());
+        }
+    }
+
+    /// Waits for a signal, for something that was noticed, or until it is time to look.
+    fn wait(&self) {
+        let deadline = self.watcher.as_ref().map(Watcher::deadline);
+        let deadline = deadline.into_iter().chain(self.alive).min();
+        let timeout = deadline.map(|deadline| timespec(deadline - Instant::now()));
+        let noticed = self.watcher.as_ref().and_then(Watcher::descriptor);
+        let ready = |descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN);
+        let mut descriptors = vec![ready(self.signals.as_fd())];
+        descriptors.extend(noticed.map(ready));
+        match poll(&mut descriptors, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => tracing::warn!(%error, "cannot wait for changes"),
+        }
+    }
+
+    fn tell_that_alive(&mut self) {
+        let now = Instant::now();
+        if let (Some(alive), Some(interval)) = (&mut self.alive, self.manager.watchdog())
+            && *alive <= now
+        {
+            self.manager.alive();
+            *alive = now + interval;
+        }
+    }
+
+    fn say_how_changes_are_found(&mut self) {
+        let reason = self.watcher.as_ref().and_then(Watcher::polls_because);
+        if reason != self.polls_because.as_deref() {
+            if let Some(reason) = reason {
+                tracing::warn!("changes are found by polling: {reason}");
+            } else {
+                tracing::info!("changes are found by inotify again");
+            }
+            self.polls_because = reason.map(str::to_owned);
+        }
     }
 }
 
-/// Ends a deployment and says how that went.
-pub(super) fn end<K: Kernel>(
-    host: &Host<'_, K>,
-    (name, root): (&Name, Option<&PinRoot>),
-    purge: bool,
-    context: &Context,
-) -> ExitStatus {
-    let ended = host.end(name, root, purge, &mut |plan| {
-        context.remark(|style| view::plan::human(plan, style));
-    });
-    match ended {
-        Ok(applied) => {
-            let result = RunResult {
-                outcome: Outcome::Ended,
-                generation: Some(applied.generation),
-                ..nothing(Some(name), &applied.plan.changes)
-            };
-            context.result(
-                |_| format!("deployment `{name}` has ended\n"),
-                || view::plan::result_json(&result),
-            );
-            ExitStatus::Ok
-        }
-        Err(error) => failed(Some(name), &error, context),
-    }
+fn timespec(duration: Duration) -> Timespec {
+    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    Timespec { tv_sec: seconds, tv_nsec: i64::from(duration.subsec_nanos()) }
 }

@@ -9,12 +9,17 @@ mod args;
 mod checked;
 mod context;
 mod destroy;
+mod end;
 mod exit;
 mod failure;
+mod files;
 mod hold;
 mod inspect;
+mod manager;
 mod plan;
 mod reader;
+mod session;
+mod signals;
 mod status;
 mod validate;
 

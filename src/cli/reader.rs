@@ -4,9 +4,11 @@ use std::cell::RefCell;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use crate::manifest::MANIFEST_MAX;
 use crate::model::code;
 use crate::model::problem::{Problem, Severity};
 use crate::trust::{self, Exposure};
+use crate::validate::OBJECT_MAX;
 
 /// What it means that others than root and the user could change the files that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,11 @@ pub(super) struct Reader {
 }
 
 impl Reader {
+    /// Reads a manifest or an object it names.
+    pub(super) fn read_of(&self, manifest: &Path, path: &Path) -> io::Result<Vec<u8>> {
+        self.read(path, if path == manifest { MANIFEST_MAX } else { OBJECT_MAX })
+    }
+
     /// Reads a regular file, and no more of it than tells that it is too large.
     pub(super) fn read(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
         let opened = trust::file(path)?;
@@ -48,7 +55,9 @@ impl Reader {
                 seen.push((path.display().to_string(), exposure));
             }
         }
-        let mut bytes = Vec::new();
+        // Room for one byte more than it has, so that its end is found without growing.
+        let size = usize::try_from(opened.file.metadata()?.len()).unwrap_or(limit).min(limit);
+        let mut bytes = Vec::with_capacity(size + 1);
         opened.file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     }

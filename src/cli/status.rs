@@ -14,7 +14,7 @@ pub(super) fn run(args: &StatusArgs, context: &Context) -> ExitStatus {
     let name = match args.manifest.as_deref().map(|path| Checked::header(path, Exposed::Ignored)) {
         None => None,
         Some(Ok(header)) => Some(header.name),
-        Some(Err(checked)) => return invalid(&checked, context),
+        Some(Err(checked)) => return invalid(None, &checked, context),
     };
     let kernel = Linux::new();
     match context.host(&kernel).status(name.as_ref()) {

@@ -3,6 +3,7 @@
 //! Nothing here knows a manifest, a plan or a policy. Each method is one act with one outcome; what
 //! to do in which order, and what to undo, is decided above.
 
+mod entries;
 mod error;
 #[cfg(any(test, feature = "test-support"))]
 pub mod fake;
@@ -11,9 +12,11 @@ pub mod linux;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use entries::{Carried, Copied};
 pub use error::{KernelError, VerifierLog};
 
 use crate::model::attach::{Attachment, Direction};
+use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
 use crate::model::map::MapSpec;
@@ -113,13 +116,34 @@ pub trait Kernel {
     /// handle and pin, though programs still use it.
     fn fill_slots(&self, map: &Self::Handle, slots: &BTreeMap<u32, &Self::Handle>) -> Result<()>;
 
-    /// Relocates, verifies and loads programs of one object; all of them, or none and an error that
-    /// carries the verifier's words.
+    /// Copies every entry of a map into one that was just created and that nobody else sees. What is
+    /// written meanwhile is copied as far as it is seen. Fails if the new map has no room for all.
+    /// `progress` hears from time to time how many entries were copied.
+    fn copy_entries(
+        &self,
+        from: &Self::Handle,
+        to: &Self::Handle,
+        transfer: Transfer,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Copied>;
+
+    /// Brings over what was written into `from` since it was copied, once programs write into `to`.
+    /// An entry that was written in both stays as it is in `to`. `copied` can be used once.
+    fn carry_entries(
+        &self,
+        from: &Self::Handle,
+        to: &Self::Handle,
+        transfer: Transfer,
+        copied: &mut Copied,
+    ) -> Result<Carried>;
+
+    /// Relocates, verifies and loads programs of several objects, side by side: all of them, each
+    /// object's by name, or none and an error that carries the verifier's words. Of several refusals
+    /// the first is told, in the order of the requests and of their programs.
     fn load_programs(
         &self,
-        image: &Image,
-        request: &LoadRequest<'_, Self::Handle>,
-    ) -> Result<BTreeMap<String, Self::Handle>>;
+        requests: &[LoadRequest<'_, Self::Handle>],
+    ) -> Result<Vec<BTreeMap<String, Self::Handle>>>;
 
     /// Attaches a program by a link, which lives as long as its handle or its pin.
     fn attach(
@@ -181,7 +205,9 @@ pub struct Found<H> {
 /// Which programs of an object to load, with what.
 #[derive(Debug)]
 pub struct LoadRequest<'a, H> {
-    /// Names of the programs.
+    /// The object.
+    pub image: &'a Image,
+    /// The programs.
     pub programs: Vec<&'a ProgramSpec>,
     /// Every map of the object, by its full ELF name.
     pub maps: BTreeMap<&'a str, &'a H>,

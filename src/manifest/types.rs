@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::de::{self, SeqAccess, Visitor};
@@ -61,6 +61,14 @@ pub struct ObjectEntry {
     /// Settings of the object's programs, by the function's name in C.
     #[serde(default)]
     pub programs: BTreeMap<String, ProgramEntry>,
+}
+
+impl ObjectEntry {
+    /// The file, the directory of the manifest in front.
+    #[must_use]
+    pub fn file(&self, manifest: &Path) -> PathBuf {
+        manifest.parent().unwrap_or(Path::new("")).join(&self.path)
+    }
 }
 
 /// Which programs of an object are loaded.

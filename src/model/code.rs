@@ -23,6 +23,7 @@ codes! {
     BAD_NAME = "bad-name", "a name with characters that bpffs or a path would not take";
     BAD_SUBPATH = "bad-subpath", "a sub-path that does not stay below the pin root or that bpffs would refuse";
     BAD_PIN_ROOT = "bad-pin-root", "a pin root that is not an absolute path, or that bpffs would refuse";
+    DEPLOYMENT_CHANGED = "deployment-changed", "the manifest of a running deployment has become that of another one";
     BAD_DIGEST = "bad-digest", "a digest that is not 64 hexadecimal digits";
 
     OBJECT_UNREADABLE = "object-unreadable", "an object's file cannot be read";
@@ -48,6 +49,7 @@ codes! {
     PIN_PATH_NESTED = "pin-path-nested", "a pin's path is the directory of another pin";
     EXPECT_MISMATCH = "expect-mismatch", "a map is not what the manifest expects";
     MAX_ENTRIES_INAPPLICABLE = "max-entries-inapplicable", "a map that takes no number of entries";
+    MIGRATE_INAPPLICABLE = "migrate-inapplicable", "a map whose entries cannot be carried over into a new one";
     HOOK_MISMATCH = "hook-mismatch", "a program of a type that the hook does not take";
     HOOK_UNAVAILABLE = "hook-unavailable", "a hook that this version cannot attach to";
     OPTION_UNAVAILABLE = "option-unavailable", "an option that this version does not carry out";

@@ -27,6 +27,41 @@ pub fn layout_difference(a: &CType, b: &CType) -> Option<String> {
     difference("", a, b)
 }
 
+/// A struct that is another one with members added at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended<'a> {
+    /// Bytes up to the end of the last old member.
+    pub kept: u32,
+    /// The new members' names; one without a name is left out.
+    pub members: Vec<&'a str>,
+}
+
+/// What `new` has appended to `old`; `None` unless both are structs, every member of `old` is in
+/// `new` at the same place with the same layout, and the others lie in bytes behind them.
+#[must_use]
+pub fn appended<'a>(old: &CType, new: &'a CType) -> Option<Appended<'a>> {
+    let (
+        CTypeKind::Struct { union: false, members: before },
+        CTypeKind::Struct { union: false, members: after },
+    ) = (&old.kind, &new.kind)
+    else {
+        return None;
+    };
+    let (same, added) = after.split_at_checked(before.len())?;
+    if added.is_empty() || members_difference("", before, same).is_some() {
+        return None;
+    }
+    let end = |member: &Member| {
+        let width = member.bit_width.unwrap_or_else(|| member.ctype.size.saturating_mul(8));
+        member.bit_offset.saturating_add(width).div_ceil(8)
+    };
+    let kept = before.iter().map(end).max().unwrap_or(0);
+    let behind = added.iter().all(|member| member.bit_offset / 8 >= kept);
+    let members = added.iter().map(|member| member.name.as_str());
+    let members = members.filter(|name| !name.is_empty()).collect();
+    (behind && kept <= old.size && old.size <= new.size).then_some(Appended { kept, members })
+}
+
 fn difference(path: &str, a: &CType, b: &CType) -> Option<String> {
     if kind_word(&a.kind) != kind_word(&b.kind) {
         return Some(format!("{} is {}, not {}", subject(path), described(a), described(b)));
@@ -244,6 +279,29 @@ mod tests {
         };
         assert_difference(&field(Some(2)), &field(Some(3)), "`ecn` has 2 bits, not 3 bits");
         assert_difference(&field(None), &field(Some(3)), "`ecn` has its full width, not 3 bits");
+    }
+
+    #[test]
+    fn members_are_appended_behind_the_old_ones() {
+        let old = structure(8, vec![member("port", 0, int("__u16", 2))]);
+        let flow = flow();
+        let grown = appended(&old, &flow).expect("`mark` is new");
+        assert_eq!(grown, Appended { kept: 2, members: vec!["mark"] }, "what was padding is zero");
+        assert_eq!(appended(&flow, &flow), None, "nothing is new");
+        assert_eq!(appended(&flow, &old), None, "`mark` is missing");
+        let before = structure(8, vec![member("mark", 4, int("__u32", 4))]);
+        assert_eq!(appended(&before, &flow), None, "`port` came in front");
+        assert_eq!(appended(&int("__u64", 8), &flow), None);
+
+        let flag = |name: &str, bit_offset, width| Member {
+            bit_offset,
+            bit_width: Some(width),
+            ..member(name, 0, int("__u8", 1))
+        };
+        let flags = |members| structure(1, members);
+        let (one, two) = (flag("one", 0, 1), flag("two", 1, 1));
+        let both = flags(vec![one.clone(), two]);
+        assert_eq!(appended(&flags(vec![one]), &both), None, "both lie in one byte");
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod attach;
 pub mod code;
 pub mod ctype;
 pub mod digest;
+pub mod entries;
 pub mod host;
 pub mod inventory;
 pub mod kinds;

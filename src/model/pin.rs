@@ -79,7 +79,8 @@ pub enum OnMismatch {
     Fail,
     /// Start with an empty map; the old contents are lost.
     Replace,
-    /// Copy the entries into a new map.
+    /// Carry the entries over into a new map, where key and value allow it and the new map has room
+    /// for all; otherwise refuse, or fail with nothing changed.
     Migrate,
 }
 

@@ -186,7 +186,12 @@ fn declare(btf: &Btf<'_>, id: u32, declarator: String, depth: u32) -> String {
         Shape::Const(target) => qualify(btf, "const", target, declarator, depth),
         Shape::Volatile(target) => qualify(btf, "volatile", target, declarator, depth),
         Shape::Restrict(target) => qualify(btf, "restrict", target, declarator, depth),
-        Shape::TypeTag(target) | Shape::Var { target, .. } | Shape::DeclTag { target, .. } => {
+        Shape::TypeTag(target) => {
+            // The macros of the kernel and of libbpf are named after their tags: `__kptr`, `__user`.
+            let space = if declarator.is_empty() { "" } else { " " };
+            declare(btf, target, format!("__{}{space}{declarator}", found.name()), depth)
+        }
+        Shape::Var { target, .. } | Shape::DeclTag { target, .. } => {
             declare(btf, target, declarator, depth)
         }
         Shape::Struct(_) | Shape::Fwd { union: false } => {
@@ -247,6 +252,8 @@ mod tests {
         let named = btf.add("row_t", Kind::Typedef, 0, row, &[]);
         let anonymous = btf.structure(&[]);
         let forward = btf.add("later", Kind::Fwd, 0, 0, &[]);
+        let kept = btf.add("kptr", Kind::TypeTag, 0, forward, &[]);
+        let to_kept = btf.pointer(kept);
         let bytes = btf.bytes();
         let btf = Btf::parse(&bytes).expect("it is well-formed");
         for (id, expected) in [
@@ -261,6 +268,7 @@ mod tests {
             (named, "row_t"),
             (anonymous, "struct {…}"),
             (forward, "struct later"),
+            (to_kept, "struct later __kptr *"),
         ] {
             assert_eq!(name(&btf, id), expected);
         }

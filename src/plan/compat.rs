@@ -51,12 +51,10 @@ pub fn mismatches(
     compare("max_entries", declared.max_entries.to_string(), live.max_entries.to_string());
     compare("map_flags", flags(declared.map_flags), flags(live.map_flags));
     compare("map_extra", format!("{:#x}", declared.map_extra), format!("{:#x}", live.map_extra));
-    if !all.is_empty() {
-        return all;
-    }
     if found.key.is_none() && found.value.is_none() {
-        let differs = recorded.zip(layout_digest(spec)).is_some_and(|(one, other)| one != other);
-        all.extend(differs.then(|| Mismatch {
+        let sizes = |shape: &MapShape| (shape.key_size, shape.value_size);
+        let changed = sizes(&declared) == sizes(&live) && differs_from_record(spec, recorded);
+        all.extend(changed.then(|| Mismatch {
             field: "layout of key and value",
             declared: "changed since it was pinned".to_owned(),
             found: "as recorded".to_owned(),
@@ -66,6 +64,11 @@ pub fn mismatches(
     all.extend(layout("key", spec.key.as_ref(), found.key.as_ref()));
     all.extend(layout("value", spec.value.as_ref(), found.value.as_ref()));
     all
+}
+
+/// Whether the layouts on record are known to be others than the declared ones.
+pub(super) fn differs_from_record(spec: &MapSpec, recorded: Option<Digest>) -> bool {
+    recorded.zip(layout_digest(spec)).is_some_and(|(one, other)| one != other)
 }
 
 /// Whether nothing says how key and value of the map lie in memory, so that only sizes were

@@ -14,7 +14,7 @@ use crate::model::pin::{PinPath, PinRoot};
 
 use super::prune::Mode;
 use super::recover::Known;
-use super::{Action, Adoption, Change, Plan, Slot, Step, pins, prune};
+use super::{Action, Adoption, Change, ObjectLoad, Plan, Slot, Step, pins, prune};
 
 /// When a step runs. Earlier phases are done for every object before a later one begins, so that a
 /// program the verifier refuses is found before anything is attached or pinned.
@@ -24,12 +24,16 @@ pub(super) enum Phase {
     CreateMaps,
     LoadPrograms,
     FillSlots,
+    /// As late as possible: the less is written into the old maps after it.
+    CopyEntries,
     Root,
     Directories,
     PinMaps,
     PinPrograms,
     Links,
     RemoveFilters,
+    /// Programs write into the new maps by now.
+    CarryEntries,
     Retire,
     DropStaged,
     RemoveDirectories,
@@ -91,10 +95,13 @@ pub(super) struct Draft<'a> {
     pub(super) claims: BTreeMap<PinPath, Claim>,
     /// Links of someone else's that are taken over.
     pub(super) adopted: BTreeSet<u32>,
+    /// Pins of ours whose contents go over to a map elsewhere.
+    pub(super) superseded: BTreeSet<PinPath>,
     /// Links on record that another address has taken over.
     pub(super) taken: BTreeMap<Address, Address>,
     changes: Vec<Change>,
     steps: Vec<(Phase, Step)>,
+    loads: Vec<ObjectLoad>,
     opened: BTreeSet<PinPath>,
     unpinned: BTreeSet<u32>,
     directories: BTreeSet<PinPath>,
@@ -122,9 +129,11 @@ impl<'a> Draft<'a> {
             after,
             claims: BTreeMap::new(),
             adopted: BTreeSet::new(),
+            superseded: BTreeSet::new(),
             taken: BTreeMap::new(),
             changes: Vec::new(),
             steps: Vec::new(),
+            loads: Vec::new(),
             opened: BTreeSet::new(),
             unpinned: BTreeSet::new(),
             directories: BTreeSet::new(),
@@ -162,6 +171,11 @@ impl<'a> Draft<'a> {
 
     pub(super) fn step(&mut self, phase: Phase, step: Step) {
         self.steps.push((phase, step));
+    }
+
+    /// Loads an object's programs, together with those of all others.
+    pub(super) fn load(&mut self, load: ObjectLoad) {
+        self.loads.push(load);
     }
 
     /// Says what a pin path shall hold. Whoever claims a path that is claimed already shares it.
@@ -272,6 +286,10 @@ impl<'a> Draft<'a> {
 
     /// Decides what becomes of everything that is not claimed, and puts the steps in order.
     pub(super) fn finish(mut self, mode: Mode) -> Plan {
+        if !self.loads.is_empty() {
+            let loads = std::mem::take(&mut self.loads);
+            self.step(Phase::LoadPrograms, Step::LoadPrograms(loads));
+        }
         if !self.is_refused() {
             pins::settle(mode, &mut self);
         }

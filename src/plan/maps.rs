@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::address::Address;
 use crate::model::digest::Digest;
+use crate::model::entries::Transfer;
 use crate::model::inventory::{MapRecord, Resource};
-use crate::model::kinds::MapType;
 use crate::model::live::{LiveMap, LiveObject};
 use crate::model::map::{MapShape, MapSpec};
 use crate::model::name::Name;
@@ -14,7 +14,9 @@ use crate::validate::{Desired, DesiredMap, DesiredObject};
 
 use super::compat::{self, Mismatch};
 use super::draft::{Draft, Phase, Source, foreign};
-use super::{Action, Adoption, Change, Step};
+use super::migrate::{self, Migration};
+use super::private::drops_contents_unreferenced;
+use super::{Action, Adoption, Change, Slot, Step};
 
 /// The pinned maps of one object: where each comes from; `None` where the plan is refused.
 pub(super) type Bindings = BTreeMap<String, Option<Source>>;
@@ -34,10 +36,10 @@ const RENEWED: &str = "loaded again: a fresh one with its initial programs takes
 
 /// A map that is ours and there.
 #[derive(Clone)]
-struct Held {
-    pin: PinPath,
+pub(super) struct Held {
+    pub(super) pin: PinPath,
     record: MapRecord,
-    found: LiveMap,
+    pub(super) found: LiveMap,
 }
 
 /// Decides on every pinned map of every object. Maps with one path are one map. For the paths of
@@ -99,7 +101,7 @@ fn places<'d>(wanted: &[Wanted<'d>], draft: &Draft<'_>) -> BTreeMap<u32, &'d Pin
 }
 
 /// The map on record for a resource, if it is ours and pinned somewhere.
-fn held(address: &Address, draft: &Draft<'_>) -> Option<Held> {
+pub(super) fn held(address: &Address, draft: &Draft<'_>) -> Option<Held> {
     let record = draft.inventory().map(address).filter(|record| record.owned)?;
     let pin = record.pin.as_ref()?;
     match draft.live.pins.get(pin) {
@@ -227,7 +229,7 @@ impl Wanted<'_> {
     fn decide_found(&self, found: &LiveMap, draft: &mut Draft<'_>) -> Option<Source> {
         let ours = |at: &LiveObject| draft.inventory().owns(self.pin, at);
         let owned = !self.map.external && draft.live.pins.get(self.pin).is_some_and(ours);
-        let recorded = self.recorded_layout(found.id, draft);
+        let recorded = recorded_layout(self.pin, found.id, draft);
         let differences = self.differences(found, recorded, draft);
         if !differences.is_empty() {
             return self.differing(found, self.pin, owned, &differences, draft);
@@ -290,22 +292,38 @@ impl Wanted<'_> {
         draft: &mut Draft<'_>,
     ) -> Option<Source> {
         let differences = list(all);
-        if self.map.on_mismatch == OnMismatch::Replace && owned && !self.map.external {
-            let reason = format!("another shape, contents dropped (on-mismatch): {differences}");
-            return Some(self.create(Action::Replace, &reason, draft));
+        let ours = owned && !self.map.external;
+        let migration = self.migration(found, at, draft);
+        match (self.map.on_mismatch, &migration) {
+            (OnMismatch::Replace, _) if ours => {
+                let reason =
+                    format!("another shape, contents dropped (on-mismatch): {differences}");
+                return Some(self.create(Action::Replace, &reason, draft));
+            }
+            (OnMismatch::Migrate, Ok(migration)) if ours => {
+                let reason = format!("another shape: {differences}; {}", migration.terms);
+                return Some(self.migrate(found, at, (migration.transfer, &reason), draft));
+            }
+            _ => {}
         }
-        let advice = match self.map.on_mismatch {
-            _ if self.map.external => "its owner must change it",
+        let advice = match (self.map.on_mismatch, migration) {
+            _ if self.map.external => "its owner must change it".to_owned(),
             _ if !owned => {
-                "it is not on record as this deployment's, so it is not replaced: remove it by hand, \
-                 or choose another `subpath`"
+                "it is not on record as this deployment's, so it is not replaced: remove \
+                            it by hand, or choose another `subpath`"
+                    .to_owned()
             }
-            OnMismatch::Migrate => {
-                "this version cannot migrate entries yet: use `on-mismatch = \"replace\"` to start \
-                 empty"
-            }
-            OnMismatch::Fail | OnMismatch::Replace => {
-                "set `on-mismatch = \"replace\"` to start empty"
+            (OnMismatch::Migrate, Err(why)) => format!(
+                "its entries cannot be migrated: {why}; `on-mismatch = \"replace\"` starts empty"
+            ),
+            (_, Err(why)) => format!(
+                "`on-mismatch = \"replace\"` starts empty; \"migrate\" cannot carry its entries over: \
+                 {why}; \"fail\", as now, changes nothing"
+            ),
+            (_, Ok(_)) => {
+                "`on-mismatch` says what to do: \"migrate\" carries its entries over into a \
+                           new map, \"replace\" starts empty, \"fail\", as now, changes nothing"
+                    .to_owned()
             }
         };
         let reason = format!("a pin of another shape is there: {differences}; {advice}");
@@ -318,20 +336,47 @@ impl Wanted<'_> {
         None
     }
 
+    /// How the entries of `found` could be carried over, or why not.
+    fn migration(
+        &self,
+        found: &LiveMap,
+        at: &PinPath,
+        draft: &Draft<'_>,
+    ) -> Result<Migration, String> {
+        let recorded = recorded_layout(at, found.id, draft);
+        migrate::migration(&self.map.spec, found, recorded, draft.live.host)
+    }
+
+    /// A new map takes the place and the entries of the one at `at`.
+    fn migrate(
+        &self,
+        found: &LiveMap,
+        at: &PinPath,
+        (transfer, reason): (Transfer, &str),
+        draft: &mut Draft<'_>,
+    ) -> Source {
+        let source = self.create(Action::Migrate, reason, draft);
+        let (from, to) = (draft.open(at, found.id), Slot::New(self.address.clone()));
+        if at != self.pin {
+            draft.superseded.insert(at.clone());
+        }
+        let step = Step::CopyEntries { from: from.clone(), to: to.clone(), transfer };
+        draft.step(Phase::CopyEntries, step);
+        draft.step(Phase::CarryEntries, Step::CarryEntries { from, to, transfer });
+        source
+    }
+
     fn create(&self, action: Action, reason: &str, draft: &mut Draft<'_>) -> Source {
+        let takes_over = matches!(action, Action::Replace | Action::Migrate);
         let mut change = Change::new(self.address.clone(), action, reason)
             .after(self.located(draft, &compat::describe(&self.shape(draft))));
-        if action == Action::Replace
-            && let Some(LiveObject::Map(found)) = draft.live.pins.get(self.pin)
-        {
+        if takes_over && let Some(LiveObject::Map(found)) = draft.live.pins.get(self.pin) {
             change = change.before(compat::describe(&found.shape));
         }
         draft.change(change);
         create_step(&self.address, self.object, &self.map.spec, draft);
         let source = self.bound(Source::New(self.address.clone()), true, draft);
-        if action == Action::Replace
-            && let Some(claim) = draft.claims.get_mut(self.pin)
-        {
+        if takes_over && let Some(claim) = draft.claims.get_mut(self.pin) {
             claim.replaces = true;
         }
         source
@@ -359,14 +404,6 @@ impl Wanted<'_> {
         compat::mismatches(&self.map.spec, found, recorded, &draft.live.host)
     }
 
-    /// The layout on record for a map with that id at this path, whichever resource it was.
-    fn recorded_layout(&self, id: u32, draft: &Draft<'_>) -> Option<Digest> {
-        draft.inventory().resources.values().find_map(|resource| match resource {
-            Resource::Map(map) if map.id == id && map.pin.as_ref() == Some(self.pin) => map.layout,
-            _ => None,
-        })
-    }
-
     fn shape(&self, draft: &Draft<'_>) -> MapShape {
         self.map.spec.shape.reported(&draft.live.host)
     }
@@ -376,84 +413,15 @@ impl Wanted<'_> {
     }
 }
 
-/// Why the private maps of an object make it necessary to load it again, if they do.
-pub(super) fn private_reload_reason(object: &DesiredObject, draft: &Draft<'_>) -> Option<String> {
-    object.maps.iter().filter(|map| map.pin.is_none()).find_map(|map| {
-        let address = Address::map(&object.name, &map.spec.name);
-        let name = &map.spec.name;
-        let Some(known) = draft.inventory().map(&address).filter(|known| known.owned) else {
-            return Some(format!("map `{name}` is another one now"));
-        };
-        let lost = drops_contents_unreferenced(&map.spec) && held(&address, draft).is_none();
-        lost.then(|| {
-            format!("the pin that kept the contents of map `{name}` (id {}) is gone", known.id)
-        })
+/// The layout on record for a map with that id at that path, whichever resource it was.
+fn recorded_layout(pin: &PinPath, id: u32, draft: &Draft<'_>) -> Option<Digest> {
+    draft.inventory().resources.values().find_map(|resource| match resource {
+        Resource::Map(map) if map.id == id && map.pin.as_ref() == Some(pin) => map.layout,
+        _ => None,
     })
 }
 
-/// Plans the maps that are not pinned by name: made anew whenever their object is loaded.
-pub(super) fn plan_private(object: &DesiredObject, reload: bool, draft: &mut Draft<'_>) {
-    for map in object.maps.iter().filter(|map| map.pin.is_none()) {
-        let address = Address::map(&object.name, &map.spec.name);
-        let known = draft.inventory().map(&address).cloned();
-        let keeper = drops_contents_unreferenced(&map.spec)
-            .then(|| PinPath::map(&draft.name(), &object.name, &map.spec.name));
-        let (change, source) = if reload {
-            let (action, reason) = match (&known, map.spec.is_declared()) {
-                (None, true) => (Action::Create, "policy none: held by its programs, not pinned"),
-                (None, false) => (Action::Create, "data section"),
-                (Some(_), true) => {
-                    (Action::Replace, "loaded again: contents dropped (policy none)")
-                }
-                (Some(_), false) => (Action::Replace, "loaded again: contents as in the object"),
-            };
-            create_step(&address, &object.name, &map.spec, draft);
-            let shape = map.spec.shape.reported(&draft.live.host);
-            let change = Change::new(address.clone(), action, reason);
-            (change.after(compat::describe(&shape)), Some(Source::New(address.clone())))
-        } else {
-            let was = known.as_ref().map_or(PinPolicy::None, |known| known.policy);
-            let change = match was {
-                PinPolicy::None => {
-                    Change::new(address.clone(), Action::NoOp, "held by its programs")
-                }
-                PinPolicy::ByName => Change::new(
-                    address.clone(),
-                    Action::Update,
-                    "no longer pinned (policy none); its programs hold it",
-                ),
-                PinPolicy::PersistOnExit => Change::new(
-                    address.clone(),
-                    Action::Update,
-                    "policy none now; its pin persists until `destroy --purge`",
-                ),
-            };
-            let held = held(&address, draft);
-            (change, held.map(|held| Source::Live { pin: held.pin, id: held.found.id }))
-        };
-        draft.change(change);
-        let id = match &source {
-            Some(source) => source.live_id().unwrap_or(0),
-            None => known.map_or(0, |known| known.id),
-        };
-        if let (Some(pin), Some(source)) = (&keeper, source) {
-            draft.claim(pin.clone(), &address, source, Phase::PinMaps);
-        }
-        record(&address, map, keeper, (id, true), draft);
-    }
-}
-
-/// Whether the kernel drops a map's contents with its last user reference, though programs still
-/// use it (`map_release_uref` in `kernel/bpf/`: prog arrays, sockmaps; timers and work queues too).
-/// No program refers to the map of the struct ops it belongs to, so that one goes as a whole.
-fn drops_contents_unreferenced(spec: &MapSpec) -> bool {
-    let by_type = [MapType::PROG_ARRAY, MapType::SOCKMAP, MapType::SOCKHASH, MapType::STRUCT_OPS];
-    let timers = |name: &str| matches!(name, "struct bpf_timer" | "struct bpf_wq");
-    by_type.contains(&spec.shape.map_type)
-        || spec.value.as_ref().is_some_and(|value| value.contains(&timers))
-}
-
-fn create_step(address: &Address, object: &Name, spec: &MapSpec, draft: &mut Draft<'_>) {
+pub(super) fn create_step(address: &Address, object: &Name, spec: &MapSpec, draft: &mut Draft<'_>) {
     let step = Step::CreateMap {
         address: address.clone(),
         object: object.clone(),
@@ -462,7 +430,7 @@ fn create_step(address: &Address, object: &Name, spec: &MapSpec, draft: &mut Dra
     draft.step(Phase::CreateMaps, step);
 }
 
-fn record(
+pub(super) fn record(
     address: &Address,
     map: &DesiredMap,
     pin: Option<PinPath>,

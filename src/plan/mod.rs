@@ -13,7 +13,9 @@ mod end;
 mod interrupted;
 mod links;
 mod maps;
+mod migrate;
 mod pins;
+mod private;
 mod programs;
 mod prune;
 mod recover;
@@ -31,7 +33,7 @@ pub use adopt::Adoption;
 pub use change::{Action, Change, summarise};
 pub use drift::{ResourceState, ResourceStatus, drift};
 pub use end::end;
-pub use step::{ProgramRef, Slot, Step};
+pub use step::{ObjectLoad, ProgramRef, Slot, Step};
 
 use draft::Draft;
 use prune::Mode;
@@ -97,7 +99,7 @@ pub fn plan(
     prune::remove_stray_filters(&mut draft);
     for (object, bound) in desired.objects.iter().zip(&bindings) {
         let reload = programs::reload_reason(object, bound, &draft);
-        maps::plan_private(object, reload.is_some(), &mut draft);
+        private::plan(object, reload.is_some(), &mut draft);
         programs::plan(object, bound, reload.as_deref(), &mut draft);
         if reload.is_some() {
             slots::plan(object, bound, &mut draft);

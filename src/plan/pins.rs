@@ -39,6 +39,7 @@ pub(super) fn settle(mode: Mode, draft: &mut Draft<'_>) {
             continue;
         }
         match fate {
+            _ if draft.superseded.contains(pin) => retire(pin, *id, draft),
             Fate::Removed => retire(pin, *id, draft),
             Fate::Forgotten => drop(draft.after.forgotten.insert(pin.clone(), *id)),
         }

@@ -9,8 +9,8 @@ use crate::model::pin::{PinPath, PinPolicy};
 use crate::validate::{DesiredObject, DesiredProgram};
 
 use super::draft::{Draft, Phase, Source};
-use super::maps::{Bindings, private_reload_reason};
-use super::{Action, Change, Slot, Step};
+use super::maps::Bindings;
+use super::{Action, Change, ObjectLoad, Slot, private};
 
 /// Why an object must be loaded (again); `None` if what is loaded is what is wanted.
 pub(super) fn reload_reason(
@@ -40,7 +40,7 @@ pub(super) fn reload_reason(
             return Some(format!("map `{map}` is another one now"));
         }
     }
-    private_reload_reason(object, draft)
+    private::reload_reason(object, draft)
 }
 
 /// The program on record for a resource, if it is still at its pin.
@@ -58,8 +58,7 @@ pub(super) fn plan(
 ) {
     if reload.is_some() && !object.programs.is_empty() {
         let maps = map_slots(object, bindings, draft);
-        let step = Step::LoadPrograms { object: object.name.clone(), maps };
-        draft.step(Phase::LoadPrograms, step);
+        draft.load(ObjectLoad { object: object.name.clone(), maps });
     }
     for program in &object.programs {
         plan_program(&object.name, program, reload, draft);

@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
+use crate::model::entries::Transfer;
 use crate::model::live::FilterKey;
 use crate::model::name::Name;
 use crate::model::pin::PinPath;
@@ -35,9 +36,10 @@ impl fmt::Display for Slot {
 
 /// One effect.
 ///
-/// Steps come in three phases. *Prepare* changes nothing that anyone else sees: maps and loaded
-/// programs. *Commit* makes directories, swaps links and pins, and moves what is no longer wanted into the
-/// stage. *Clear* empties the stage. Every handle a step obtains is held until the last step is
+/// Steps come in three phases. *Prepare* changes nothing that anyone else sees: maps with their
+/// entries, and loaded programs. *Commit* makes directories, swaps links and pins, carries over what
+/// was written into old maps until then, and moves what is no longer wanted into the stage. *Clear*
+/// empties the stage. Every handle a step obtains is held until the last step is
 /// done, so each effect can be undone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -66,19 +68,32 @@ pub enum Step {
         /// Its name there.
         map: String,
     },
-    /// Loads every wanted program of an object, each into its [`Slot::New`].
-    LoadPrograms {
-        /// The object.
-        object: Name,
-        /// Where each of its maps is, by name.
-        maps: BTreeMap<String, Slot>,
-    },
+    /// Loads every wanted program of these objects, each into its [`Slot::New`].
+    LoadPrograms(Vec<ObjectLoad>),
     /// Fills slots of a map that this run creates, so that nobody sees it half-filled.
     FillSlots {
         /// The map.
         map: Slot,
         /// What goes where: programs into a prog array, maps into a map-in-map.
         slots: BTreeMap<u32, Slot>,
+    },
+    /// Copies the entries of a live map into one that this run creates and nobody else sees yet.
+    CopyEntries {
+        /// The old map.
+        from: Slot,
+        /// The new map.
+        to: Slot,
+        /// How.
+        transfer: Transfer,
+    },
+    /// Brings over what was written into the old map since, once its programs write into the new one.
+    CarryEntries {
+        /// The old map.
+        from: Slot,
+        /// The new map, into which the entries were copied.
+        to: Slot,
+        /// How.
+        transfer: Transfer,
     },
     /// Pins at a free path.
     Pin {
@@ -194,6 +209,15 @@ pub enum Step {
     RemoveRoot,
 }
 
+/// An object whose programs are loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectLoad {
+    /// The object.
+    pub object: Name,
+    /// Where each of its maps is, by name.
+    pub maps: BTreeMap<String, Slot>,
+}
+
 /// A program to attach: its handle, and which declaration says how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgramRef {
@@ -215,8 +239,9 @@ impl Step {
                 | Self::TakeLink { .. }
                 | Self::OpenMap { .. }
                 | Self::CreateMap { .. }
-                | Self::LoadPrograms { .. }
+                | Self::LoadPrograms(_)
                 | Self::FillSlots { .. }
+                | Self::CopyEntries { .. }
         )
     }
 
@@ -252,10 +277,17 @@ impl fmt::Display for Step {
             Self::Open { pin, .. } => write!(f, "open pin {pin}"),
             Self::OpenMap { id } => write!(f, "open map id {id}"),
             Self::CreateMap { address, .. } => write!(f, "create {address}"),
-            Self::LoadPrograms { object, .. } => {
-                write!(f, "load the programs of object `{object}`")
+            Self::LoadPrograms(loads) => {
+                let s = if loads.len() == 1 { "" } else { "s" };
+                let names: Vec<String> =
+                    loads.iter().map(|load| format!("`{}`", load.object)).collect();
+                write!(f, "load the programs of object{s} {}", names.join(", "))
             }
             Self::FillSlots { map, .. } => write!(f, "fill the slots of {map}"),
+            Self::CopyEntries { from, to, .. } => write!(f, "copy the entries of {from} to {to}"),
+            Self::CarryEntries { from, to, .. } => {
+                write!(f, "carry late writes of {from} over to {to}")
+            }
             Self::Pin { slot, pin } => write!(f, "pin {slot} at {pin}"),
             Self::Swap { slot, pin, .. } => write!(f, "put {slot} in place of pin {pin}"),
             Self::Rename { from, to } => write!(f, "rename pin {from} to {to}"),

@@ -43,7 +43,7 @@ enum Unloaded {
 /// Reads every object of the manifest; a file that two objects name, once.
 pub(super) fn load(
     manifest: &Manifest,
-    directory: &Path,
+    path: &Path,
     read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
     findings: &mut Findings<'_>,
 ) -> Vec<ObjectFile> {
@@ -60,7 +60,7 @@ pub(super) fn load(
     }
     for (name, entry) in &manifest.objects {
         let at = KeyPath::of(["objects", name.as_str()]);
-        let path = directory.join(&entry.path);
+        let path = entry.file(path);
         let image = images.entry(path.clone()).or_insert_with(|| open(&path, read, &mut together));
         match image {
             Ok(image) => {

@@ -46,8 +46,7 @@ pub fn validate(
 ) -> Validation {
     let Parsed { manifest, document, problems } = manifest::parse(text);
     let mut findings = Findings::new(&document, problems);
-    let directory = path.parent().unwrap_or(Path::new(""));
-    let objects = load::load(&manifest, directory, read, &mut findings);
+    let objects = load::load(&manifest, path, read, &mut findings);
     let subjects: Vec<Subject<'_>> = objects
         .iter()
         .zip(manifest.objects.values())

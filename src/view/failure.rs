@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::apply::ApplyError;
+use crate::model::name::Name;
 use crate::model::problem::Severity;
 
 use super::Style;
@@ -47,6 +48,13 @@ pub fn human(error: &ApplyError, style: Style) -> String {
     }
     let _ = writeln!(text, "  {}", consequence(error));
     text
+}
+
+/// That a failed reload leaves what ran before.
+#[must_use]
+pub fn goes_on(name: &Name, generation: u64, style: Style) -> String {
+    let generation = style.bold(&format!("generation {generation}"));
+    format!("deployment `{name}` goes on as {generation}\n")
 }
 
 /// Where the verifier's log was written, or why not.

@@ -37,6 +37,12 @@ pub fn human(plan: &Plan, style: Style) -> String {
     text
 }
 
+/// A plan with whose it is.
+#[must_use]
+pub fn of_deployment(name: &Name, plan: &Plan, style: Style) -> String {
+    format!("deployment `{name}`, pins below {}\n\n{}", plan.after.pin_root, human(plan, style))
+}
+
 /// `Plan: 3 to create, 1 to update, 2 unchanged.`
 fn counts(changes: &[Change]) -> String {
     let words = summarise(changes).into_iter().map(|(action, count)| match action {
@@ -92,6 +98,8 @@ pub enum Outcome {
     Unchanged,
     /// The deployment has ended.
     Ended,
+    /// Its process ends, and it stays in the kernel.
+    Kept,
     /// The manifest or an object is invalid; nothing was touched.
     Invalid,
     /// The plan contains something that cannot be done; nothing was touched.
@@ -117,6 +125,24 @@ pub struct RunResult<'r> {
     pub problems: Vec<ProblemJson>,
     /// Whether steps were taken and undone.
     pub rolled_back: bool,
+}
+
+/// The result of a run that succeeded in one line for people, and what comes next.
+#[must_use]
+pub fn done(result: &RunResult<'_>, next: Option<&str>) -> String {
+    let name = result.name.map_or("", Name::as_str);
+    let generation = result.generation.unwrap_or_default();
+    let outcome = match result.outcome {
+        Outcome::Applied => format!("applied as generation {generation}"),
+        Outcome::Unchanged => format!("unchanged at generation {generation}"),
+        Outcome::Ended => "has ended".to_owned(),
+        Outcome::Kept => format!("stays in the kernel as generation {generation}"),
+        Outcome::Invalid | Outcome::Refused | Outcome::Failed | Outcome::Stuck => {
+            "is not as wanted".to_owned()
+        }
+    };
+    let next = next.map(|next| format!("; {next}")).unwrap_or_default();
+    format!("deployment `{name}` {outcome}{next}\n")
 }
 
 /// The result of `apply` or `destroy` as one JSON document.

@@ -64,7 +64,12 @@ impl Said {
 
 impl Program {
     pub(crate) fn new() -> Self {
-        Self { directory: tempfile::tempdir().expect("a directory for this test") }
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// With its directories below another one than that for temporary files.
+    pub(crate) fn below(parent: &Path) -> Self {
+        Self { directory: tempfile::tempdir_in(parent).expect("a directory for this test") }
     }
 
     /// The program's command line, not run yet.
@@ -84,19 +89,20 @@ impl Program {
 
     /// Starts it and returns once it holds its deployment.
     pub(crate) fn hold(&self, manifest: &str) -> Held {
-        let mut child = self
-            .command(&[manifest])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("the program starts");
-        let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
-        let mut said = String::new();
-        while !said.contains("held until") {
-            let read = out.read_line(&mut said).expect("readable output");
-            assert!(read > 0, "it ended before it held its deployment:\n{said}");
+        let mut held = Held::start(&mut self.command(&[manifest]));
+        while !held.said.contains("held until") {
+            let line = held.line();
+            held.said.push_str(&line);
         }
-        Held { child, out, said }
+        held
+    }
+
+    /// Starts it with a result in JSON for each apply, and returns the first of them.
+    pub(crate) fn watch(&self, manifest: &str, words: &[&str]) -> (Held, Value) {
+        let mut command = self.command(&["apply", manifest, "--watch", "--format", "json"]);
+        let mut held = Held::start(command.args(words));
+        let first = held.result();
+        (held, first)
     }
 
     /// Writes a manifest and returns its path.
@@ -125,14 +131,41 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// Starts a program whose output is read line by line.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program starts");
+        let out = BufReader::new(child.stdout.take().expect("a pipe"));
+        Self { child, out, said: String::new() }
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends a signal, waits for the end, and returns the exit status and the rest of the output.
-    pub(crate) fn end(mut self, signal: rustix::process::Signal) -> (Option<i32>, String) {
+    /// Waits for the next line.
+    #[track_caller]
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        let read = self.out.read_line(&mut line).expect("readable output");
+        assert!(read > 0, "it ended instead of going on:\n{}", self.said);
+        line
+    }
+
+    /// Waits for the next result in JSON.
+    #[track_caller]
+    pub(crate) fn result(&mut self) -> Value {
+        let line = self.line();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).expect("a live process");
+    }
+
+    /// Sends a signal, waits for the end, and returns the exit status and the rest of the output.
+    pub(crate) fn end(mut self, signal: rustix::process::Signal) -> (Option<i32>, String) {
+        self.signal(signal);
         let mut rest = String::new();
         std::io::Read::read_to_string(&mut self.out, &mut rest).expect("readable output");
         let status = self.child.wait().expect("a child");

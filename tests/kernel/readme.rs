@@ -6,7 +6,7 @@ use std::fs;
 use rustix::process::Signal;
 
 use crate::host::tree;
-use crate::program::Program;
+use crate::program::{Held, Program};
 use crate::sandbox::Sandbox;
 use crate::support::{object, root};
 
@@ -52,6 +52,13 @@ fn the_manifest_and_the_commands_work_as_shown() {
             if words == [path.as_str()] {
                 let held = program.hold(&path);
                 assert!(tree().contains(&"/sys/fs/bpf/ebpf-apply/edge/state/flows".into()));
+                assert_eq!(held.end(Signal::TERM).0, Some(0));
+            } else if words == [path.as_str(), "--watch"] {
+                let mut held = Held::start(&mut program.command(&words));
+                while !held.line().contains("held until") {}
+                program
+                    .manifest("edge.toml", &manifest[0].replace("log_level = 2", "log_level = 1"));
+                while !held.line().contains("applied as generation") {}
                 assert_eq!(held.end(Signal::TERM).0, Some(0));
             } else {
                 program.run(&words).status(0);

@@ -23,12 +23,21 @@ fn replacing() -> String {
     )
 }
 
+/// The same with its entries.
+fn migrating() -> String {
+    replacing().replace("on-mismatch = \"replace\"", "on-mismatch = \"migrate\"")
+}
+
 fn apply_first(machine: &Machine) -> Result<Applied, ApplyError> {
     machine.apply(FIRST)
 }
 
 fn apply_replacing(machine: &Machine) -> Result<Applied, ApplyError> {
     machine.apply(&replacing())
+}
+
+fn apply_migrating(machine: &Machine) -> Result<Applied, ApplyError> {
+    machine.apply(&migrating())
 }
 
 fn end(machine: &Machine) -> Result<Applied, ApplyError> {
@@ -94,6 +103,14 @@ fn a_first_apply_that_is_killed_is_made_good_by_the_next() {
 #[test]
 fn an_update_that_is_killed_is_made_good_by_the_next() {
     is_made_good(deployed, apply_replacing);
+}
+
+/// The entry that was there is in the new map in the end, whichever call was the last.
+#[test]
+fn a_migration_that_is_killed_is_made_good_by_the_next() {
+    let replaced = undisturbed(deployed, apply_replacing).1;
+    assert_ne!(undisturbed(deployed, apply_migrating).1, replaced, "entries can be seen");
+    is_made_good(deployed, apply_migrating);
 }
 
 #[test]

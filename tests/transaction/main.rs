@@ -5,6 +5,7 @@
 
 mod kills;
 mod machine;
+mod migrations;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,10 +1,12 @@
-//! Faults on demand, and the log of changing calls.
+//! Faults and interludes on demand, and the log of changing calls.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use rustix::io::Errno;
 
 use super::super::{KernelError, Result};
+use super::Fake;
 
 /// A call that changes the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub enum CallKind {
     LoadBtf,
     CreateMap,
     FillSlots,
+    CopyEntries,
+    CarryEntries,
     LoadPrograms,
     Attach,
     UpdateLink,
@@ -37,6 +41,15 @@ pub enum CallKind {
     Unpin,
     Rename,
     Exchange,
+}
+
+/// What others do on the host meanwhile.
+pub(super) struct Interlude(pub(super) Box<dyn FnOnce(&Fake) + Send>);
+
+impl fmt::Debug for Interlude {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Interlude")
+    }
 }
 
 /// What unwinds a process that is killed (see [`Fake::kill_at`](super::Fake::kill_at)).
@@ -52,6 +65,8 @@ pub(super) struct Faults {
     from: Option<(usize, Errno)>,
     kill_at: Option<usize>,
     of_kind: BTreeMap<CallKind, Errno>,
+    /// What happens before the next call of a kind.
+    pub(super) interludes: BTreeMap<CallKind, Interlude>,
     /// Programs the verifier refuses, with its words.
     pub(super) rejected: BTreeMap<String, String>,
 }

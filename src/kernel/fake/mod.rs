@@ -5,6 +5,7 @@
 //! is another process on the same host.
 
 mod bpffs;
+mod contents;
 mod fault;
 mod hooks;
 mod objects;
@@ -21,14 +22,18 @@ pub use fault::{Call, CallKind, Killed};
 pub use snapshot::Snapshot;
 pub use state::{Kind, ObjectId};
 
+use super::entries::{self, Carried, Copied};
 use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Result};
 use crate::model::attach::{Attachment, Direction};
+use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
 use crate::object::Image;
+use contents::Contents;
+use fault::Interlude;
 use state::State;
 
 /// A process on a host that exists in memory. Clones share the host.
@@ -80,6 +85,11 @@ impl Fake {
     /// Makes every call of that kind fail.
     pub fn fail_kind(&self, kind: CallKind, errno: Errno) {
         self.lock().faults.of_kind(kind, errno);
+    }
+
+    /// Lets something happen on the host just before the next call of that kind.
+    pub fn before(&self, kind: CallKind, act: impl FnOnce(&Self) + Send + 'static) {
+        self.lock().faults.interludes.insert(kind, Interlude(Box::new(act)));
     }
 
     /// Makes the verifier refuse a program, with these words.
@@ -140,6 +150,11 @@ impl Fake {
         self.lock().write_entry(map, key, value)
     }
 
+    /// Deletes an entry of a map, if it is there.
+    pub fn delete_entry(&self, map: u32, key: &[u8]) {
+        self.lock().delete_entry(map, key);
+    }
+
     /// The entries of a map; none if there is no such map.
     #[must_use]
     pub fn entries(&self, map: u32) -> BTreeMap<Vec<u8>, Vec<u8>> {
@@ -157,6 +172,10 @@ impl Fake {
 
     /// Begins a changing call: notes it, and fails if a fault is due.
     fn act(&self, kind: CallKind, detail: impl Into<String>) -> Result<MutexGuard<'_, State>> {
+        let interlude = self.lock().faults.interludes.remove(&kind);
+        if let Some(Interlude(act)) = interlude {
+            act(self);
+        }
         let mut state = self.lock();
         state.faults.call(Call { kind, detail: detail.into() })?;
         Ok(state)
@@ -170,6 +189,11 @@ impl Fake {
         state.hold_for_user(object);
         drop(state);
         Ok(self.handle(object))
+    }
+
+    fn contents(&self, maps: [&Handle; 2], transfer: Transfer) -> Result<[Contents<'_>; 2]> {
+        let [one, other] = maps.map(|map| Contents::open(&self.state, map.object, transfer));
+        Ok([one?, other?])
     }
 
     /// A handle to an object that was just made with one reference.
@@ -301,29 +325,60 @@ impl Kernel for Fake {
             .try_for_each(|(index, content)| state.fill_slot(map.object, *index, content.object))
     }
 
+    fn copy_entries(
+        &self,
+        from: &Handle,
+        to: &Handle,
+        transfer: Transfer,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Copied> {
+        drop(self.act(CallKind::CopyEntries, format!("{} {}", from.object, to.object))?);
+        let [from, to] = self.contents([from, to], transfer)?;
+        entries::copy(&from, &to, transfer.kept, progress)
+    }
+
+    fn carry_entries(
+        &self,
+        from: &Handle,
+        to: &Handle,
+        transfer: Transfer,
+        copied: &mut Copied,
+    ) -> Result<Carried> {
+        drop(self.act(CallKind::CarryEntries, format!("{} {}", from.object, to.object))?);
+        let [from, to] = self.contents([from, to], transfer)?;
+        entries::carry(&from, &to, transfer.kept, copied)
+    }
+
     fn load_programs(
         &self,
-        image: &Image,
-        request: &LoadRequest<'_, Handle>,
-    ) -> Result<BTreeMap<String, Handle>> {
-        let names: Vec<&str> = request.programs.iter().map(|spec| spec.name.as_str()).collect();
-        let mut state = self.act(CallKind::LoadPrograms, names.join(" "))?;
-        let mut maps: BTreeSet<ObjectId> = BTreeSet::new();
-        for map in request.maps.values() {
-            state.expect(map.object, Kind::Map, "load programs")?;
-            maps.insert(map.object);
-        }
-        // Refused before anything is made, so that none is left over.
-        for spec in &request.programs {
-            state.verify(image, spec)?;
-        }
-        let loaded: Vec<(String, ObjectId)> = request
-            .programs
+        requests: &[LoadRequest<'_, Handle>],
+    ) -> Result<Vec<BTreeMap<String, Handle>>> {
+        let names: Vec<&str> = requests
             .iter()
-            .map(|spec| (spec.name.clone(), state.add_program(image, spec, &maps)))
+            .flat_map(|request| request.programs.iter().map(|spec| spec.name.as_str()))
             .collect();
+        let mut state = self.act(CallKind::LoadPrograms, names.join(" "))?;
+        // Refused before anything is made, so that none is left over.
+        for request in requests {
+            for map in request.maps.values() {
+                state.expect(map.object, Kind::Map, "load programs")?;
+            }
+        }
+        for request in requests {
+            request.programs.iter().try_for_each(|spec| state.verify(request.image, spec))?;
+        }
+        let mut loaded: Vec<Vec<(String, ObjectId)>> = Vec::new();
+        for LoadRequest { image, programs, maps, .. } in requests {
+            let maps: BTreeSet<ObjectId> = maps.values().map(|map| map.object).collect();
+            let add =
+                |spec: &&ProgramSpec| (spec.name.clone(), state.add_program(image, spec, &maps));
+            loaded.push(programs.iter().map(add).collect());
+        }
         drop(state);
-        Ok(loaded.into_iter().map(|(name, program)| (name, self.handle(program))).collect())
+        let handles = |programs: Vec<(String, ObjectId)>| {
+            programs.into_iter().map(|(name, program)| (name, self.handle(program))).collect()
+        };
+        Ok(loaded.into_iter().map(handles).collect())
     }
 
     fn attach(

@@ -190,6 +190,13 @@ impl State {
         }))
     }
 
+    pub(super) fn map(&self, id: ObjectId) -> Option<&Map> {
+        match self.objects.get(&id).map(|counted| &counted.object) {
+            Some(Object::Map(map)) => Some(map),
+            _ => None,
+        }
+    }
+
     pub(super) fn program(&self, id: ObjectId, operation: &str) -> Result<&Program> {
         match self.objects.get(&id).map(|counted| &counted.object) {
             Some(Object::Program(program)) => Ok(program),
@@ -222,12 +229,17 @@ impl State {
         }
     }
 
-    pub(super) fn entries(&self, map: u32) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    pub(super) fn delete_entry(&mut self, map: u32, key: &[u8]) {
         let id = ObjectId { kind: Kind::Map, id: map };
-        match self.objects.get(&id).map(|counted| &counted.object) {
-            Some(Object::Map(map)) => map.entries.clone(),
-            _ => BTreeMap::new(),
+        if let Some(Object::Map(map)) = self.objects.get_mut(&id).map(|counted| &mut counted.object)
+        {
+            map.entries.remove(key);
         }
+    }
+
+    pub(super) fn entries(&self, map: u32) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        let map = self.map(ObjectId { kind: Kind::Map, id: map });
+        map.map(|map| map.entries.clone()).unwrap_or_default()
     }
 
     /// What the kernel says of an object.

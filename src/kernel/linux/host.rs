@@ -1,6 +1,12 @@
 //! Facts about the host as a whole.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::ops::Deref;
+use std::os::fd::AsFd as _;
+
 use super::super::{KernelError, Result};
+use super::sys::{self, Mapped};
 use crate::model::host::HostFacts;
 
 /// Reads what decides how map shapes are normalised.
@@ -35,9 +41,36 @@ pub(super) fn network_namespace() -> Result<u64> {
 /// Where the kernel shows its BTF.
 pub(super) const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 
-/// Reads the kernel's BTF, some megabytes.
-pub(super) fn kernel_btf() -> Result<Vec<u8>> {
-    std::fs::read(KERNEL_BTF).map_err(|error| {
+/// The bytes of the kernel's BTF, some megabytes.
+#[derive(Debug)]
+pub(super) enum KernelBtf {
+    Mapped(Mapped),
+    Read(Vec<u8>),
+}
+
+impl Deref for KernelBtf {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(bytes) => bytes,
+            Self::Read(bytes) => bytes,
+        }
+    }
+}
+
+/// Maps the kernel's BTF, or reads it where the kernel does not let it be mapped.
+pub(super) fn kernel_btf() -> Result<KernelBtf> {
+    let bytes = File::open(KERNEL_BTF).and_then(|mut file| {
+        if let Ok(mapped) = sys::map_kernel_btf(file.as_fd()) {
+            return Ok(KernelBtf::Mapped(mapped));
+        }
+        let size = usize::try_from(file.metadata()?.len()).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(size + 1);
+        file.read_to_end(&mut bytes)?;
+        Ok(KernelBtf::Read(bytes))
+    });
+    bytes.map_err(|error| {
         KernelError::reason("read the kernel's BTF", error.to_string()).at(KERNEL_BTF).advice(
             "the object needs it (CO-RE, or programs attached by type); the kernel must be built \
              with CONFIG_DEBUG_INFO_BTF",

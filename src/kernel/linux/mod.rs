@@ -9,6 +9,7 @@ mod btf;
 mod btf_file;
 mod capability;
 mod cause;
+mod contents;
 mod externs;
 mod handle;
 mod host;
@@ -17,6 +18,7 @@ mod maps;
 mod netlink;
 mod observe;
 mod occupant;
+mod parallel;
 mod programs;
 mod refusal;
 mod since;
@@ -37,9 +39,11 @@ pub use handle::Handle;
 use rustix::io::Errno;
 use sys::ObjectKind;
 
+use super::entries::{Carried, Copied};
 use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Result};
 use crate::btf::Btf;
 use crate::model::attach::{Attachment, Direction};
+use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
 use crate::model::map::MapSpec;
@@ -52,8 +56,10 @@ use crate::object::Image;
 pub struct Linux {
     facts: OnceLock<HostFacts>,
     boot_id: OnceLock<String>,
-    kernel_btf: OnceLock<Vec<u8>>,
+    kernel_btf: OnceLock<host::KernelBtf>,
     core_btf: Option<Vec<u8>>,
+    /// Whether entries are read and written one by one though the kernel has batches.
+    one_by_one: bool,
 }
 
 impl Linux {
@@ -68,6 +74,14 @@ impl Linux {
     /// kernel.
     pub fn with_btf(file: Option<&Path>) -> Result<Self> {
         Ok(Self { core_btf: file.map(btf_file::read).transpose()?, ..Self::default() })
+    }
+
+    /// Reads and writes the entries of maps one by one, as on kernels before 5.6, which cannot do it in
+    /// batches.
+    #[cfg(feature = "test-support")]
+    #[must_use]
+    pub fn without_batches(self) -> Self {
+        Self { one_by_one: true, ..self }
     }
 
     fn host_facts(&self) -> Result<HostFacts> {
@@ -87,7 +101,7 @@ impl Linux {
         Ok(self.boot_id.get_or_init(|| boot_id).clone())
     }
 
-    /// The kernel's own BTF, read once.
+    /// The kernel's own BTF, read at most once.
     fn kernel_btf(&self) -> Result<Btf<'_>> {
         let bytes = if let Some(bytes) = self.kernel_btf.get() {
             bytes
@@ -213,12 +227,33 @@ impl Kernel for Linux {
         slots::fill(map, slots)
     }
 
+    fn copy_entries(
+        &self,
+        from: &Handle,
+        to: &Handle,
+        transfer: Transfer,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Copied> {
+        let maps = contents::open(self, [from, to], transfer)?;
+        contents::copy(&maps, transfer, progress)
+    }
+
+    fn carry_entries(
+        &self,
+        from: &Handle,
+        to: &Handle,
+        transfer: Transfer,
+        copied: &mut Copied,
+    ) -> Result<Carried> {
+        let maps = contents::open(self, [from, to], transfer)?;
+        contents::carry(&maps, transfer, copied)
+    }
+
     fn load_programs(
         &self,
-        image: &Image,
-        request: &LoadRequest<'_, Handle>,
-    ) -> Result<BTreeMap<String, Handle>> {
-        programs::load(self, image, request)
+        requests: &[LoadRequest<'_, Handle>],
+    ) -> Result<Vec<BTreeMap<String, Handle>>> {
+        programs::load(self, requests)
     }
 
     fn attach(

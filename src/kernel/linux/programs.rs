@@ -2,80 +2,107 @@
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::{iter, thread};
+use std::iter;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use super::super::{KernelError, LoadRequest, Result};
 use super::handle::Handle;
 use super::struct_ops::Member;
 use super::sys::{self, ObjectKind, ProgramAttributes, ProgramBtf, flags};
-use super::{Linux, externs, refusal, struct_ops, verifier};
+use super::{Linux, externs, parallel, refusal, struct_ops, verifier};
 use crate::btf::{Btf, Kind};
 use crate::model::kinds::{AttachType, ProgramType};
-use crate::model::map::{DataSection, MapOrigin};
+use crate::model::map::{DataSection, MapOrigin, MapSpec};
 use crate::model::program::{ProgramKind, ProgramSpec};
 use crate::object::Image;
 use crate::relocate::{Binding, Environment, Linker, find_attach_btf_id};
 
-/// Loads the programs of `request`: all of them, or none.
+/// Loads the programs of all `requests`: all of them, or none.
+///
+/// Verifying is nearly all the work, and the kernel does it for several programs at a time, whichever
+/// objects they are of.
 pub(super) fn load(
     linux: &Linux,
-    image: &Image,
-    request: &LoadRequest<'_, Handle>,
-) -> Result<BTreeMap<String, Handle>> {
-    let linker = open(image)?;
-    let btf = request
-        .btf
-        .map(|btf| btf.expect(ObjectKind::Btf))
-        .transpose()
-        .map_err(|errno| KernelError::errno("use the object's BTF", errno))?;
-    // Needed until the programs that use it hold it.
-    let kconfig = externs::kconfig_map(image, &linker, btf)?;
-    let maps: BTreeMap<String, i32> = request
-        .maps
+    requests: &[LoadRequest<'_, Handle>],
+) -> Result<Vec<BTreeMap<String, Handle>>> {
+    let objects = requests.iter().map(Object::open).collect::<Result<Vec<_>>>()?;
+    let types = Types::read(linux, &objects)?;
+    let symbols = externs::kernel_symbols(objects.iter().map(|object| &object.linker))?;
+    let loaders = parallel::for_each(&objects, |object| Loader::new(object, &types, &symbols))?;
+    let programs: Vec<(usize, &Loader<'_>, &ProgramSpec)> = loaders
         .iter()
-        .map(|(name, map)| (*name, map.as_fd()))
-        .chain(kconfig.iter().map(|map| (externs::KCONFIG, map.as_fd())))
-        .map(|(name, map)| (name.to_owned(), map.as_raw_fd()))
+        .enumerate()
+        .flat_map(|(at, loader)| {
+            loader.object.request.programs.iter().map(move |program| (at, loader, *program))
+        })
         .collect();
-    let by_type = request.programs.iter().any(|program| attaches_by_btf(program));
-    let needs_core = linker.needs_core_btf();
-    let own = linker.needs_kernel_btf() || by_type || (needs_core && linux.core_btf.is_none());
-    let kernel_btf = own.then(|| linux.kernel_btf()).transpose()?;
-    let given = linux.core_btf.as_deref().filter(|_| needs_core).map(Btf::parse).transpose();
-    let given =
-        given.map_err(|error| KernelError::reason("read the BTF given", error.to_string()))?;
-    let kernel_symbols = externs::kernel_symbols(&linker)?;
-    let environment = Environment {
-        maps: &maps,
-        kernel_btf: kernel_btf.as_ref(),
-        core_btf: given.as_ref().or(kernel_btf.as_ref()),
-        kernel_symbols: &kernel_symbols,
-    };
-    let is_created = |map: &str| request.maps.contains_key(map);
-    let members =
-        struct_ops::members(&linker, image, &request.programs, is_created, environment.kernel_btf)
-            .map_err(|reason| {
-                KernelError::reason(format!("load object `{}`", image.path.display()), reason)
-            })?;
-    let constants = image
-        .spec
-        .maps
-        .iter()
-        .filter(|map| matches!(map.origin, MapOrigin::Section { kind: DataSection::Rodata, .. }))
-        .filter_map(|map| request.maps.get(map.name.as_str()).map(|map| map.as_fd()))
-        .collect();
-    let loader = Loader {
-        image,
-        binding: linker.bind(environment),
-        kernel_btf: environment.kernel_btf,
-        btf,
-        constants,
-        members,
-    };
-    loader.load_all(&request.programs)
+    let handles = parallel::for_each(&programs, |(_, loader, program)| loader.load(program))?;
+    let mut loaded: Vec<BTreeMap<String, Handle>> =
+        requests.iter().map(|_| BTreeMap::new()).collect();
+    for ((at, _, program), handle) in programs.into_iter().zip(handles) {
+        if let Some(of_object) = loaded.get_mut(at) {
+            of_object.insert(program.name.clone(), handle);
+        }
+    }
+    Ok(loaded)
+}
+
+/// An object whose programs are to be loaded, with what can be had before the kernel's types.
+struct Object<'a> {
+    request: &'a LoadRequest<'a, Handle>,
+    linker: Linker<'a>,
+    btf: Option<BorrowedFd<'a>>,
+    /// The descriptors of its maps, by name.
+    maps: BTreeMap<String, i32>,
+    /// Needed until the programs that use it hold it.
+    _kconfig: Option<OwnedFd>,
+}
+
+impl<'a> Object<'a> {
+    fn open(request: &'a LoadRequest<'a, Handle>) -> Result<Self> {
+        let linker = open(request.image)?;
+        let btf = request
+            .btf
+            .map(|btf| btf.expect(ObjectKind::Btf))
+            .transpose()
+            .map_err(|errno| KernelError::errno("use the object's BTF", errno))?;
+        let kconfig = externs::kconfig_map(request.image, &linker, btf)?;
+        let maps = request
+            .maps
+            .iter()
+            .map(|(name, map)| (*name, map.as_fd()))
+            .chain(kconfig.iter().map(|map| (externs::KCONFIG, map.as_fd())))
+            .map(|(name, map)| (name.to_owned(), map.as_raw_fd()))
+            .collect();
+        Ok(Self { request, linker, btf, maps, _kconfig: kconfig })
+    }
+
+    /// Whether it needs the kernel's own types, whatever types CO-RE adjusts to.
+    fn needs_kernel_types(&self) -> bool {
+        let by_type = |program: &&ProgramSpec| attaches_by_btf(program);
+        self.linker.needs_kernel_btf() || self.request.programs.iter().any(by_type)
+    }
+}
+
+/// The types of the kernel, read once for all objects and only if one of them needs them.
+struct Types<'a> {
+    kernel: Option<Btf<'a>>,
+    /// Those that CO-RE adjusts to instead.
+    given: Option<Btf<'a>>,
+}
+
+impl<'a> Types<'a> {
+    fn read(linux: &'a Linux, objects: &[Object<'_>]) -> Result<Self> {
+        let core = objects.iter().any(|object| object.linker.needs_core_btf());
+        let own =
+            (core && linux.core_btf.is_none()) || objects.iter().any(Object::needs_kernel_types);
+        let given = linux.core_btf.as_deref().filter(|_| core).map(Btf::parse).transpose();
+        Ok(Self {
+            kernel: own.then(|| linux.kernel_btf()).transpose()?,
+            given: given
+                .map_err(|error| KernelError::reason("read the BTF given", error.to_string()))?,
+        })
+    }
 }
 
 /// Reads an object for linking.
@@ -91,6 +118,7 @@ fn attaches_by_btf(program: &ProgramSpec) -> bool {
 
 /// One object being loaded; shared by the threads.
 struct Loader<'a> {
+    object: &'a Object<'a>,
     image: &'a Image,
     binding: Binding<'a, 'a>,
     kernel_btf: Option<&'a Btf<'a>>,
@@ -108,40 +136,41 @@ struct Target {
     btf_id: u32,
 }
 
-impl Loader<'_> {
-    /// Verifying is nearly all the work, and the kernel does it for several programs at a time.
-    fn load_all(&self, programs: &[&ProgramSpec]) -> Result<BTreeMap<String, Handle>> {
-        let named = |program: &&ProgramSpec| Ok((program.name.clone(), self.load(program)?));
-        if programs.len() < 2 {
-            return programs.iter().map(named).collect();
-        }
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let next = AtomicUsize::new(0);
-        let done = Mutex::new(BTreeMap::new());
-        let work = || {
-            while let Some((index, program)) = {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                programs.get(index).map(|program| (index, program))
-            } {
-                let answer = named(program);
-                if answer.is_err() {
-                    // Nobody begins another; what the others are at, they finish.
-                    next.store(programs.len(), Ordering::Relaxed);
-                }
-                done.lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner)
-                    .insert(index, answer);
-            }
+impl<'a> Loader<'a> {
+    fn new(
+        object: &'a Object<'a>,
+        types: &'a Types<'a>,
+        kernel_symbols: &'a BTreeMap<String, u64>,
+    ) -> Result<Self> {
+        let Object { request, linker, btf, .. } = object;
+        let image = request.image;
+        let kernel_btf = types.kernel.as_ref();
+        let is_created = |map: &str| request.maps.contains_key(map);
+        let members = struct_ops::members(linker, image, &request.programs, is_created, kernel_btf)
+            .map_err(|reason| {
+                KernelError::reason(format!("load object `{}`", image.path.display()), reason)
+            })?;
+        let is_constant = |map: &&MapSpec| {
+            matches!(map.origin, MapOrigin::Section { kind: DataSection::Rodata, .. })
         };
-        thread::scope(|scope| {
-            for _ in 1..cores.min(programs.len()) {
-                scope.spawn(work);
-            }
-            work();
+        let constants = image.spec.maps.iter().filter(is_constant);
+        let binding = linker.bind(Environment {
+            maps: &object.maps,
+            kernel_btf,
+            core_btf: types.given.as_ref().or(kernel_btf),
+            kernel_symbols,
         });
-        // By index, so that of several refusals always the same is told.
-        let done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        done.into_values().collect()
+        Ok(Self {
+            object,
+            image,
+            binding,
+            kernel_btf,
+            btf: *btf,
+            constants: constants
+                .filter_map(|map| request.maps.get(map.name.as_str()).map(|map| map.as_fd()))
+                .collect(),
+            members,
+        })
     }
 
     fn load(&self, program: &ProgramSpec) -> Result<Handle> {

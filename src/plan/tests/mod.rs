@@ -361,6 +361,131 @@ fn only_our_own_map_is_replaced() {
     assert!(reason(&refused, "map.fw.flows").contains("not on record"));
 }
 
+/// The firewall with a larger `flows`, whose entries are to be carried over.
+fn grown() -> Desired {
+    let mut grown = firewall();
+    let flows = &mut grown.objects[0].maps[0];
+    flows.on_mismatch = OnMismatch::Migrate;
+    flows.spec.shape.max_entries = 128;
+    grown.objects[0].load_digest = Digest::of(b"other settings");
+    grown
+}
+
+#[test]
+fn entries_are_copied_before_anything_is_visible_and_late_writes_after_the_links() {
+    let mut host = Host::empty();
+    host.carry_out(&firewall());
+    let plan = host.plan(&grown());
+    assert!(verdicts(&plan).contains(&"migrate map.fw.flows".to_owned()), "{:?}", verdicts(&plan));
+    let steps = steps(&plan);
+    let at = |text: &str| {
+        let found = steps.iter().position(|step| step == text);
+        found.unwrap_or_else(|| panic!("{text}: {steps:#?}"))
+    };
+    let order = [
+        "open pin fw/flows",
+        "create map.fw.flows",
+        "load the programs of object `fw`",
+        "copy the entries of pin fw/flows to map.fw.flows",
+        "put map.fw.flows in place of pin fw/flows",
+        "swap the program of pin ~links/edge/fw:filter:xdp:eth0",
+        "carry late writes of pin fw/flows over to map.fw.flows",
+        "drop ~stage/edge/0",
+    ];
+    assert!(order.map(at).is_sorted(), "{steps:#?}");
+    let reason = reason(&plan, "map.fw.flows");
+    for part in [
+        "max_entries 128 in the object, 64 in the pin",
+        "up to 64 entries are copied",
+        "not to entries that the new programs have written",
+    ] {
+        assert!(reason.contains(part), "{reason}");
+    }
+    host.carry_out(&grown());
+    assert!(host.plan(&grown()).is_unchanged());
+}
+
+#[test]
+fn a_map_that_moves_and_migrates_leaves_no_pin_behind() {
+    let mut host = Host::empty();
+    let mut persisting = firewall();
+    persisting.objects[0].maps[0].policy = PinPolicy::PersistOnExit;
+    host.carry_out(&persisting);
+    let mut moved = grown();
+    moved.objects[0].maps[0].policy = PinPolicy::PersistOnExit;
+    moved.objects[0].maps[0].pin = Some(path("other/flows"));
+    let plan = host.plan(&moved);
+    let steps = steps(&plan);
+    for step in [
+        "copy the entries of pin fw/flows to map.fw.flows",
+        "pin map.fw.flows at other/flows",
+        "retire pin fw/flows",
+    ] {
+        assert!(steps.contains(&step.to_owned()), "{steps:#?}");
+    }
+    host.carry_out(&moved);
+    assert!(host.inventory.forgotten.is_empty());
+    assert!(host.plan(&moved).is_unchanged());
+}
+
+#[test]
+fn only_our_own_map_is_migrated() {
+    let mut stranger = Host::empty();
+    stranger.live.pins.insert(path("fw/flows"), live_map(7, SHAPE));
+    let refused = stranger.plan(&grown());
+    assert!(refused.is_refused());
+    assert!(reason(&refused, "map.fw.flows").contains("not on record"));
+}
+
+#[test]
+fn a_refused_mismatch_names_every_option() {
+    let mut host = Host::empty();
+    host.carry_out(&firewall());
+    let mut wanted = grown();
+    wanted.objects[0].maps[0].on_mismatch = OnMismatch::Fail;
+    let plan = host.plan(&wanted);
+    let said = reason(&plan, "map.fw.flows");
+    for option in ["`on-mismatch`", "\"migrate\" carries", "\"replace\" starts", "\"fail\", as now"]
+    {
+        assert!(said.contains(option), "{said}");
+    }
+    let array = |on_mismatch| {
+        let mut wanted = wanted.clone();
+        wanted.objects[0].maps[0].spec.shape.map_type = MapType::ARRAY;
+        wanted.objects[0].maps[0].on_mismatch = on_mismatch;
+        wanted
+    };
+    let why = "entries of type hash do not fit into type array";
+    for on_mismatch in [OnMismatch::Fail, OnMismatch::Migrate] {
+        let plan = host.plan(&array(on_mismatch));
+        assert!(plan.is_refused() && plan.steps.is_empty());
+        let said = reason(&plan, "map.fw.flows");
+        assert!(said.contains(why) && said.contains("\"replace\"` starts empty"), "{said}");
+    }
+}
+
+#[test]
+fn the_slots_of_a_fresh_prog_array_are_filled_before_any_program_is_swapped() {
+    let mut desired = firewall();
+    let object = &mut desired.objects[0];
+    object.maps[0].spec.shape.map_type = MapType::PROG_ARRAY;
+    object.maps[0].spec.slots = vec![(0, "filter".to_owned())];
+    let mut host = Host::empty();
+    host.carry_out(&desired);
+    desired.objects[0].load_digest = Digest::of(b"other settings");
+    let plan = host.plan(&desired);
+    let steps = steps(&plan);
+    let at = |text: &str| steps.iter().position(|step| step == text).expect(text);
+    let order = [
+        "create map.fw.flows",
+        "load the programs of object `fw`",
+        "fill the slots of map.fw.flows",
+        "put map.fw.flows in place of pin fw/flows",
+        "swap the program of pin ~links/edge/fw:filter:xdp:eth0",
+    ];
+    assert!(order.map(at).is_sorted(), "{steps:#?}");
+}
+
 #[test]
 fn a_matching_pin_of_someone_else_is_used_and_never_unlinked() {
     let mut host = Host::empty();
@@ -443,6 +568,9 @@ fn two_objects_share_the_map_of_one_path() {
     let mut host = Host::empty();
     let plan = host.carry_out(&both);
     assert_eq!(steps(&plan).iter().filter(|step| step.starts_with("create")).count(), 1);
+    let loads: Vec<String> =
+        steps(&plan).into_iter().filter(|step| step.starts_with("load")).collect();
+    assert_eq!(loads, ["load the programs of objects `one`, `two`"], "side by side");
     assert!(host.plan(&both).is_unchanged(), "{:#?}", host.plan(&both).changes);
     let ending = end(&host.live, &host.inventory, false);
     assert_eq!(steps(&ending).iter().filter(|step| *step == "retire pin m").count(), 1);

@@ -87,6 +87,10 @@ impl ReloKind {
 /// A name without its flavour: `task_struct` of `task_struct___old` (libbpf
 /// `bpf_core_essential_name_len`).
 pub(in crate::relocate) fn essential(name: &[u8]) -> &[u8] {
+    // Three in a row cover a third place, and few names of a kernel have a `_` at one of them.
+    if name.iter().skip(2).step_by(3).all(|byte| *byte != b'_') {
+        return name;
+    }
     let separator = name.windows(5).rposition(|window| {
         matches!(window, [before, b'_', b'_', b'_', after] if *before != b'_' && *after != b'_')
     });

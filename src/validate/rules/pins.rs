@@ -35,6 +35,7 @@ pub(in crate::validate) fn resolve(
             external(subject, map, entry, findings);
         } else if policy.is_pinned() {
             both_sides(subject, map, entry, policy, findings);
+            migration(subject, map, entry, findings);
         } else {
             unused(subject, map, entry, findings);
         }
@@ -127,6 +128,19 @@ fn external(subject: &Subject<'_>, map: &MapSpec, entry: &MapEntry, findings: &m
         let problem = conflict(message).help("only its owner can change its shape");
         findings.at_value(&at.key("on-mismatch"), problem);
     }
+}
+
+/// Entries cannot be carried over between maps of every type.
+fn migration(subject: &Subject<'_>, map: &MapSpec, entry: &MapEntry, findings: &mut Findings<'_>) {
+    if entry.on_mismatch != Some(OnMismatch::Migrate) {
+        return;
+    }
+    let Err(why) = map.entry_kind() else { return };
+    let message = format!("the entries of `{}` can never be migrated", map.name);
+    let problem = Problem::error(code::MIGRATE_INAPPLICABLE, None, message)
+        .label(why)
+        .help("`replace` starts empty; `fail`, the default, changes nothing");
+    findings.at_value(&subject.map(&map.name).key("on-mismatch"), problem);
 }
 
 /// Settings that only matter for a pinned map.

@@ -92,11 +92,12 @@ fn denied(kept: CapabilitySet, program: &str) -> String {
         let image = image("dialect");
         let _few = Few::only(kept);
         let request = LoadRequest {
+            image: &image,
             programs: vec![image.spec.program(program).expect("the object has this program")],
             maps: BTreeMap::new(),
             btf: None,
         };
-        let error = Linux::new().load_programs(&image, &request).expect_err("it is denied");
+        let error = Linux::new().load_programs(&[request]).expect_err("it is denied");
         assert_eq!(error.raw(), Some(Errno::PERM), "{error} {:?}", error.log);
         said = error.advice.expect("there is advice");
     });

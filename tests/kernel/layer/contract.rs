@@ -2,7 +2,7 @@
 
 use ebpf_apply::kernel::linux::Linux;
 
-use super::running::{has, slot};
+use super::running::{delete, entries, has, slot, update};
 use crate::contract::{self, Host};
 use crate::sandbox::{Sandbox, ip};
 
@@ -15,7 +15,7 @@ const NEEDS: &[(&str, u8, u8)] = &[
     ("a_program_for_one_hook_is_not_put_at_another", 6, 6),
 ];
 
-fn on_linux(name: &str, case: fn(&Host<'_, Linux>)) {
+pub(super) fn on_linux(kernel: &Linux, name: &str, case: fn(&Host<'_, Linux>)) {
     if let Some((what, major, minor)) = NEEDS.iter().find(|(what, ..)| *what == name)
         && !has(what, *major, *minor)
     {
@@ -29,10 +29,15 @@ fn on_linux(name: &str, case: fn(&Host<'_, Linux>)) {
         };
         let cgroup = sandbox.cgroup().to_owned();
         case(&Host {
-            kernel: &Linux::new(),
+            kernel,
             cgroup,
             renew_interface: &renew_interface,
             slot: &slot,
+            read: &entries,
+            write: &|map, key, value| match value {
+                Some(value) => update(map, key, value),
+                None => delete(map, key),
+            },
         });
     });
 }
@@ -41,7 +46,7 @@ macro_rules! on_linux {
     ($($case:ident,)*) => {
         $(#[test]
         fn $case() {
-            on_linux(stringify!($case), contract::$case);
+            on_linux(&Linux::new(), stringify!($case), contract::$case);
         })*
     };
 }

@@ -17,9 +17,13 @@ fn every_section_loads() {
         let btf = kernel.load_btf(&image).expect("load BTF");
         let mut refused = Vec::new();
         for program in &image.spec.programs {
-            let request =
-                LoadRequest { programs: vec![program], maps: BTreeMap::new(), btf: btf.as_ref() };
-            if let Err(error) = kernel.load_programs(&image, &request) {
+            let request = LoadRequest {
+                image: &image,
+                programs: vec![program],
+                maps: BTreeMap::new(),
+                btf: btf.as_ref(),
+            };
+            if let Err(error) = kernel.load_programs(&[request]) {
                 refused.push(format!("{}: {error} {:?}", program.section, error.log));
             }
         }
@@ -65,9 +69,29 @@ fn a_refusal_is_of_the_first_program_however_many_load() {
         let good: &ProgramSpec = image.spec.program("sound").expect("it has one");
         for programs in [vec![good, bad], vec![bad, good], vec![good, good, bad, bad]] {
             let maps = maps.iter().map(|(name, map)| (name.as_str(), map)).collect();
-            let request = LoadRequest { programs, maps, btf: None };
-            let error = kernel.load_programs(&image, &request).expect_err("one is refused");
+            let request = LoadRequest { image: &image, programs, maps, btf: None };
+            let error = kernel.load_programs(&[request]).expect_err("one is refused");
             assert!(error.to_string().contains("`read_blindly`"), "{error}");
+        }
+    });
+}
+
+#[test]
+fn a_refusal_is_of_the_first_object_however_many_load() {
+    Sandbox::run(|_| {
+        let kernel = Linux::new();
+        let images = [image("rejected"), image("nongpl"), image("bench_small")];
+        let refused = ["read_blindly", "gpl_helper", "count_packets"];
+        let maps = images.each_ref().map(|image| create_maps(&kernel, image, None));
+        let request = |at: usize| LoadRequest {
+            image: &images[at],
+            programs: vec![images[at].spec.program(refused[at]).expect("it has one")],
+            maps: maps[at].iter().map(|(name, map)| (name.as_str(), map)).collect(),
+            btf: None,
+        };
+        for (order, told) in [([2, 0, 1], 0), ([1, 2, 0], 1), ([0, 1, 2], 0)] {
+            let error = kernel.load_programs(&order.map(request)).expect_err("two are refused");
+            assert!(error.to_string().contains(&format!("`{}`", refused[told])), "{error}");
         }
     });
 }

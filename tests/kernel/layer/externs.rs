@@ -75,8 +75,13 @@ fn an_option_that_is_missing_is_named() {
         let kernel = Linux::new();
         let image = image("missing_option");
         let programs = image.spec.programs.iter().collect();
-        let request = LoadRequest { programs, maps: std::collections::BTreeMap::new(), btf: None };
-        let error = kernel.load_programs(&image, &request).expect_err("there is no such option");
+        let request = LoadRequest {
+            image: &image,
+            programs,
+            maps: std::collections::BTreeMap::new(),
+            btf: None,
+        };
+        let error = kernel.load_programs(&[request]).expect_err("there is no such option");
         assert!(error.to_string().contains("`CONFIG_THAT_IS_NOWHERE`"), "{error}");
     });
 }

@@ -5,6 +5,7 @@ mod capabilities;
 mod contents;
 mod contract;
 mod dialect;
+mod entries;
 mod externs;
 mod maps;
 mod namespaces;

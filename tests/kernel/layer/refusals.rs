@@ -17,11 +17,12 @@ fn refusal(object: &str, program: &str) -> KernelError {
     let image = image(object);
     let maps = create_maps(&kernel, &image, None);
     let request = LoadRequest {
+        image: &image,
         programs: vec![image.spec.program(program).expect("the object has this program")],
         maps: maps.iter().map(|(name, map)| (name.as_str(), map)).collect(),
         btf: None,
     };
-    kernel.load_programs(&image, &request).expect_err("it is refused")
+    kernel.load_programs(&[request]).expect_err("it is refused")
 }
 
 #[test]
@@ -132,11 +133,12 @@ fn a_map_that_was_not_created_is_named() {
         let kernel = Linux::new();
         let image = image("bench_small");
         let request = LoadRequest {
+            image: &image,
             programs: image.spec.programs.iter().collect(),
             maps: BTreeMap::new(),
             btf: None,
         };
-        let error = kernel.load_programs(&image, &request).expect_err("a map is missing");
+        let error = kernel.load_programs(&[request]).expect_err("a map is missing");
         assert!(error.to_string().contains("map `packets`"), "{error}");
     });
 }

@@ -1,5 +1,6 @@
 //! What the running kernel is too old for, and what runs on it.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -72,6 +73,96 @@ pub(crate) fn slot(map: &Handle, index: u32) -> Option<u32> {
 pub(crate) fn sum(map: &Handle) -> u64 {
     let hash: HashMap<_, u32, u64> = Map::HashMap(data(map)).try_into().expect("a hash of numbers");
     hash.iter().map(|entry| entry.expect("an entry").1).sum()
+}
+
+/// Calls bpf(2) for one element of a map.
+#[expect(unsafe_code, reason = "aya reads and writes only maps whose types are known beforehand")]
+fn element_call(
+    command: libc::c_int,
+    map: &Handle,
+    key: Option<&[u8]>,
+    value: *mut u8,
+) -> std::io::Result<()> {
+    #[repr(C)]
+    struct Element {
+        map_fd: u64,
+        key: u64,
+        value: u64,
+        flags: u64,
+    }
+    let mut attr = Element {
+        map_fd: u64::try_from(map.as_fd().as_raw_fd()).expect("an open descriptor"),
+        key: key.map_or(0, |key| key.as_ptr().expose_provenance() as u64),
+        value: value.expose_provenance() as u64,
+        flags: 0,
+    };
+    // SAFETY: the callers' buffers have the sizes that the map has.
+    let answer =
+        unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut attr, size_of::<Element>()) };
+    if answer == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+/// Bytes of a key, and of a value with those of all CPUs.
+fn sizes(map: &Handle) -> (usize, usize) {
+    let info = data(map).info().expect("a map tells what it is");
+    let size = |bytes: u32| usize::try_from(bytes).expect("small");
+    let (key, value) = (size(info.key_size()), size(info.value_size()));
+    let per_cpu = matches!(
+        info.map_type().expect("a known type"),
+        aya::maps::MapType::PerCpuHash
+            | aya::maps::MapType::LruPerCpuHash
+            | aya::maps::MapType::PerCpuArray
+    );
+    let cpus = || aya::util::nr_cpus().expect("the kernel counts its CPUs");
+    (key, if per_cpu { value.next_multiple_of(8) * cpus() } else { value })
+}
+
+/// All entries of a map of any type.
+pub(crate) fn entries(map: &Handle) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    const LOOKUP: libc::c_int = 1;
+    const NEXT_KEY: libc::c_int = 4;
+    let (key_size, value_size) = sizes(map);
+    let (mut all, mut last) = (BTreeMap::new(), None::<Vec<u8>>);
+    let mut next = vec![0; key_size];
+    while element_call(NEXT_KEY, map, last.as_deref(), next.as_mut_ptr()).is_ok() {
+        let mut value = vec![0; value_size];
+        if element_call(LOOKUP, map, Some(&next), value.as_mut_ptr()).is_ok() {
+            all.insert(next.clone(), value);
+        }
+        last = Some(next.clone());
+    }
+    all
+}
+
+/// Writes an entry of a map of any type.
+pub(crate) fn update(map: &Handle, key: &[u8], value: &[u8]) {
+    update_all(map, [(key, value)]);
+}
+
+/// Writes entries of a map of any type.
+pub(crate) fn update_all<B: AsRef<[u8]>>(map: &Handle, all: impl IntoIterator<Item = (B, B)>) {
+    const UPDATE: libc::c_int = 2;
+    let sizes = sizes(map);
+    for (key, value) in all {
+        let (key, value) = (key.as_ref(), value.as_ref());
+        assert_eq!((key.len(), value.len()), sizes);
+        // The kernel only reads it.
+        element_call(UPDATE, map, Some(key), value.as_ptr().cast_mut()).expect("there is room");
+    }
+}
+
+/// Deletes an entry of a map of any type.
+pub(crate) fn delete(map: &Handle, key: &[u8]) {
+    const DELETE: libc::c_int = 3;
+    assert_eq!(key.len(), sizes(map).0);
+    let gone = element_call(DELETE, map, Some(key), std::ptr::null_mut());
+    assert!(gone.is_ok() || gone.is_err_and(|error| error.raw_os_error() == Some(libc::ENOENT)));
+}
+
+/// Makes a map read-only to user space.
+pub(crate) fn freeze(map: &Handle) {
+    const FREEZE: libc::c_int = 22;
+    element_call(FREEZE, map, None, std::ptr::null_mut()).expect("nobody has it mapped");
 }
 
 /// Puts an entry into a hash.

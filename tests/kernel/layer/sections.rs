@@ -37,11 +37,12 @@ fn every_section_of_the_table_loads() {
             for program in &image.spec.programs {
                 seen.extend(sections::pattern(&program.section));
                 let request = LoadRequest {
+                    image: &image,
                     programs: vec![program],
                     maps: BTreeMap::new(),
                     btf: btf.as_ref(),
                 };
-                let Err(error) = kernel.load_programs(&image, &request) else { continue };
+                let Err(error) = kernel.load_programs(&[request]) else { continue };
                 match lacking(&image, program, &error) {
                     Some(feature) => {
                         writeln!(io::stdout(), "skipped: {}: {feature}", program.section)

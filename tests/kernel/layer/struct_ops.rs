@@ -38,11 +38,12 @@ fn what_the_kernel_does_not_have_is_named() {
         let error = kernel.create_map(&image, ops, btf.as_ref()).expect_err("nobody has them");
         assert!(error.to_string().contains("`struct imagined_ops`"), "{error}");
         let request = LoadRequest {
+            image: &image,
             programs: vec![image.spec.program("init").expect("the object has it")],
             maps: std::collections::BTreeMap::new(),
             btf: btf.as_ref(),
         };
-        let error = kernel.load_programs(&image, &request).expect_err("its map is not created");
+        let error = kernel.load_programs(&[request]).expect_err("its map is not created");
         assert!(error.to_string().contains("in no struct of operations"), "{error}");
     });
 }

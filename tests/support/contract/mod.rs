@@ -2,6 +2,7 @@
 //! kernel suite. The fake may know only what is proven here.
 
 mod bpffs;
+mod entries;
 mod filters;
 mod links;
 mod objects;
@@ -20,6 +21,12 @@ use ebpf_apply::object::Image;
 
 use crate::support;
 
+/// Values of a map by their keys.
+pub(crate) type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// Writes an entry, or deletes it.
+pub(crate) type Write<'a, H> = &'a dyn Fn(&H, &[u8], Option<&[u8]>);
+
 /// A host to be tested: bpffs on `/sys/fs/bpf`, an interface `net0`, and a cgroup.
 pub(crate) struct Host<'a, K: Kernel> {
     pub(crate) kernel: &'a K,
@@ -28,6 +35,10 @@ pub(crate) struct Host<'a, K: Kernel> {
     pub(crate) renew_interface: &'a dyn Fn(),
     /// What a slot of a prog array or array of maps holds, by id.
     pub(crate) slot: &'a dyn Fn(&K::Handle, u32) -> Option<u32>,
+    /// The entries of a map, as system calls give them.
+    pub(crate) read: &'a dyn Fn(&K::Handle) -> Entries,
+    /// Writes an entry of a map, or deletes it.
+    pub(crate) write: Write<'a, K::Handle>,
 }
 
 /// Calls a macro with the names of all cases.
@@ -47,8 +58,15 @@ macro_rules! for_each_case {
             shapes_are_normalised,
             programs_use_their_maps,
             loading_is_all_or_nothing,
+            programs_of_several_objects_load_together,
             slots_hold_what_they_are_filled_with,
             a_prog_array_lets_go_when_nobody_holds_it,
+            entries_are_copied_between_maps_of_a_kind,
+            values_keep_their_beginning_and_grow_with_zeros,
+            late_writes_are_carried_over_and_conflicts_left,
+            a_prefix_that_is_gone_is_not_taken_for_a_shorter_one,
+            a_map_too_small_for_all_entries_is_refused,
+            maps_of_another_kind_take_no_entries,
             an_interface_takes_one_xdp_program,
             links_are_updated_if_they_run_the_old_program,
             a_link_dies_with_its_last_reference,
@@ -69,6 +87,7 @@ macro_rules! for_each_case {
 pub(crate) use for_each_case;
 
 pub(crate) use bpffs::*;
+pub(crate) use entries::*;
 pub(crate) use filters::*;
 pub(crate) use links::*;
 pub(crate) use objects::*;
@@ -86,13 +105,16 @@ pub(crate) fn load<K: Kernel>(kernel: &K, name: &str) -> Loaded<K::Handle> {
     let btf = kernel.load_btf(&image).expect("load BTF");
     let maps = create_maps(kernel, &image, btf.as_ref());
     let request = LoadRequest {
+        image: &image,
         programs: image.spec.programs.iter().filter(|program| program.autoload).collect(),
         maps: maps.iter().map(|(name, map)| (name.as_str(), map)).collect(),
         btf: btf.as_ref(),
     };
-    let programs = kernel
-        .load_programs(&image, &request)
+    let loaded = kernel
+        .load_programs(&[request])
         .unwrap_or_else(|error| panic!("{error}\n{:?}\n{:?}", error.advice, error.log));
+    let [programs] =
+        <[_; 1]>::try_from(loaded).unwrap_or_else(|_| panic!("one object was asked for"));
     Loaded { image, maps, programs }
 }
 

@@ -4,6 +4,7 @@ use ebpf_apply::kernel::{Kernel, LoadRequest};
 use ebpf_apply::model::ctype::CTypeKind;
 use ebpf_apply::model::kinds::{MapType, ProgramType};
 use ebpf_apply::model::map::MapOrigin;
+use ebpf_apply::object::Image;
 
 use rustix::io::Errno;
 
@@ -165,11 +166,33 @@ pub(crate) fn loading_is_all_or_nothing<K: Kernel>(host: &Host<'_, K>) {
     unknown.kind = None;
     let known = image.spec.program("on_tc").expect("it has one");
     let request = LoadRequest {
+        image: &image,
         programs: vec![known, &unknown],
         maps: std::collections::BTreeMap::new(),
         btf: None,
     };
-    let error = kernel.load_programs(&image, &request).err().expect("one has no type");
+    let sound = |name: &str| {
+        let program = image.spec.program(name).expect("it has one");
+        LoadRequest { image: &image, programs: vec![program], maps: [].into(), btf: None }
+    };
+    let error = kernel.load_programs(&[sound("on_tc"), request]).err().expect("one has no type");
     assert!(error.to_string().contains("`on_xdp`"), "{error}");
     assert!(error.to_string().contains("`nonesuch`"), "{error}");
+}
+
+pub(crate) fn programs_of_several_objects_load_together<K: Kernel>(host: &Host<'_, K>) {
+    let (kernel, root) = (host.kernel, host.root());
+    let (first, second) = (image("dialect"), image("bench_heavy"));
+    let one = |image, program: &'static str| {
+        let image: &Image = image;
+        let program = image.spec.program(program).expect("the object has it");
+        LoadRequest { image, programs: vec![program], maps: [].into(), btf: None }
+    };
+    let requests = [one(&first, "on_xdp"), one(&second, "heavy_10"), one(&first, "on_tc")];
+    let loaded = kernel.load_programs(&requests).expect("all are sound");
+    let names: Vec<Vec<&str>> =
+        loaded.iter().map(|programs| programs.keys().map(String::as_str).collect()).collect();
+    assert_eq!(names, [["on_xdp"], ["heavy_10"], ["on_tc"]], "as they were asked for");
+    kernel.pin(&loaded[1]["heavy_10"], &root, &pin("heavy")).expect("pin");
+    assert_eq!(host.program(&root, &pin("heavy")).name, "heavy_10");
 }

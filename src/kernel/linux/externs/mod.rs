@@ -61,10 +61,12 @@ pub(super) fn kconfig_map(
     Ok(Some(map))
 }
 
-/// The addresses of the kernel symbols that the object names without a type, 0 for one that is
-/// hidden.
-pub(super) fn kernel_symbols(linker: &Linker<'_>) -> Result<BTreeMap<String, u64>> {
-    let wanted: BTreeSet<&str> = linker.kernel_symbols().collect();
+/// The addresses of the kernel symbols that the objects name without a type, 0 for one that is
+/// hidden; all looked up in one pass.
+pub(super) fn kernel_symbols<'l, 'a: 'l>(
+    linkers: impl Iterator<Item = &'l Linker<'a>>,
+) -> Result<BTreeMap<String, u64>> {
+    let wanted: BTreeSet<&str> = linkers.flat_map(Linker::kernel_symbols).collect();
     if wanted.is_empty() {
         return Ok(BTreeMap::new());
     }

@@ -8,7 +8,10 @@
 #[repr(u32)]
 pub(super) enum Command {
     MapCreate = 0,
+    MapLookupElem = 1,
     MapUpdateElem = 2,
+    MapDeleteElem = 3,
+    MapGetNextKey = 4,
     ProgLoad = 5,
     ObjPin = 6,
     ObjGet = 7,
@@ -20,6 +23,8 @@ pub(super) enum Command {
     BtfLoad = 18,
     BtfGetFdById = 19,
     MapFreeze = 22,
+    MapLookupBatch = 24,
+    MapUpdateBatch = 26,
     LinkCreate = 28,
     LinkUpdate = 29,
     LinkGetFdById = 30,
@@ -30,6 +35,14 @@ pub(super) enum Command {
 
 /// Flags of the commands, and of the XDP hook.
 pub(in crate::kernel::linux) mod flags {
+    /// `BPF_NOEXIST`: write an entry only if the map has none of that key.
+    pub(in crate::kernel::linux) const NOEXIST: u64 = 1;
+    /// `BPF_EXIST`: write an entry only if the map has one of that key.
+    pub(in crate::kernel::linux) const EXIST: u64 = 2;
+    /// `BPF_F_LOCK`: read or write a value under its spin lock.
+    pub(in crate::kernel::linux) const LOCK: u64 = 4;
+    /// `BPF_F_NO_COMMON_LRU`: an LRU map has lists of its own for each CPU.
+    pub(in crate::kernel::linux) const NO_COMMON_LRU: u32 = 1 << 1;
     /// `BPF_F_REPLACE`: update a link only if it runs the program named.
     pub(in crate::kernel::linux) const REPLACE: u32 = 1 << 2;
     /// `BPF_F_BEFORE`: insert before a program, or before all.
@@ -79,6 +92,19 @@ pub(super) struct MapElement {
     pub(super) pad: u32,
     pub(super) key: u64,
     pub(super) value: u64,
+    pub(super) flags: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct MapBatch {
+    pub(super) in_batch: u64,
+    pub(super) out_batch: u64,
+    pub(super) keys: u64,
+    pub(super) values: u64,
+    pub(super) count: u32,
+    pub(super) map_fd: u32,
+    pub(super) elem_flags: u64,
     pub(super) flags: u64,
 }
 
@@ -212,6 +238,14 @@ pub(super) struct RawTracepointOpen {
     pub(super) pad: u32,
 }
 
+/// The beginning of what `BPF_OBJ_GET_INFO_BY_FD` fills: numbers, all of them zero at first.
+pub(super) trait Info: Default {}
+
+impl Info for MapInfo {}
+impl Info for ProgInfo {}
+impl Info for LinkInfo {}
+impl Info for BtfInfo {}
+
 /// The beginning of `struct bpf_map_info`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
@@ -300,7 +334,10 @@ mod tests {
     fn commands_are_those_of_the_header() {
         let pairs = [
             (Command::MapCreate, bpf_cmd::BPF_MAP_CREATE),
+            (Command::MapLookupElem, bpf_cmd::BPF_MAP_LOOKUP_ELEM),
             (Command::MapUpdateElem, bpf_cmd::BPF_MAP_UPDATE_ELEM),
+            (Command::MapDeleteElem, bpf_cmd::BPF_MAP_DELETE_ELEM),
+            (Command::MapGetNextKey, bpf_cmd::BPF_MAP_GET_NEXT_KEY),
             (Command::ProgLoad, bpf_cmd::BPF_PROG_LOAD),
             (Command::ObjPin, bpf_cmd::BPF_OBJ_PIN),
             (Command::ObjGet, bpf_cmd::BPF_OBJ_GET),
@@ -312,6 +349,8 @@ mod tests {
             (Command::BtfLoad, bpf_cmd::BPF_BTF_LOAD),
             (Command::BtfGetFdById, bpf_cmd::BPF_BTF_GET_FD_BY_ID),
             (Command::MapFreeze, bpf_cmd::BPF_MAP_FREEZE),
+            (Command::MapLookupBatch, bpf_cmd::BPF_MAP_LOOKUP_BATCH),
+            (Command::MapUpdateBatch, bpf_cmd::BPF_MAP_UPDATE_BATCH),
             (Command::LinkCreate, bpf_cmd::BPF_LINK_CREATE),
             (Command::LinkUpdate, bpf_cmd::BPF_LINK_UPDATE),
             (Command::LinkDetach, bpf_cmd::BPF_LINK_DETACH),
@@ -324,6 +363,10 @@ mod tests {
 
     #[test]
     fn flags_are_those_of_the_header() {
+        assert_eq!(flags::NOEXIST, u64::from(generated::BPF_NOEXIST));
+        assert_eq!(flags::EXIST, u64::from(generated::BPF_EXIST));
+        assert_eq!(flags::LOCK, u64::from(generated::BPF_F_LOCK));
+        assert_eq!(flags::NO_COMMON_LRU, generated::BPF_F_NO_COMMON_LRU);
         assert_eq!(flags::REPLACE, generated::BPF_F_REPLACE);
         assert_eq!(flags::BEFORE, generated::BPF_F_BEFORE);
         assert_eq!(flags::AFTER, generated::BPF_F_AFTER);
@@ -365,6 +408,7 @@ mod tests {
     fn structures_have_no_hidden_padding() {
         assert_eq!(size_of::<MapCreate>(), 72);
         assert_eq!(size_of::<MapElement>(), 32);
+        assert_eq!(size_of::<MapBatch>(), 56);
         assert_eq!(size_of::<ProgLoad>(), 128);
         assert_eq!(size_of::<Object>(), 16);
         assert_eq!(size_of::<InfoByFd>(), 16);

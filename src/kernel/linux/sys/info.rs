@@ -75,11 +75,9 @@ pub(in crate::kernel::linux) fn kind(fd: BorrowedFd<'_>) -> Answer<Option<Object
     })
 }
 
+/// What the kernel says of `map`; of another object, numbers that mean something else.
 pub(in crate::kernel::linux) fn map_info(map: BorrowedFd<'_>) -> Answer<MapInfo> {
-    expect_kind(map, ObjectKind::Map)?;
-    let mut raw = abi::MapInfo::default();
-    // SAFETY: `map` is a map, whose info begins as `abi::MapInfo` and has no address in it.
-    unsafe { info(map, &mut raw) }?;
+    let raw = plain_info::<abi::MapInfo>(map)?;
     Ok(MapInfo {
         id: raw.id,
         name: text(&raw.name),
@@ -97,12 +95,9 @@ pub(in crate::kernel::linux) fn map_info(map: BorrowedFd<'_>) -> Answer<MapInfo>
     })
 }
 
+/// What the kernel says of `program`; of another object, numbers that mean something else.
 pub(in crate::kernel::linux) fn program_info(program: BorrowedFd<'_>) -> Answer<ProgramInfo> {
-    expect_kind(program, ObjectKind::Program)?;
-    let mut raw = abi::ProgInfo::default();
-    // SAFETY: `program` is a program, whose info begins as `abi::ProgInfo`; its addresses are zero
-    // with lengths of zero.
-    unsafe { info(program, &mut raw) }?;
+    let raw = plain_info::<abi::ProgInfo>(program)?;
     Ok(ProgramInfo {
         id: raw.id,
         name: text(&raw.name),
@@ -134,12 +129,9 @@ pub(in crate::kernel::linux) fn program_map_ids(
     Ok(ids)
 }
 
+/// What the kernel says of `link`; of another object, numbers that mean something else.
 pub(in crate::kernel::linux) fn link_info(link: BorrowedFd<'_>) -> Answer<LinkInfo> {
-    expect_kind(link, ObjectKind::Link)?;
-    let mut raw = abi::LinkInfo::default();
-    // SAFETY: `link` is a link, whose info begins as `abi::LinkInfo`; whatever its type, an address
-    // of zero with a length of zero asks for nothing to be written there.
-    unsafe { info(link, &mut raw) }?;
+    let raw = plain_info::<abi::LinkInfo>(link)?;
     Ok(LinkInfo {
         id: raw.id,
         link_type: LinkType(raw.link_type),
@@ -150,6 +142,7 @@ pub(in crate::kernel::linux) fn link_info(link: BorrowedFd<'_>) -> Answer<LinkIn
 
 /// The name of the tracepoint of a link whose info holds one at `place`.
 pub(in crate::kernel::linux) fn link_name(link: BorrowedFd<'_>, place: LinkName) -> Answer<String> {
+    expect_kind(link, ObjectKind::Link)?;
     let (link_type, at) = match place {
         LinkName::RawTracepoint => (LinkType::RAW_TRACEPOINT, 0),
         LinkName::PerfTracepoint => (LinkType::PERF_EVENT, 1),
@@ -206,21 +199,16 @@ impl LinkInfo {
     }
 }
 
+/// Id of `btf`; of another object, a number that means something else.
 pub(in crate::kernel::linux) fn btf_id(btf: BorrowedFd<'_>) -> Answer<u32> {
-    expect_kind(btf, ObjectKind::Btf)?;
-    let mut raw = abi::BtfInfo::default();
-    // SAFETY: `btf` is a BTF, whose info begins as `abi::BtfInfo`; no bytes are asked for.
-    unsafe { info(btf, &mut raw) }?;
-    Ok(raw.id)
+    Ok(plain_info::<abi::BtfInfo>(btf)?.id)
 }
 
 /// The bytes of a BTF of the kernel.
 pub(in crate::kernel::linux) fn btf_bytes(btf: BorrowedFd<'_>) -> Answer<Vec<u8>> {
     expect_kind(btf, ObjectKind::Btf)?;
-    let mut raw = abi::BtfInfo::default();
-    // SAFETY: as in `btf_id`.
-    unsafe { info(btf, &mut raw) }?;
-    let mut bytes = vec![0_u8; usize::try_from(raw.btf_size).unwrap_or_default()];
+    let size = plain_info::<abi::BtfInfo>(btf)?.btf_size;
+    let mut bytes = vec![0_u8; usize::try_from(size).unwrap_or_default()];
     let mut raw = abi::BtfInfo { btf: address_mut(&mut bytes), btf_size: length(&bytes)?, id: 0 };
     // SAFETY: `btf` is a BTF, and `bytes` has room for `btf_size` bytes.
     unsafe { info(btf, &mut raw) }?;
@@ -265,6 +253,16 @@ fn open_by_id(command: Command, id: u32) -> Answer<OwnedFd> {
 
 fn expect_kind(fd: BorrowedFd<'_>, wanted: ObjectKind) -> Answer<()> {
     if kind(fd)? == Some(wanted) { Ok(()) } else { Err(Errno::INVAL) }
+}
+
+/// What the kernel says of `fd`, where no room is given for anything of variable length.
+fn plain_info<I: abi::Info>(fd: BorrowedFd<'_>) -> Answer<I> {
+    let mut raw = I::default();
+    // SAFETY: every byte of `raw` is zero, so that whatever kind of object `fd` is, the kernel finds
+    // in it no address to write to and no length (`bpf_obj_get_info_by_fd` in `kernel/bpf/syscall.c`
+    // and what it calls).
+    unsafe { info(fd, &mut raw) }?;
+    Ok(raw)
 }
 
 /// Fills `raw` with what the kernel says of `fd`.

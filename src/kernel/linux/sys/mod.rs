@@ -6,11 +6,14 @@
 
 mod abi;
 mod arena;
+mod elements;
 mod info;
 mod link;
 mod load;
+mod mapped;
 mod perf;
 mod pin;
+mod wait;
 
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
@@ -18,6 +21,7 @@ use rustix::io::Errno;
 
 pub(super) use abi::flags;
 pub(super) use arena::map_arena;
+pub(super) use elements::{Batch, Elements};
 pub(super) use info::{
     LinkName, MapInfo, ObjectKind, btf_bytes, btf_id, kind, link_info, link_name, map_info,
     next_link, open_btf, open_link, open_map, open_program, program_info, program_map_ids,
@@ -29,8 +33,10 @@ pub(super) use load::{
     MapAttributes, MapTypes, ProgramAttributes, ProgramBtf, bind_map, create_map, freeze_map,
     has_attach_cookie, load_btf, load_program, set_array_value, set_slot,
 };
+pub(super) use mapped::{Mapped, map_kernel_btf};
 pub(super) use perf::open_tracepoint_event;
 pub(super) use pin::{object_at, pin};
+pub(super) use wait::wait_for_programs;
 
 use abi::Command;
 
@@ -48,21 +54,29 @@ pub(super) type Answer<T> = Result<T, Errno>;
 /// valid for what the kernel reads or writes there.
 unsafe fn bpf<A>(command: Command, attr: &mut A) -> Answer<i32> {
     loop {
-        // SAFETY: `attr` is a live, exclusive reference to `size_of::<A>()` bytes; what the kernel
-        // does with their contents is the caller's promise.
-        let answer = unsafe {
-            libc::syscall(
-                libc::SYS_bpf,
-                command as libc::c_long,
-                std::ptr::from_mut(attr),
-                size_of::<A>(),
-            )
-        };
-        match check(answer) {
+        // SAFETY: the caller's promise.
+        match unsafe { bpf_once(command, attr) } {
             Err(Errno::INTR) => {}
             other => return other,
         }
     }
+}
+
+/// Calls bpf(2) as [`bpf`] does, but not again.
+///
+/// # Safety
+/// As for [`bpf`].
+unsafe fn bpf_once<A>(command: Command, attr: &mut A) -> Answer<i32> {
+    // SAFETY: `attr` is a live, exclusive reference to `size_of::<A>()` bytes; what the kernel does
+    // with their contents is the caller's promise.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command as libc::c_long,
+            std::ptr::from_mut(attr),
+            size_of::<A>(),
+        )
+    })
 }
 
 /// The answer of `syscall(2)`: a number that is not negative, or the thread's errno.

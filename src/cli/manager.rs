@@ -1,0 +1,101 @@
+//! What a service manager is told: the protocol of `sd_notify(3)`.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// The service manager, if one wants to be told.
+#[derive(Debug)]
+pub(super) struct Manager {
+    address: Option<SocketAddr>,
+    watchdog: Option<Duration>,
+}
+
+impl Manager {
+    /// The one that the environment names.
+    pub(super) fn from_environment() -> Self {
+        let address = env::var_os("NOTIFY_SOCKET").and_then(|name| {
+            let complain = |error| tracing::warn!(%error, ?name, "not the address of a socket");
+            address(name.as_bytes()).map_err(complain).ok()
+        });
+        let watchdog = address.is_some().then(watchdog).flatten();
+        Self { address, watchdog }
+    }
+
+    /// How often [`Manager::alive`] is to be called, if it is. A manager expects it within twice
+    /// that time.
+    pub(super) fn watchdog(&self) -> Option<Duration> {
+        self.watchdog
+    }
+
+    /// The deployment is applied, or a reload is over, whatever came of it.
+    pub(super) fn ready(&self, status: &str) {
+        self.tell(&format!("READY=1\n{}", line(status)));
+    }
+
+    /// A reload begins. The time tells the manager that it began after the signal it sent; without
+    /// it, `systemctl reload` would wait for its timeout.
+    pub(super) fn reloading(&self) {
+        let now = clock_gettime(ClockId::Monotonic);
+        let micros = i128::from(now.tv_sec) * 1_000_000 + i128::from(now.tv_nsec) / 1000;
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\n"));
+    }
+
+    /// The deployment is about to end.
+    pub(super) fn stopping(&self) {
+        self.tell("STOPPING=1\n");
+    }
+
+    /// The loop goes round.
+    pub(super) fn alive(&self) {
+        self.tell("WATCHDOG=1\n");
+    }
+
+    /// The socket may be made anew between two messages, so each is sent on its own.
+    fn tell(&self, message: &str) {
+        let Some(address) = &self.address else { return };
+        let sent = UnixDatagram::unbound()
+            .and_then(|socket| socket.send_to_addr(message.as_bytes(), address));
+        if let Err(error) = sent {
+            tracing::warn!(%error, "cannot tell the service manager");
+        }
+    }
+}
+
+/// A line break would end the status and begin another variable.
+fn line(status: &str) -> String {
+    format!("STATUS={}\n", status.replace('\n', "; "))
+}
+
+/// A path, or a name in the abstract namespace behind an `@`.
+fn address(name: &[u8]) -> io::Result<SocketAddr> {
+    match name.strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name),
+        None => SocketAddr::from_pathname(OsStr::from_bytes(name)),
+    }
+}
+
+/// Half of what `sd_watchdog_enabled(3)` says, as its manual recommends, if this process is meant.
+fn watchdog() -> Option<Duration> {
+    let number = |name: &str| env::var(name).ok()?.parse::<u64>().ok();
+    let meant = env::var_os("WATCHDOG_PID").is_none()
+        || number("WATCHDOG_PID") == Some(u64::from(std::process::id()));
+    let micros = number("WATCHDOG_USEC").filter(|micros| meant && *micros > 1)?;
+    Some(Duration::from_micros(micros / 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_one_line() {
+        assert_eq!(line("failed:\nno such\ninterface"), "STATUS=failed:; no such; interface\n");
+    }
+}

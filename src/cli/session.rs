@@ -1,0 +1,173 @@
+//! A deployment that this process brings about: applied once, and again at each reload.
+
+use std::fs;
+use std::path::Path;
+
+use crate::apply::{Applied, ApplyError, Holder};
+use crate::kernel::VerifierLog;
+use crate::kernel::linux::Linux;
+use crate::model::name::Name;
+use crate::model::pin::PinRoot;
+use crate::plan::{Adoption, Plan};
+use crate::validate::Desired;
+use crate::view;
+use crate::view::plan::{Outcome, RunResult};
+
+use super::ExitStatus;
+use super::args::{ApplyArgs, OnExit};
+use super::checked::Checked;
+use super::context::Context;
+use super::end;
+use super::failure::{failed, nothing};
+use super::reader::Exposed;
+
+/// A deployment and the right to hold it.
+pub(super) struct Session<'c> {
+    args: &'c ApplyArgs,
+    context: &'c Context,
+    name: Name,
+    root: PinRoot,
+    /// The one that runs; 0 before the first apply.
+    generation: u64,
+    _holder: Holder,
+}
+
+/// What became of a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reloaded {
+    /// Whether the same files may do better later. If not, only another change helps.
+    pub(super) retry: bool,
+    /// The state in a few words.
+    pub(super) status: String,
+}
+
+impl<'c> Session<'c> {
+    /// Becomes the holder of a deployment and applies it.
+    pub(super) fn start(
+        desired: &Desired,
+        adoption: Adoption,
+        args: &'c ApplyArgs,
+        context: &'c Context,
+    ) -> Result<Self, ExitStatus> {
+        let (name, root) = (desired.name.clone(), desired.pin_root.clone());
+        let holder = match Holder::take(&context.state, &name) {
+            Ok(holder) => holder,
+            Err(error) => return Err(failed(Some(&name), &error.into(), context)),
+        };
+        let mut session = Self { args, context, name, root, generation: 0, _holder: holder };
+        match session.apply(desired, adoption) {
+            Ok(applied) => session.report(&applied, Some(session.future())),
+            Err(error) => return Err(failed(Some(&session.name), &error, context)),
+        }
+        Ok(session)
+    }
+
+    /// Brings the host to what was read. If that cannot be, the generation that runs goes on, and it
+    /// is said why.
+    pub(super) fn reload(&mut self, mut checked: Checked) -> Reloaded {
+        checked.keep_to(&self.name, &self.root);
+        let retry = checked.exposed;
+        let Ok(desired) = self.context.accept(checked, Some(&self.name)) else {
+            return self.goes_on("the manifest or an object is invalid", retry);
+        };
+        match self.apply(&desired, Adoption::Never) {
+            Ok(applied) => {
+                self.report(&applied, None);
+                Reloaded { retry: false, status: self.status() }
+            }
+            Err(error) => {
+                failed(Some(&self.name), &error, self.context);
+                // The verifier says the same of the same program.
+                let retry = error.verifier_log().is_none();
+                self.goes_on(&format!("the reload failed: {error}"), retry)
+            }
+        }
+    }
+
+    /// What it means that others could change the files.
+    pub(super) fn exposed(&self) -> Exposed {
+        self.context.exposed()
+    }
+
+    /// The state in a few words.
+    pub(super) fn status(&self) -> String {
+        format!("generation {}", self.generation)
+    }
+
+    /// Ends the deployment by its pin policies, or leaves it to the kernel, as was asked for.
+    pub(super) fn finish(self) -> ExitStatus {
+        match self.args.on_exit {
+            OnExit::End => {
+                let kernel = Linux::new();
+                let host = self.context.host(&kernel);
+                end::end(&host, (&self.name, Some(&self.root)), false, self.context)
+            }
+            OnExit::Keep => {
+                let kept = RunResult {
+                    outcome: Outcome::Kept,
+                    generation: Some(self.generation),
+                    ..nothing(Some(&self.name), &[])
+                };
+                self.context
+                    .result(|_| view::plan::done(&kept, None), || view::plan::result_json(&kept));
+                ExitStatus::Ok
+            }
+        }
+    }
+
+    /// Each apply asks the kernel anew: modules come and go while a deployment is held.
+    fn apply(&mut self, desired: &Desired, adoption: Adoption) -> Result<Applied, ApplyError> {
+        let kernel = Linux::with_btf(self.args.btf.as_deref())?;
+        let host = self.context.host(&kernel);
+        let show = &mut |plan: &Plan| {
+            self.context.remark(|style| view::plan::of_deployment(&self.name, plan, style));
+        };
+        let applied = match adoption {
+            Adoption::Never => host.apply(desired, show),
+            Adoption::Foreign => host.adopt(desired, show),
+        };
+        match &applied {
+            Ok(applied) => self.generation = applied.generation,
+            Err(error) => {
+                if let (Some(directory), Some(log)) =
+                    (&self.args.verifier_log, error.verifier_log())
+                {
+                    keep(directory, log, self.context);
+                }
+            }
+        }
+        applied
+    }
+
+    fn report(&self, applied: &Applied, future: Option<&str>) {
+        let unchanged = applied.plan.is_unchanged();
+        let result = RunResult {
+            outcome: if unchanged { Outcome::Unchanged } else { Outcome::Applied },
+            generation: Some(applied.generation),
+            ..nothing(Some(&self.name), &applied.plan.changes)
+        };
+        self.context
+            .result(|_| view::plan::done(&result, future), || view::plan::result_json(&result));
+    }
+
+    fn future(&self) -> &'static str {
+        match self.args.on_exit {
+            _ if self.args.detach => "it stays in the kernel; `ebpf-apply destroy` ends it",
+            OnExit::End => "held until SIGINT or SIGTERM, which ends it by pin policy",
+            OnExit::Keep => "held until SIGINT or SIGTERM, which leaves it in the kernel",
+        }
+    }
+
+    fn goes_on(&self, why: &str, retry: bool) -> Reloaded {
+        let (name, generation) = (&self.name, self.generation);
+        self.context.complain(|style| view::failure::goes_on(name, generation, style));
+        Reloaded { retry, status: format!("{why}; serving {}", self.status()) }
+    }
+}
+
+/// Writes a log of the verifier to a file of its own and says where.
+fn keep(directory: &Path, log: &VerifierLog, context: &Context) {
+    let path = directory.join(format!("{}.{}.log", log.object, log.program));
+    let written = fs::create_dir_all(directory).and_then(|()| fs::write(&path, &log.text));
+    context.complain(|style| view::failure::kept(&path, &written, style));
+}

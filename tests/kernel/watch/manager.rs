@@ -1,0 +1,151 @@
+//! What a service manager is told, over a real socket.
+
+use std::fs;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use rustix::time::{ClockId, clock_gettime};
+
+use super::{Edge, text};
+use crate::host;
+use crate::program::Held;
+use crate::sandbox::Sandbox;
+
+/// A service manager's end of the notification socket.
+pub(super) struct Manager {
+    _directory: tempfile::TempDir,
+    path: PathBuf,
+    socket: UnixDatagram,
+}
+
+impl Manager {
+    pub(super) fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("notify");
+        let socket = UnixDatagram::bind(&path).expect("a socket");
+        Self { _directory: directory, path, socket: bounded(socket) }
+    }
+
+    pub(super) fn path(&self) -> &PathBuf {
+        &self.path
+    }
+
+    /// The next message.
+    #[track_caller]
+    fn next(&self) -> Vec<String> {
+        receive(&self.socket)
+    }
+
+    /// Waits for a message with this line.
+    #[track_caller]
+    pub(super) fn wait(&self, line: &str) -> Vec<String> {
+        loop {
+            let message = self.next();
+            if message.iter().any(|found| found == line) {
+                return message;
+            }
+        }
+    }
+}
+
+/// A test that waits in vain fails instead of hanging.
+fn bounded(socket: UnixDatagram) -> UnixDatagram {
+    socket.set_read_timeout(Some(Duration::from_mins(1))).expect("a timeout");
+    socket
+}
+
+#[track_caller]
+fn receive(socket: &UnixDatagram) -> Vec<String> {
+    let mut buffer = [0; 4096];
+    let length = socket.recv(&mut buffer).expect("a message in time");
+    let text = std::str::from_utf8(&buffer[..length]).expect("UTF-8");
+    assert!(text.ends_with('\n'), "{text:?}");
+    text.lines().map(str::to_owned).collect()
+}
+
+fn micros() -> i64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec * 1_000_000 + now.tv_nsec / 1000
+}
+
+#[test]
+fn every_reload_is_announced_and_ends_as_ready_whatever_comes_of_it() {
+    Sandbox::run(|sandbox| {
+        host::wire(sandbox);
+        let edge = Edge::new();
+        let manager = Manager::new();
+        // Reloads by signal alone: a change that is noticed as well might be tried twice.
+        let mut command = edge.program.command(&["apply", &edge.manifest]);
+        let mut held = Held::start(command.env("NOTIFY_SOCKET", manager.path()));
+        assert_eq!(manager.next(), ["READY=1", "STATUS=generation 1"]);
+
+        let good = text(2);
+        let refused = format!("{good}broken = 1\n");
+        let cases = [
+            (&*good, "STATUS=generation 2"),
+            ("version = ", "STATUS=the manifest or an object is invalid; serving generation 2"),
+            (&*refused, "STATUS=the reload failed: cannot load program `count_xdp`"),
+            (&*good, "STATUS=generation 2"),
+        ];
+        for (manifest, status) in cases {
+            edge.replace(manifest);
+            let before = micros();
+            held.signal(Signal::HUP);
+            let began = manager.next();
+            assert_eq!(began[0], "RELOADING=1");
+            let time = began[1].strip_prefix("MONOTONIC_USEC=").expect("the time");
+            let time: i64 = time.parse().expect("a number");
+            assert!(before <= time && time <= micros(), "after the signal, and in its unit");
+            let ended = manager.next();
+            assert_eq!((&*ended[0], ended.len()), ("READY=1", 2));
+            assert!(ended[1].starts_with(status), "{ended:?}");
+            if status.contains("failed") {
+                assert!(ended[1].ends_with("; serving generation 2"), "{ended:?}");
+            }
+        }
+        held.signal(Signal::TERM);
+        assert_eq!(manager.next(), ["STOPPING=1"]);
+        held.said.clear();
+        assert_eq!(held.end(Signal::TERM).0, Some(0));
+    });
+}
+
+#[test]
+fn an_abstract_socket_and_the_watchdog_are_served() {
+    Sandbox::run(|sandbox| {
+        host::wire(sandbox);
+        let edge = Edge::new();
+        // Abstract names belong to a network namespace, and this one is the sandbox's.
+        let address = SocketAddr::from_abstract_name(b"manager").expect("a name");
+        let socket = bounded(UnixDatagram::bind_addr(&address).expect("free"));
+        let mut command = edge.program.command(&["apply", &edge.manifest]);
+        command.env("NOTIFY_SOCKET", "@manager").env("WATCHDOG_USEC", "100000");
+        let held = Held::start(&mut command);
+        assert_eq!(receive(&socket)[0], "READY=1");
+        for _ in 0..3 {
+            assert_eq!(receive(&socket), ["WATCHDOG=1"]);
+        }
+        assert_eq!(held.end(Signal::TERM).0, Some(0));
+    });
+}
+
+#[test]
+fn a_watchdog_of_another_process_and_a_manager_that_is_gone_are_no_concern() {
+    Sandbox::run(|sandbox| {
+        host::wire(sandbox);
+        let edge = Edge::new();
+        let manager = Manager::new();
+        let mut command = edge.program.command(&["apply", &edge.manifest]);
+        command.env("NOTIFY_SOCKET", manager.path()).env("WATCHDOG_USEC", "1000");
+        let held = Held::start(command.env("WATCHDOG_PID", "1"));
+        assert_eq!(manager.next()[0], "READY=1");
+        held.signal(Signal::HUP);
+        assert_eq!(manager.next()[0], "RELOADING=1", "no watchdog before it");
+        assert_eq!(manager.next()[0], "READY=1");
+        fs::remove_file(manager.path()).expect("the socket");
+        assert_eq!(held.end(Signal::TERM).0, Some(0));
+    });
+}
