@@ -8,11 +8,11 @@ BPF_FLAGS := -g -O2 -Wall -target bpf -mcpu=v3 -idirafter /usr/include/$(BPF_ARC
 BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=bpf/out/%.bpf.o)
 
-.PHONY: help deps build bpf demo test attack flood lint bench fuzz clean
+.PHONY: help deps build bpf demo test test-vm attack flood lint bench fuzz clean
 .DELETE_ON_ERROR:
 
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what is missing of clang, libbpf-dev, bpftool, xdp-tools, iproute2 (Debian, root)
 	@scripts/deps.sh
@@ -40,6 +40,11 @@ test: deps bpf ## run every test, those on the running kernel too (root)
 # What `make test` does too, five times as long and with what it met.
 attack: deps bpf ## let an attacker swap directories below the pin root 100000 times (root)
 	EBPF_APPLY_TRIES=100000 $(CARGO) test --locked --test kernel an_attacker -- --nocapture
+
+test-vm: ## run the kernel suite on KERNELS (5.10 6.1 6.12 6.18 7.3) under qemu; TESTS= picks tests
+	scripts/vm/run.sh
+
+export KERNELS TESTS COMMAND
 
 lint: ## formatting, clippy, documentation, licenses and sources of dependencies
 	$(CARGO) fmt --check

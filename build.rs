@@ -21,9 +21,12 @@ fn main() -> io::Result<()> {
     write_tree(&mut tree, &schema, Keys::Keywords);
     fs::write(out.join("schema_tree.rs"), tree)?;
     if let Some(libraries) = static_libraries(&out.join("static"))? {
-        // Not `rustc-link-search`, which the tests would follow too.
-        writeln!(cargo, "cargo::rustc-link-arg-bins=-L{}", libraries.display())?;
-        writeln!(cargo, "cargo::rustc-link-arg-bins=-static-pie")?;
+        // The tests too, which then run on any kernel as one file. Not `rustc-link-search`, which the
+        // library's own tests and procedural macros would follow.
+        for kind in ["bins", "tests"] {
+            writeln!(cargo, "cargo::rustc-link-arg-{kind}=-L{}", libraries.display())?;
+            writeln!(cargo, "cargo::rustc-link-arg-{kind}=-static-pie")?;
+        }
         // The thousands of places that hold an address take bytes instead of 24 each. Before glibc
         // 2.36 the start of a static program does not know how to unpack them.
         if glibc().is_some_and(|version| version >= (2, 36)) {

@@ -24,8 +24,9 @@ extern enum libbpf_tristate CONFIG_THAT_IS_NOWHERE __kconfig __weak;
 extern const void bpf_prog_put __ksym;
 extern const void symbol_that_is_nowhere __ksym __weak;
 
-void bpf_rcu_read_lock(void) __ksym;
-void bpf_rcu_read_unlock(void) __ksym;
+/* Since Linux 6.2. */
+void bpf_rcu_read_lock(void) __ksym __weak;
+void bpf_rcu_read_unlock(void) __ksym __weak;
 int function_that_is_nowhere(void) __ksym __weak;
 
 struct {
@@ -40,8 +41,8 @@ static __always_inline void put(__u32 index, __u64 value)
 	bpf_map_update_elem(&seen, &index, &value, BPF_ANY);
 }
 
-SEC("syscall")
-int ask(void *context)
+SEC("tc")
+int ask(struct __sk_buff *packet)
 {
 	put(0, LINUX_KERNEL_VERSION);
 	put(1, LINUX_HAS_BPF_COOKIE);
@@ -57,9 +58,11 @@ int ask(void *context)
 	put(11, CONFIG_THAT_IS_NOWHERE);
 	put(12, (__u64)&bpf_prog_put);
 	put(13, (__u64)&symbol_that_is_nowhere);
-	bpf_rcu_read_lock();
-	put(14, 1);
-	bpf_rcu_read_unlock();
+	if (bpf_rcu_read_lock && bpf_rcu_read_unlock) {
+		bpf_rcu_read_lock();
+		put(14, 1);
+		bpf_rcu_read_unlock();
+	}
 	if (function_that_is_nowhere)
 		put(15, function_that_is_nowhere());
 	return 0;

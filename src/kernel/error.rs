@@ -32,13 +32,24 @@ pub struct VerifierLog {
 }
 
 impl VerifierLog {
-    /// The last `count` lines that are not empty, and how many such lines there are in all.
+    /// The last `count` lines that are not empty, and how many such lines there are in all. Of the
+    /// report that may follow the verifier's complaint, only the reason counts: the rest shows again
+    /// what is above.
     #[must_use]
     pub fn tail(&self, count: usize) -> (String, usize) {
-        let lines: Vec<&str> = self.text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let (trace, report) = split_report(&self.text);
+        let reason = report.split("\n\n").take(2).flat_map(str::lines);
+        let full = |line: &&str| !line.trim().is_empty();
+        let lines: Vec<&str> = trace.lines().chain(reason).filter(full).collect();
         let tail = lines.get(lines.len().saturating_sub(count)..).unwrap_or_default();
-        (tail.join("\n"), lines.len())
+        (tail.join("\n"), self.text.lines().filter(full).count())
     }
+}
+
+/// A verifier's log up to and with its complaint, and the report that follows on Linux 7.3: what
+/// failed, the reason, where, how it came to that, and a suggestion, in paragraphs. Empty on others.
+pub(super) fn split_report(log: &str) -> (&str, &str) {
+    log.find("\nVerification failed: ").map_or((log, ""), |at| log.split_at(at + 1))
 }
 
 /// Why an operation failed.

@@ -195,7 +195,8 @@ pub trait Kernel {
     /// Renames a pin; refuses to replace what is there.
     fn rename(&self, root: &PinRoot, from: &PinPath, to: &PinPath) -> Result<()>;
 
-    /// Exchanges two pins atomically.
+    /// Exchanges two pins, so that at no moment either path is empty: in one step, or before Linux
+    /// 5.16 one path after the other.
     fn exchange(&self, root: &PinRoot, one: &PinPath, other: &PinPath) -> Result<()>;
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 
+use crate::features::{TCX, goes_without};
 use crate::host::{self, attached, hash_map, tree};
 use crate::program::Program;
 use crate::sandbox::Sandbox;
@@ -39,7 +40,7 @@ pin = \"persist-on-exit\"
 subpath = \"shared\"
 
 [objects.honeypot.programs.watch_bait]
-attach = [{{ hook = \"tcx\", interface = \"veth0\", direction = \"ingress\" }}]
+attach = [{{ hook = \"{ingress}\", interface = \"veth0\", direction = \"ingress\" }}]
 
 [objects.counter]
 path = \"{counter}\"
@@ -51,6 +52,7 @@ attach = [{{ hook = \"tc\", interface = \"veth1\", direction = \"egress\" }}]
 path = \"{jumper}\"
 subpath = \"jumps\"
 ",
+        ingress = ingress_hook(),
         firewall = object("firewall").display(),
         honeypot = object("honeypot").display(),
         counter = object("tc_counter").display(),
@@ -58,7 +60,11 @@ subpath = \"jumps\"
     )
 }
 
-/// The same later: something is created, replaced, moved and pruned.
+fn ingress_hook() -> &'static str {
+    if goes_without(TCX) { "tc" } else { "tcx" }
+}
+
+/// The same later: something is created, replaced, migrated, moved and pruned.
 fn changed() -> String {
     manifest()
         .replace(
@@ -66,13 +72,20 @@ fn changed() -> String {
             "[objects.firewall.globals]\nlog_level = 2\n\n[objects.firewall.maps.flows]\n\
              max-entries = 1024\non-mismatch = \"replace\"\n\n[objects.firewall.programs",
         )
+        .replace(
+            "subpath = \"shared\"",
+            "subpath = \"shared\"\nmax-entries = 8192\non-mismatch = \"migrate\"",
+        )
         .replace("subpath = \"fw\"", "subpath = \"wall\"")
         .replace(", { hook = \"xdp\", interface = \"veth1\" }", "")
         .replace("subpath = \"jumps\"", "subpath = \"leaps\"")
         .replace(
             "direction = \"ingress\" }",
-            "direction = \"ingress\" }, { hook = \"tcx\", interface = \"veth1\", direction = \
-             \"ingress\" }",
+            &format!(
+                "direction = \"ingress\" }}, {{ hook = \"{}\", interface = \"veth1\", direction = \
+                 \"ingress\" }}",
+                ingress_hook()
+            ),
         )
         .replace(
             "[objects.counter.programs.tc_count]",
@@ -148,12 +161,14 @@ fn run(words: Words, n: Option<usize>) -> (Seen, bool) {
     (seen, killed)
 }
 
-/// Kills a run at each of its steps and lets it run again.
+/// Kills a run at each of its steps and lets it run again. Where that takes too long, the variable
+/// `KILL_EVERY` of the environment leaves steps out.
 #[expect(clippy::print_stdout, reason = "the count is worth knowing")]
 fn kill_at_every_step(words: Words) {
     Sandbox::run(|sandbox| {
         host::wire(sandbox);
         let (wanted, _) = run(words, None);
+        let every = std::env::var("KILL_EVERY").map_or(1, |every| every.parse().expect("a number"));
         let mut steps = 0;
         loop {
             let (seen, killed) = run(words, Some(steps));
@@ -161,9 +176,9 @@ fn kill_at_every_step(words: Words) {
             if !killed {
                 break;
             }
-            steps += 1;
+            steps += every;
         }
-        println!("killed at each of {steps} steps");
+        println!("killed at every {every} of {steps} steps");
         assert!(steps > 20, "{steps} steps are not worth a test");
     });
 }

@@ -2,6 +2,7 @@
 
 use rustix::process::Signal;
 
+use crate::features::{TCX, lacks};
 use crate::host::{self, attached, hash_map, map_id, send_udp, tree};
 use crate::program::Program;
 use crate::sandbox::Sandbox;
@@ -151,6 +152,9 @@ fn a_held_deployment_ends_though_its_record_is_gone() {
 
 #[test]
 fn filters_of_a_lost_record_are_found_again() {
+    if lacks(&[TCX]) {
+        return;
+    }
     Sandbox::run(|sandbox| {
         host::wire(sandbox);
         object("tc_counter");

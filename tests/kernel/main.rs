@@ -1,8 +1,10 @@
 //! Tests on the running kernel, each in namespaces of its own. They need root, and fail without it;
-//! they skip, by name, only what the running kernel is too old for.
+//! they skip, by name, only what the running kernel lacks by the table of `features`.
 
 #[path = "../support/contract/mod.rs"]
 mod contract;
+#[path = "../support/features.rs"]
+mod features;
 #[path = "../support/sandbox.rs"]
 mod sandbox;
 #[path = "../support/mod.rs"]
@@ -25,4 +27,5 @@ mod same_as_libbpf;
 mod slots;
 mod types;
 mod updates;
+mod volatile;
 mod watch;

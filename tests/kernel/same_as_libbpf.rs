@@ -14,6 +14,7 @@ use ebpf_apply::model::map::{MapOrigin, MapSpec};
 use ebpf_apply::object::inspect;
 use serde_json::Value;
 
+use crate::features::{MAP_EXTRA, goes_without};
 use crate::program::Program;
 use crate::sandbox::{Sandbox, mount_at};
 use crate::support::{object, root};
@@ -31,7 +32,8 @@ const MMAPABLE_BY_AGE: &[(&str, &str)] = &[
 ];
 /// Programs, by object and name, whose tag depends on the age of libbpf: since 1.2, it leaves a mark in a
 /// call of a kernel function that is weak and not there (`poison_kfunc_call`).
-const TAG_BY_AGE: &[(&str, &str)] = &[("externs.bpf.o", "ask")];
+const TAG_BY_AGE: &[(&str, &str)] =
+    &[("externs.bpf.o", "ask"), ("relocate_externs.bpf.o", "functions")];
 
 /// What the kernel says of a program. Its tag is a digest of its instructions.
 #[derive(Debug, PartialEq, Eq)]
@@ -154,8 +156,11 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// A map's `map_extra`, which bpftool does not show.
+/// A map's `map_extra`, which bpftool does not show; 0 before there was any.
 fn extra(id: u64) -> u64 {
+    if goes_without(MAP_EXTRA) {
+        return 0;
+    }
     let map = MapInfo::from_id(u32::try_from(id).expect("an id")).expect("a live map");
     let fd = map.fd().expect("a live map");
     let info = fs::read_to_string(format!("/proc/thread-self/fdinfo/{}", fd.as_fd().as_raw_fd()))

@@ -102,11 +102,14 @@ pub(crate) fn ip(arguments: &[&str]) {
     assert!(done.status.success(), "ip {}: {log}", arguments.join(" "));
 }
 
-/// Mounts a new file system of a kind.
+/// Mounts a file system of a kind: a new one, or the only one if there can be but one.
 pub(crate) fn mount_at(kind: &str, place: impl AsRef<Path>) {
     let place = place.as_ref();
-    mount(kind, place, kind, MountFlags::empty(), None)
-        .unwrap_or_else(|errno| panic!("mount {kind} on {}: {errno}", place.display()));
+    match mount(kind, place, kind, MountFlags::empty(), None) {
+        // The only one is there already (`do_add_mount` in `fs/namespace.c`).
+        Ok(()) | Err(Errno::BUSY) => {}
+        Err(errno) => panic!("mount {kind} on {}: {errno}", place.display()),
+    }
 }
 
 /// Gives this thread a table of open files with only the standard three.

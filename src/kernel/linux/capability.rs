@@ -14,7 +14,7 @@ pub(super) fn advice(needed: CapabilitySet) -> String {
     if names.is_empty() {
         "the capabilities are there, so something else denies it: a user namespace (bpf(2) asks \
          the initial one), a security module, kernel lockdown, or before Linux 5.11 \
-         RLIMIT_MEMLOCK"
+         RLIMIT_MEMLOCK, which only CAP_SYS_RESOURCE raises"
             .to_owned()
     } else {
         format!("the process lacks {}", names.join(" and "))

@@ -1,9 +1,12 @@
 //! The usual causes in the verifier's words, and what to do about each.
 //!
-//! Knows texts only. Source of the words: `kernel/bpf/verifier.c`, Linux 5.4 to 6.18.
+//! Knows texts only. Source of the words: `kernel/bpf/verifier.c`, Linux 5.4 to 7.3.
+
+use super::super::error::split_report;
 
 /// Explains a log by the last line in it that is known; `None` if none is.
 pub(super) fn explain(log: &str) -> Option<String> {
+    let (log, _) = split_report(log);
     log.lines().rev().take(LINES).find_map(|line| line_cause(line.trim(), log))
 }
 
@@ -81,6 +84,7 @@ fn unreleased(rest: &str, log: &str) -> String {
 
 /// The instruction the verifier stopped at: the last it wrote down before its complaint.
 pub(super) fn last_instruction(log: &str) -> Option<usize> {
+    let (log, _) = split_report(log);
     log.lines().rev().find_map(|line| {
         let (index, rest) = line.trim_start().split_once(": (")?;
         let opcode = rest.as_bytes().first_chunk::<3>()?;
@@ -93,7 +97,7 @@ pub(super) fn last_instruction(log: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// Ends of logs of `bpf/refused.bpf.c` on Linux 6.18, and a word of the advice.
+    /// Ends of logs of `bpf/refused.bpf.c` on Linux 6.18 and 7.3, and a word of the advice.
     const LOGS: &[(&str, usize, &str)] = &[
         (
             "0: (61) r1 = *(u32 *)(r1 +0)          ; R1=pkt(r=0)\n\
@@ -101,6 +105,22 @@ mod tests {
              1: (71) r1 = *(u8 *)(r1 +12)\n\
              invalid access to packet, off=12 size=1, R1(id=0,off=12,r=0)\n\
              R1 offset is outside of the packet\n\
+             processed 2 insns (limit 1000000) max_states_per_insn 0 total_states 0\n",
+            1,
+            "`data_end`",
+        ),
+        (
+            "0: (61) r1 = *(u32 *)(r1 +0)          ; R1=pkt(r=0)\n\
+             1: (71) r1 = *(u8 *)(r1 +12)\n\
+             invalid access to packet, off=12 size=1, R1(id=0,off=12,r=0)\n\
+             R1 min value is outside of the allowed memory range\n\n\
+             Verification failed: Memory Safety: Access outside bounds\n\n\
+             Reason:\n  The verifier cannot prove offset + access_size <= object_size.\n\n\
+             At:\n  insn 1\n       | ^-- error: access may be outside object bounds\n  \
+             Instruction context:\n      0 | (61) r1 = *(u32 *)(r1 +0)\n  \
+             >>> 1 | (71) r1 = *(u8 *)(r1 +12)\n      2 | (b4) w0 = 2\n      \
+             3 | (16) if w1 == 0x8 goto pc+1\n\n\
+             Suggestion:\n  Add or adjust a bounds check.\n\n\
              processed 2 insns (limit 1000000) max_states_per_insn 0 total_states 0\n",
             1,
             "`data_end`",

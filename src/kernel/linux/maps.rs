@@ -150,10 +150,15 @@ fn describe(shape: &MapShape) -> String {
 }
 
 /// What `EINVAL` means: a type that is too new, or a shape that this type does not take.
-fn invalid(map_type: MapType) -> String {
-    match (since::of_map(map_type), since::running()) {
+fn invalid(shape: &MapShape) -> String {
+    let map_type = shape.map_type;
+    let flags = match shape.map_flags {
+        0 => String::new(),
+        flags => format!(" with flags {flags:#x}"),
+    };
+    match (since::of_shape(shape), since::running()) {
         (Some(since), Some(running)) if running < since => format!(
-            "the running kernel does not know maps of type {map_type}; {}",
+            "the running kernel does not know maps of type {map_type}{flags}; {}",
             since::compare(since, Some(running))
         ),
         _ => format!(
@@ -171,7 +176,7 @@ pub(super) fn refused(operation: String, errno: Errno, spec: &MapSpec) -> Kernel
         Errno::NOMEM | Errno::TOOBIG => {
             error.advice("the kernel has no memory for a map of this size; lower `max-entries`")
         }
-        Errno::INVAL => error.advice(invalid(map_type)),
+        Errno::INVAL => error.advice(invalid(&spec.shape)),
         _ => error,
     }
 }

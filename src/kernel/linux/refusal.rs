@@ -121,11 +121,12 @@ fn unknown(kind: &ProgramKind) -> String {
         }
         _ => "",
     };
-    let since = since::of_program(kind.program_type)
+    let fragments = if kind.xdp_frags { " with fragments" } else { "" };
+    let since = since::of_kind(kind)
         .map(|release| format!("; {}", since::compare(release, since::running())))
         .unwrap_or_default();
     format!(
-        "the running kernel does not know programs of type {}{at}{sleepable}{since}",
+        "the running kernel does not know programs of type {}{at}{fragments}{sleepable}{since}",
         kind.program_type
     )
 }

@@ -3,13 +3,18 @@
 //! Source: the first release whose `include/uapi/linux/bpf.h` has the constant (`git log -S`), which
 //! is what `docs/kernel-versions.md` of bcc lists.
 
-use crate::model::kinds::{MapType, ProgramType};
+use crate::model::kinds::{AttachType, MapType, ProgramType};
+use crate::model::map::MapShape;
+use crate::model::program::ProgramKind;
+
+/// `BPF_F_LINK`: struct ops that are attached by a link.
+const LINK: u32 = 1 << 13;
 
 /// Major and minor number of a release.
 pub(super) type Release = (u8, u8);
 
 /// The release that brought a type of program; `None` for a type not listed.
-pub(super) fn of_program(program_type: ProgramType) -> Option<Release> {
+fn of_program(program_type: ProgramType) -> Option<Release> {
     Some(match program_type {
         ProgramType::SOCKET_FILTER => (3, 19),
         ProgramType::KPROBE | ProgramType::SCHED_CLS | ProgramType::SCHED_ACT => (4, 1),
@@ -42,8 +47,27 @@ pub(super) fn of_program(program_type: ProgramType) -> Option<Release> {
     })
 }
 
+/// The release that brought a type of program with what its section asks for.
+pub(super) fn of_kind(kind: &ProgramKind) -> Option<Release> {
+    // `BPF_F_XDP_HAS_FRAGS`; `BPF_F_SLEEPABLE`, and where the verifier took it later (`can_be_sleepable`).
+    let frags = kind.xdp_frags.then_some((5, 18));
+    let sleepable = kind.sleepable.then_some(match (kind.program_type, kind.attach_type) {
+        (ProgramType::KPROBE, _) => (6, 0),
+        (ProgramType::TRACEPOINT | ProgramType::RAW_TRACEPOINT, _)
+        | (_, Some(AttachType::TRACE_RAW_TP)) => (7, 1),
+        _ => (5, 10),
+    });
+    of_program(kind.program_type).max(frags).max(sleepable)
+}
+
+/// The release that brought a type of map with its flags.
+pub(super) fn of_shape(shape: &MapShape) -> Option<Release> {
+    let linked = shape.map_type == MapType::STRUCT_OPS && shape.map_flags & LINK != 0;
+    of_map(shape.map_type).max(linked.then_some((6, 4)))
+}
+
 /// The release that brought a type of map; `None` for a type not listed.
-pub(super) fn of_map(map_type: MapType) -> Option<Release> {
+fn of_map(map_type: MapType) -> Option<Release> {
     Some(match map_type {
         MapType::HASH | MapType::ARRAY => (3, 19),
         MapType::PROG_ARRAY => (4, 2),
@@ -114,6 +138,25 @@ mod tests {
             assert!(since >= last, "{name} is said to be older than the type before it");
             last = since;
         }
+    }
+
+    #[test]
+    fn what_a_section_or_a_flag_asks_for_counts() {
+        let kind =
+            |section: &str| crate::object::sections::program_kind(section).expect("a section");
+        assert_eq!(of_kind(&kind("xdp")), Some((4, 8)));
+        assert_eq!(of_kind(&kind("xdp.frags")), Some((5, 18)));
+        assert_eq!(of_kind(&kind("fentry.s/f")), Some((5, 10)));
+        assert_eq!(of_kind(&kind("tp.s/a/b")), Some((7, 1)));
+        let shape = |map_flags| MapShape {
+            map_type: MapType::STRUCT_OPS,
+            key_size: 4,
+            value_size: 0,
+            max_entries: 1,
+            map_flags,
+            map_extra: 0,
+        };
+        assert_eq!([0, LINK].map(|flags| of_shape(&shape(flags))), [Some((5, 6)), Some((6, 4))]);
     }
 
     #[test]

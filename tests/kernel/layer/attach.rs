@@ -8,8 +8,9 @@ use ebpf_apply::kernel::Kernel;
 use ebpf_apply::kernel::linux::{Handle, Linux};
 use ebpf_apply::model::attach::{Attachment, Direction, Position, XdpMode};
 
-use super::running::{element, eventually, has, insert, output, sum};
+use super::running::{element, eventually, insert, output, sum};
 use crate::contract::{Loaded, load};
+use crate::features::{PERF_EVENT_LINKS, TCX, lacks};
 use crate::sandbox::{Sandbox, ip};
 
 fn attach(loaded: &Loaded<Handle>, program: &str, at: &Attachment) -> Handle {
@@ -54,7 +55,7 @@ fn xdp() {
 
 #[test]
 fn tcx() {
-    if !has("tcx", 6, 6) {
+    if lacks(&[TCX]) {
         return;
     }
     Sandbox::run(|sandbox| {
@@ -80,7 +81,7 @@ fn tcx() {
 
 #[test]
 fn tcx_positions() {
-    if !has("tcx", 6, 6) {
+    if lacks(&[TCX]) {
         return;
     }
     Sandbox::run(|sandbox| {
@@ -200,7 +201,7 @@ fn cgroup() {
 
 #[test]
 fn tracepoints() {
-    if !has("links of perf events", 5, 15) {
+    if lacks(&[PERF_EVENT_LINKS]) {
         return;
     }
     Sandbox::run(|_| {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 
 use ebpf_apply::kernel::linux::Linux;
 use ebpf_apply::kernel::{Kernel, LoadRequest};
@@ -9,10 +10,14 @@ use ebpf_apply::model::attach::{Attachment, XdpMode};
 use ebpf_apply::model::live::LiveObject;
 use ebpf_apply::model::pin::PinRoot;
 use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use crate::contract::{image, load, pin};
+use crate::features::{MEMORY_BY_CGROUP, goes_without};
+use crate::program::{Program, Said};
 use crate::sandbox::Sandbox;
+use crate::support::object;
 
 /// This thread with only some capabilities in effect, until this is dropped.
 struct Few {
@@ -39,6 +44,11 @@ fn bpf_net_admin_and_perfmon_suffice() {
     Sandbox::run(|sandbox| {
         sandbox.wire("net0", "net1");
         let cgroup = sandbox.cgroup().to_owned();
+        if goes_without(MEMORY_BY_CGROUP) {
+            // To raise the limit of locked memory, those kernels want one more capability.
+            let unlimited = Rlimit { current: None, maximum: None };
+            setrlimit(Resource::Memlock, unlimited).expect("raise a limit");
+        }
         let three = CapabilitySet::BPF | CapabilitySet::NET_ADMIN | CapabilitySet::PERFMON;
         let _few = Few::only(three);
         let kernel = Linux::new();
@@ -115,4 +125,22 @@ fn what_is_missing_is_named() {
         denied(CapabilitySet::empty(), "on_xdp"),
         "the process lacks CAP_BPF and CAP_NET_ADMIN"
     );
+}
+
+#[test]
+fn a_low_limit_of_locked_memory_is_raised() {
+    Sandbox::run(|_| {
+        let program = Program::new();
+        let text = format!(
+            "version = 1\nname = \"low\"\npin-root = \"/sys/fs/bpf/low\"\n\n[objects.it]\npath = \"{}\"\n",
+            object("firewall").display()
+        );
+        let manifest = program.manifest("low.toml", &text);
+        let applied = program.command(&["apply", &manifest, "--detach"]);
+        let mut limited = Command::new("bash");
+        limited.args(["-c", "ulimit -S -l 4 && exec \"$@\"", "bash"]);
+        limited.arg(applied.get_program()).args(applied.get_args());
+        Said::from(limited.output().expect("bash is installed")).status(0);
+        program.run(&["destroy", &manifest]).status(0);
+    });
 }

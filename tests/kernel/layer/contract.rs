@@ -2,23 +2,23 @@
 
 use ebpf_apply::kernel::linux::Linux;
 
-use super::running::{delete, entries, has, slot, update};
+use super::running::{delete, entries, slot, update};
 use crate::contract::{self, Host};
+use crate::features::{Feature, PERF_EVENT_LINK_NAMES, TCX, UNPINNED_AT_ONCE, lacks};
 use crate::sandbox::{Sandbox, ip};
 
-/// Cases that no older kernel can pass.
-const NEEDS: &[(&str, u8, u8)] = &[
-    ("pins_are_renamed_and_exchanged", 5, 16),
-    // The name of a perf event link's tracepoint is told since then.
-    ("links_of_tracepoints_are_not_updated", 6, 6),
-    ("tcx_takes_several_programs", 6, 6),
-    ("a_program_for_one_hook_is_not_put_at_another", 6, 6),
+/// Cases that not every kernel can pass.
+const NEEDS: &[(&str, Feature)] = &[
+    ("links_of_tracepoints_are_not_updated", PERF_EVENT_LINK_NAMES),
+    ("a_link_dies_with_its_last_reference", UNPINNED_AT_ONCE),
+    ("tcx_takes_several_programs", TCX),
+    ("a_program_for_one_hook_is_not_put_at_another", TCX),
 ];
 
 pub(super) fn on_linux(kernel: &Linux, name: &str, case: fn(&Host<'_, Linux>)) {
-    if let Some((what, major, minor)) = NEEDS.iter().find(|(what, ..)| *what == name)
-        && !has(what, *major, *minor)
-    {
+    let needed: Vec<Feature> =
+        NEEDS.iter().filter(|(case, _)| *case == name).map(|(_, feature)| *feature).collect();
+    if lacks(&needed) {
         return;
     }
     Sandbox::run(|sandbox| {

@@ -7,6 +7,7 @@ use ebpf_apply::kernel::{Kernel, LoadRequest};
 use ebpf_apply::model::program::ProgramSpec;
 
 use crate::contract::{create_maps, image, load};
+use crate::features::{CALLBACKS, XDP_FRAGMENTS, goes_without, lacks};
 use crate::sandbox::Sandbox;
 
 #[test]
@@ -16,7 +17,11 @@ fn every_section_loads() {
         let image = image("dialect");
         let btf = kernel.load_btf(&image).expect("load BTF");
         let mut refused = Vec::new();
+        let without_fragments = goes_without(XDP_FRAGMENTS);
         for program in &image.spec.programs {
+            if without_fragments && program.kind.as_ref().is_some_and(|kind| kind.xdp_frags) {
+                continue;
+            }
             let request = LoadRequest {
                 image: &image,
                 programs: vec![program],
@@ -34,6 +39,9 @@ fn every_section_loads() {
 
 #[test]
 fn many_programs_load_at_once() {
+    if lacks(&[XDP_FRAGMENTS]) {
+        return;
+    }
     Sandbox::run(|_| {
         let loaded = load(&Linux::new(), "dialect");
         let wanted: Vec<&str> = loaded
@@ -53,6 +61,9 @@ fn many_programs_load_at_once() {
 
 #[test]
 fn subprograms_are_linked_in() {
+    if lacks(&[CALLBACKS]) {
+        return;
+    }
     Sandbox::run(|_| {
         let loaded = load(&Linux::new(), "subprogs");
         assert!(!loaded.programs.is_empty());

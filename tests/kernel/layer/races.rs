@@ -12,8 +12,8 @@ use ebpf_apply::model::pin::PinRoot;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::running::has;
 use crate::contract::{load, pin, pin_in};
+use crate::features::{EXCHANGE_ON_BPFFS, lacks};
 use crate::sandbox::Sandbox;
 
 const ROOT: &str = "/sys/fs/bpf/r";
@@ -41,7 +41,7 @@ fn while_swapped(tries: impl FnOnce()) {
 
 #[test]
 fn a_pin_never_goes_through_a_link() {
-    if !has("exchange on bpffs", 5, 16) {
+    if lacks(&[EXCHANGE_ON_BPFFS]) {
         return;
     }
     Sandbox::run(|_| {
@@ -68,7 +68,7 @@ fn a_pin_never_goes_through_a_link() {
 
 #[test]
 fn a_pin_is_never_opened_through_a_link() {
-    if !has("exchange on bpffs", 5, 16) {
+    if lacks(&[EXCHANGE_ON_BPFFS]) {
         return;
     }
     Sandbox::run(|_| {
@@ -148,7 +148,7 @@ fn act(kernel: &Linux, root: &PinRoot, map: &Handle, turn: u32) -> Result<(), Ke
 #[expect(clippy::print_stdout, reason = "how often, and what was met, is the result")]
 #[test]
 fn an_attacker_who_swaps_directories_gets_nothing_out_and_nothing_removed() {
-    if !has("exchange on bpffs", 5, 16) {
+    if lacks(&[EXCHANGE_ON_BPFFS]) {
         return;
     }
     Sandbox::run(|_| {

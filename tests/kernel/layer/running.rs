@@ -1,4 +1,4 @@
-//! What the running kernel is too old for, and what runs on it.
+//! What runs on the kernel, and what is seen of it.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -6,20 +6,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use aya::maps::{Array, HashMap, Map, MapData};
-use aya::util::KernelVersion;
 use ebpf_apply::kernel::linux::Handle;
 use ebpf_apply::model::attach::Direction;
-
-/// Whether the running kernel is at least `major.minor`; says so if it is not.
-#[expect(clippy::print_stdout, reason = "a skipped test must say what it lacks")]
-pub(crate) fn has(what: &str, major: u8, minor: u8) -> bool {
-    let current = KernelVersion::current().expect("the kernel has a version");
-    let new_enough = current >= KernelVersion::new(major, minor, 0);
-    if !new_enough {
-        println!("skipped: {what} needs Linux {major}.{minor}");
-    }
-    new_enough
-}
 
 fn data(map: &Handle) -> MapData {
     let fd = map.as_fd().try_clone_to_owned().expect("duplicate a descriptor");

@@ -1,18 +1,20 @@
-//! Every section of libbpf's table loads, but for what the running kernel shows that it lacks.
+//! Every section of libbpf's table loads, but for what the running kernel lacks.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
-use std::process::Command;
-use std::{fs, io};
 
-use ebpf_apply::btf::{Btf, Kind, Shape};
 use ebpf_apply::kernel::linux::Linux;
-use ebpf_apply::kernel::{Kernel, KernelError, LoadRequest};
+use ebpf_apply::kernel::{Kernel, LoadRequest};
 use ebpf_apply::model::kinds::{AttachType, ProgramType};
 use ebpf_apply::model::program::ProgramSpec;
-use ebpf_apply::object::{Image, sections};
+use ebpf_apply::object::sections;
 
 use crate::contract::image;
+use crate::features::{
+    CGROUP_OF_UNIX_SOCKETS, CHANGEABLE_TEST_FUNCTIONS, FENTRY_MULTI, FSESSION, Feature,
+    KPROBE_MULTI, KPROBE_SESSION, LIRC_PROGRAMS, LSM_CGROUP, NETFILTER, NETKIT,
+    PROGRAMS_AT_FUNCTIONS, SLEEPABLE_LSM_HOOKS, SLEEPABLE_TRACEPOINTS, SLEEPABLE_UPROBES,
+    SYSCALL_PROGRAMS, TCX, UPROBE_MULTI, UPROBE_SESSION, XDP_FRAGMENTS, goes_without,
+};
 use crate::sandbox::Sandbox;
 
 /// Sections whose programs cannot be loaded by themselves, and what they need.
@@ -21,9 +23,6 @@ const NOT_ALONE: &[(&str, &str)] = &[
     ("struct_ops+", "the struct that it is in"),
     ("struct_ops.s+", "the struct that it is in"),
 ];
-
-/// What the C library and the standard library call EPERM.
-const FORBIDDEN: &str = "Operation not permitted";
 
 #[test]
 fn every_section_of_the_table_loads() {
@@ -43,14 +42,8 @@ fn every_section_of_the_table_loads() {
                     btf: btf.as_ref(),
                 };
                 let Err(error) = kernel.load_programs(&[request]) else { continue };
-                match lacking(&image, program, &error) {
-                    Some(feature) => {
-                        writeln!(io::stdout(), "skipped: {}: {feature}", program.section)
-                            .expect("standard output");
-                    }
-                    None => {
-                        refused.push(format!("{}: {error} {:?}", program.section, error.log));
-                    }
+                if !needed(program).into_iter().any(goes_without) {
+                    refused.push(format!("{}: {error} {:?}", program.section, error.log));
                 }
             }
         }
@@ -61,81 +54,62 @@ fn every_section_of_the_table_loads() {
     });
 }
 
-/// What the kernel lacks for a program it refused, by other evidence than our being refused.
-fn lacking(image: &Image, program: &ProgramSpec, error: &KernelError) -> Option<String> {
+/// What kernels may lack for a program.
+fn needed(program: &ProgramSpec) -> Vec<Feature> {
     let kind = program.kind.as_ref().expect("a known section");
-    if let Some(name) = kind.attach_type.and_then(AttachType::name) {
-        let name = format!("BPF_{}", name.to_uppercase());
-        if !attach_types().contains(&name) {
-            return Some(format!("the kernel's types know no {name}"));
+    let target = kind.target.as_deref().unwrap_or_default();
+    let mut needed = Vec::new();
+    needed.extend(kind.attach_type.and_then(of_attach_type));
+    needed.extend(kind.xdp_frags.then_some(XDP_FRAGMENTS));
+    needed.extend(match kind.program_type {
+        ProgramType::SYSCALL => Some(SYSCALL_PROGRAMS),
+        ProgramType::LIRC_MODE2 => Some(LIRC_PROGRAMS),
+        _ => None,
+    });
+    needed.extend(match (kind.sleepable, kind.program_type, kind.attach_type) {
+        (false, ..) | (_, _, Some(AttachType::TRACE_ITER)) => None,
+        (_, ProgramType::KPROBE, _) => Some(SLEEPABLE_UPROBES),
+        (_, ProgramType::LSM, _) => Some(SLEEPABLE_LSM_HOOKS),
+        (_, _, Some(AttachType::TRACE_RAW_TP))
+        | (_, ProgramType::TRACEPOINT | ProgramType::RAW_TRACEPOINT, _) => {
+            Some(SLEEPABLE_TRACEPOINTS)
         }
-    }
-    let log = error.log.as_ref().map_or("", |log| log.text.as_str());
-    // The verifier lists what may sleep; tracepoints came last.
-    if kind.sleepable && log.contains("programs can be sleepable") && !log.contains("tracepoint") {
-        return Some("the verifier says that tracepoints cannot sleep".to_owned());
-    }
-    if kind.program_type == ProgramType::LIRC_MODE2 && !configured("CONFIG_BPF_LIRC_MODE2") {
-        return Some("the kernel is built without CONFIG_BPF_LIRC_MODE2".to_owned());
-    }
-    // Some kernels let nobody at their functions: EPERM for root, before the verifier looks.
-    let forbidden = error.to_string().contains(FORBIDDEN) && log.is_empty();
-    (forbidden && kind.needs_attach_btf && libbpf_is_forbidden(image, &program.section)).then(
-        || "the kernel forbids programs at its functions, to libbpf as well (EPERM)".to_owned(),
-    )
+        _ => Some(CHANGEABLE_TEST_FUNCTIONS),
+    });
+    needed.extend((target == "bpf_modify_return_test").then_some(CHANGEABLE_TEST_FUNCTIONS));
+    let at_function = matches!(
+        kind.attach_type,
+        Some(
+            AttachType::TRACE_FENTRY
+                | AttachType::TRACE_FEXIT
+                | AttachType::MODIFY_RETURN
+                | AttachType::LSM_MAC
+                | AttachType::LSM_CGROUP
+        )
+    );
+    needed.extend(at_function.then_some(PROGRAMS_AT_FUNCTIONS));
+    needed
 }
 
-/// The constants of the running kernel's `enum bpf_attach_type`.
-fn attach_types() -> BTreeSet<String> {
-    let bytes = fs::read("/sys/kernel/btf/vmlinux").expect("the kernel has BTF");
-    let btf = Btf::parse(&bytes).expect("it is well-formed");
-    let found = btf.find("bpf_attach_type", Kind::Enum).expect("the kernel has bpf(2)");
-    let Shape::Enum(constants) = found.shape() else { panic!("{:?} is no enum", found.shape()) };
-    constants.iter().map(|constant| constant.name.to_owned()).collect()
-}
-
-/// Whether the kernel was built with an option. One that does not tell has them all.
-fn configured(option: &str) -> bool {
-    let told = Command::new("zcat").args(["-f", "/proc/config.gz"]).output();
-    let told = told.expect("gzip is installed").stdout;
-    let set = [format!("{option}=y"), format!("{option}=m")];
-    told.is_empty()
-        || String::from_utf8_lossy(&told).lines().any(|line| set.contains(&line.to_owned()))
-}
-
-/// Whether bpftool gets EPERM for the program of a section.
-fn libbpf_is_forbidden(image: &Image, section: &str) -> bool {
-    let directory = tempfile::tempdir().expect("a directory for this test");
-    let object = directory.path().join("alone.bpf.o");
-    fs::write(&object, autoloaded(&image.bytes, section)).expect("a writable directory");
-    let loaded = Command::new("bpftool")
-        .args(["prog", "loadall"])
-        .arg(&object)
-        .arg("/sys/fs/bpf/alone")
-        .output()
-        .expect("bpftool is installed");
-    let said = String::from_utf8_lossy(&loaded.stderr);
-    !loaded.status.success() && (said.contains(FORBIDDEN) || said.contains("-EPERM"))
-}
-
-/// The object with the `?` of one section's name skipped, so that its program is the one that is
-/// loaded without being asked for.
-fn autoloaded(object: &[u8], section: &str) -> Vec<u8> {
-    let number = |at: usize, bytes: usize| {
-        let field = object.get(at..at + bytes).expect("a whole object");
-        field.iter().rev().fold(0_usize, |number, byte| number << 8 | usize::from(*byte))
-    };
-    let header = |index: usize| number(40, 8) + index * 64;
-    let names = number(header(number(62, 2)) + 24, 8);
-    let wanted = [section.as_bytes(), b"\0"].concat();
-    let is_wanted = |index: &usize| {
-        let name = names + number(header(*index), 4);
-        object.get(name..).is_some_and(|name| name.starts_with(&wanted))
-    };
-    let index = (0..number(60, 2)).find(is_wanted).expect("the section is there");
-    let at = header(index);
-    let name = u32::try_from(number(at, 4) + 1).expect("32 bits");
-    let mut changed = object.to_vec();
-    changed[at..at + 4].copy_from_slice(&name.to_le_bytes());
-    changed
+fn of_attach_type(attach_type: AttachType) -> Option<Feature> {
+    Some(match attach_type {
+        AttachType::CGROUP_UNIX_CONNECT
+        | AttachType::CGROUP_UNIX_SENDMSG
+        | AttachType::CGROUP_UNIX_RECVMSG
+        | AttachType::CGROUP_UNIX_GETPEERNAME
+        | AttachType::CGROUP_UNIX_GETSOCKNAME => CGROUP_OF_UNIX_SOCKETS,
+        AttachType::LSM_CGROUP => LSM_CGROUP,
+        AttachType::NETFILTER => NETFILTER,
+        AttachType::NETKIT_PRIMARY | AttachType::NETKIT_PEER => NETKIT,
+        AttachType::TCX_INGRESS | AttachType::TCX_EGRESS => TCX,
+        AttachType::TRACE_FENTRY_MULTI
+        | AttachType::TRACE_FEXIT_MULTI
+        | AttachType::TRACE_FSESSION_MULTI => FENTRY_MULTI,
+        AttachType::TRACE_FSESSION => FSESSION,
+        AttachType::TRACE_KPROBE_MULTI => KPROBE_MULTI,
+        AttachType::TRACE_KPROBE_SESSION => KPROBE_SESSION,
+        AttachType::TRACE_UPROBE_MULTI => UPROBE_MULTI,
+        AttachType::TRACE_UPROBE_SESSION => UPROBE_SESSION,
+        _ => return None,
+    })
 }

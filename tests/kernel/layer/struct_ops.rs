@@ -6,12 +6,16 @@ use ebpf_apply::model::map::MapSpec;
 
 use super::running::output;
 use crate::contract::{image, load};
+use crate::features::{STRUCT_OPS_LINKS, lacks};
 use crate::program::Program;
 use crate::sandbox::Sandbox;
 use crate::support::object;
 
 #[test]
 fn maps_and_programs_load() {
+    if lacks(&[STRUCT_OPS_LINKS]) {
+        return;
+    }
     Sandbox::run(|_| {
         let kernel = Linux::new();
         let loaded = load(&kernel, "struct_ops");
@@ -50,6 +54,9 @@ fn what_the_kernel_does_not_have_is_named() {
 
 #[test]
 fn an_object_with_them_is_applied() {
+    if lacks(&[STRUCT_OPS_LINKS]) {
+        return;
+    }
     Sandbox::run(|_| {
         let program = Program::new();
         let text = format!(

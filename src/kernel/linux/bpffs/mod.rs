@@ -5,6 +5,7 @@
 //! then named by its directory's descriptor. bpffs is recognised by statfs(2) and never mounted.
 
 mod advice;
+mod exchange;
 mod pins;
 mod roots;
 

@@ -9,6 +9,7 @@ use super::super::super::{KernelError, Removal, Result};
 use super::super::handle::Handle;
 use super::super::sys::{self, Answer};
 use super::advice::refused;
+use super::exchange::Entry;
 use super::roots::removal;
 use super::{PLACE, Root};
 use crate::model::pin::{PinPath, PinRoot};
@@ -138,18 +139,15 @@ pub(in super::super) fn unpin(root: &PinRoot, path: &PinPath) -> Result<()> {
 
 /// Renames a pin to a path where nothing is.
 pub(in super::super) fn rename(root: &PinRoot, from: &PinPath, to: &PinPath) -> Result<()> {
-    change(root, from, to, "rename the pin", RenameFlags::NOREPLACE)
+    change(root, from, to, "rename the pin", |from, to| {
+        let how = RenameFlags::NOREPLACE;
+        rustix::fs::renameat_with(&from.directory, from.name, &to.directory, to.name, how)
+    })
 }
 
 /// Exchanges two pins, so that at no moment either path is empty.
 pub(in super::super) fn exchange(root: &PinRoot, one: &PinPath, other: &PinPath) -> Result<()> {
-    change(root, one, other, "exchange the pin", RenameFlags::EXCHANGE).map_err(|error| {
-        if error.raw() == Some(Errno::INVAL) {
-            error.advice("bpffs can exchange two pins since Linux 5.16")
-        } else {
-            error
-        }
-    })
+    change(root, one, other, "exchange the pin", super::exchange::exchange)
 }
 
 fn change(
@@ -157,15 +155,13 @@ fn change(
     from: &PinPath,
     to: &PinPath,
     operation: &str,
-    how: RenameFlags,
+    how: impl Fn(&Entry<'_>, &Entry<'_>) -> Answer<()>,
 ) -> Result<()> {
     let operation = format!("{operation} {from} with {to}");
     let root = Root::existing(root, &operation)?;
-    let answer = match (root.holder(from), root.holder(to)) {
-        (Ok(source), Ok(target)) => {
-            rustix::fs::renameat_with(source, from.file_name(), target, to.file_name(), how)
-        }
-        (Err(errno), _) | (_, Err(errno)) => Err(errno),
-    };
+    let answer = root.holder(from).and_then(|source| {
+        let target = Entry { directory: root.holder(to)?, name: to.file_name() };
+        how(&Entry { directory: source, name: from.file_name() }, &target)
+    });
     answer.map_err(|errno| refused(&operation, errno, &root.show(from)))
 }

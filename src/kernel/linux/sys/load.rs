@@ -6,7 +6,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
 use super::abi::{self, Command, NAME_LEN};
-use super::{Answer, address, address_mut, bpf, length, map_info, number, own};
+use super::{Answer, address, address_mut, bpf, bpf_charged, length, map_info, number, own};
 use crate::model::kinds::{MapType, ProgramType};
 use crate::model::map::MapShape;
 use crate::relocate::Insn;
@@ -101,7 +101,7 @@ pub(in crate::kernel::linux) fn create_map(attributes: &MapAttributes<'_>) -> An
         ..abi::MapCreate::default()
     };
     // SAFETY: `MapCreate` is what `BPF_MAP_CREATE` takes; it holds no address.
-    let fd = unsafe { bpf(Command::MapCreate, &mut attr) }?;
+    let fd = unsafe { bpf_charged(Command::MapCreate, &mut attr) }?;
     // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { own(fd) })
 }
@@ -192,7 +192,7 @@ pub(in crate::kernel::linux) fn load_program(
         // SAFETY: `ProgLoad` is what `BPF_PROG_LOAD` takes. Every address in it is that of a slice
         // that outlives the call, with the slice's own length; only `log` is written, and that is
         // borrowed exclusively.
-        answer = unsafe { bpf(Command::ProgLoad, &mut attr) };
+        answer = unsafe { bpf_charged(Command::ProgLoad, &mut attr) };
         if answer != Err(Errno::AGAIN) {
             break;
         }

@@ -11,6 +11,7 @@ mod info;
 mod link;
 mod load;
 mod mapped;
+mod memlock;
 mod perf;
 mod pin;
 mod wait;
@@ -77,6 +78,21 @@ unsafe fn bpf_once<A>(command: Command, attr: &mut A) -> Answer<i32> {
             size_of::<A>(),
         )
     })
+}
+
+/// Calls bpf(2) for what the kernel may count as locked memory: refused (`EPERM`, as `bpf_charge_memlock`
+/// answers), again with a higher limit. libbpf probes whether the kernel counts so
+/// (`bump_rlimit_memlock`); that costs a call at every start, where almost no kernel does.
+///
+/// # Safety
+/// As for [`bpf`].
+unsafe fn bpf_charged<A>(command: Command, attr: &mut A) -> Answer<i32> {
+    // SAFETY: the caller's promise.
+    match unsafe { bpf(command, attr) } {
+        // SAFETY: the caller's promise.
+        Err(Errno::PERM) if memlock::raise() => unsafe { bpf(command, attr) },
+        answer => answer,
+    }
 }
 
 /// The answer of `syscall(2)`: a number that is not negative, or the thread's errno.
