@@ -123,34 +123,27 @@ fn settle_claim(
     if is_it(&claim.source, found) {
         return;
     }
-    match ours.get(pin) {
-        Some((identity, fate)) => {
-            if *fate == Fate::Forgotten && !claim.replaces && !has_another_place(found, draft) {
-                let at = draft.after.pin_root.join(pin);
-                let reason = format!(
-                    "{} holds a map or program of this deployment that persists: move it with a \
-                     `subpath`, or remove it with `destroy --purge`",
-                    at.display()
-                );
-                return draft.refuse(claim.address.clone(), reason);
-            }
-            let slot = draft.slot(&claim.source);
-            let stage = draft.stage();
-            let step = Step::Swap { slot, pin: pin.clone(), stage, identity: *identity };
-            draft.step(claim.phase, step);
-        }
-        None => match found.identity().filter(|found| is_provably_ours(pin, *found, draft)) {
-            Some(identity) => {
-                let slot = draft.slot(&claim.source);
-                let stage = draft.stage();
-                draft.step(claim.phase, Step::Swap { slot, pin: pin.clone(), stage, identity });
-            }
-            None => {
-                let reason = foreign(&draft.after.pin_root, pin, found);
-                draft.refuse(claim.address.clone(), reason);
-            }
-        },
+    let recorded = ours.get(pin).copied();
+    if let Some((_, Fate::Forgotten)) = recorded
+        && !claim.replaces
+        && !has_another_place(found, draft)
+    {
+        let at = draft.after.pin_root.join(pin);
+        let reason = format!(
+            "{} holds a map or program of this deployment that persists: move it with a `subpath`, or \
+             remove it with `destroy --purge`",
+            at.display()
+        );
+        return draft.refuse(claim.address.clone(), reason);
     }
+    let proven = || found.identity().filter(|found| is_provably_ours(pin, *found, draft));
+    let Some(identity) = recorded.map(|(identity, _)| identity).or_else(proven) else {
+        let reason = foreign(&draft.after.pin_root, pin, found);
+        return draft.refuse(claim.address.clone(), reason);
+    };
+    let slot = draft.slot(&claim.source);
+    let stage = draft.stage();
+    draft.step(claim.phase, Step::Swap { slot, pin: pin.clone(), stage, identity });
 }
 
 /// Whether something that is on no record is ours all the same: it lies where only this deployment

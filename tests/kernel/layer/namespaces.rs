@@ -5,8 +5,9 @@ use ebpf_apply::kernel::linux::{Handle, Linux};
 use ebpf_apply::model::attach::{Attachment, Direction, XdpMode};
 use ebpf_apply::model::live::{Occupant, TargetState};
 
-use super::running::{attach_to_tcx, has};
+use super::running::attach_to_tcx;
 use crate::contract::{Loaded, image, load};
+use crate::features::{TCX, lacks};
 use crate::host::bpftool;
 use crate::sandbox::Sandbox;
 
@@ -53,7 +54,7 @@ fn linked(at: &Attachment) -> Vec<u32> {
 
 #[test]
 fn a_link_occupies_its_own_interface_only() {
-    if !has("tcx", 6, 6) {
+    if lacks(&[TCX]) {
         return;
     }
     Sandbox::run(|sandbox| {
@@ -87,7 +88,7 @@ fn attach_by_id(program: u32, spec: (&str, &str), at: &Attachment) -> Handle {
 
 #[test]
 fn links_of_one_program_at_one_index_are_not_told_apart_for_xdp_and_are_for_tcx() {
-    if !has("tcx", 6, 6) {
+    if lacks(&[TCX]) {
         return;
     }
     Sandbox::run(|sandbox| {
@@ -121,9 +122,6 @@ fn links_of_one_program_at_one_index_are_not_told_apart_for_xdp_and_are_for_tcx(
 /// The other namespace has the only link of this program at this index, and here netlink attached it.
 #[test]
 fn a_program_of_netlink_is_not_mistaken_for_the_link_of_another_namespace() {
-    if !has("links of XDP", 5, 9) {
-        return;
-    }
     Sandbox::run(|sandbox| {
         sandbox.wire("net0", "net1");
         let loaded = load(&Linux::new(), "shape_a");
@@ -151,7 +149,7 @@ fn a_program_of_netlink_is_not_mistaken_for_the_link_of_another_namespace() {
 
 #[test]
 fn what_tcx_runs_without_a_link_is_told_beside_its_links() {
-    if !has("tcx", 6, 6) {
+    if lacks(&[TCX]) {
         return;
     }
     Sandbox::run(|sandbox| {
