@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
-/* Kinds of programs that cannot be loaded or attached yet: freplace and struct_ops. */
+/* Kinds of programs that need more than themselves: freplace and struct_ops. */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>

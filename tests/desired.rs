@@ -210,6 +210,30 @@ fn the_manifest_names_the_tracepoint_a_bare_section_leaves_open() {
 }
 
 #[test]
+fn a_section_that_says_nothing_concerns_its_program_only() {
+    let names = |rest: &str| {
+        let validation = checked("invalid_section", rest);
+        let codes: Vec<_> = validation
+            .problems
+            .iter()
+            .map(|problem| (problem.code, problem.severity == Severity::Error))
+            .collect();
+        let loaded = validation.desired.map(|desired| {
+            let programs = only(&desired).programs.iter();
+            programs.map(|program| program.spec.name.clone()).collect::<Vec<_>>()
+        });
+        (codes, loaded)
+    };
+    let other = "programs.anywhere.attach = [{ hook = 'tp-btf', name = 'sched_switch' }]";
+    let expected = Some(vec!["pass".to_owned(), "anywhere".to_owned()]);
+    assert_eq!(names(other), (vec![(code::UNKNOWN_SECTION, false)], expected));
+    let listed = format!("load = 'listed'\n{other}");
+    assert_eq!(names(&listed), (Vec::new(), Some(vec!["anywhere".to_owned()])));
+    let needed = format!("{other}\nprograms.drop_all = {{}}");
+    assert_eq!(names(&needed), (vec![(code::UNKNOWN_SECTION, true)], None));
+}
+
+#[test]
 fn one_pass_finds_text_schema_and_object_problems_without_consequences() {
     let validation = checked(
         "undeclared",

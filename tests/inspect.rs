@@ -140,12 +140,24 @@ fn each_mistake_is_named_and_the_rest_described() {
 }
 
 #[test]
-fn legacy_maps_are_a_defect_of_their_section() {
+fn legacy_maps_are_read() {
     let spec = spec("inspect_legacy");
-    let parts: Vec<_> = spec.defects.iter().map(|defect| &defect.part).collect();
-    assert_eq!(parts, [&Part::Section("maps".to_owned())]);
-    assert!(spec.maps.is_empty());
-    assert!(spec.program("pass").is_some());
+    assert_eq!(defects(&spec), [""; 0]);
+    let old = spec.map("old").expect("it is there");
+    assert_eq!((&old.origin, old.pinning), (&MapOrigin::Legacy, None));
+    let shape = old.shape;
+    assert_eq!((shape.map_type, shape.key_size, shape.value_size), (MapType::ARRAY, 4, 4));
+    assert_eq!((shape.max_entries, shape.map_flags), (1, 0));
+}
+
+#[test]
+fn variables_in_an_arena_are_its_contents() {
+    let spec = spec("arena_globals");
+    assert_eq!(defects(&spec), [""; 0]);
+    let arena = spec.map("arena").expect("it is there");
+    let MapOrigin::Arena { contents } = &arena.origin else { panic!("{:?}", arena.origin) };
+    assert_eq!(contents.len(), 602 * 8);
+    assert_eq!(contents.first_chunk(), Some(&40_u64.to_le_bytes()));
 }
 
 #[test]

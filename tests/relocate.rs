@@ -9,8 +9,9 @@ use aya_obj::btf::Btf as OtherBtf;
 use ebpf_apply::btf::{Btf, FuncInfo, Kind, LineInfo, Linkage, Shape};
 use ebpf_apply::object::inspect;
 use ebpf_apply::relocate::{
-    BtfFeature, Environment, Insn, KconfigKind, LinkedProgram, Linker, POISON, RelocateError,
-    find_attach_btf_id, poisoned_instruction, sanitize_btf,
+    BtfFeature, Environment, Insn, KconfigKind, KernelTypes, LinkedProgram, Linker, Module,
+    Modules, NoModules, POISON, RelocateError, find_attach_target, poisoned_instruction,
+    sanitize_btf,
 };
 use proptest::prelude::*;
 
@@ -27,14 +28,20 @@ fn descriptors(bytes: &[u8]) -> BTreeMap<String, i32> {
     spec.maps.into_iter().map(|map| map.name).zip(100..).collect()
 }
 
+/// A kernel that has no modules.
+fn without_modules<'k>(own: &'k Btf<'k>) -> KernelTypes<'k> {
+    KernelTypes { own, modules: &NoModules }
+}
+
 /// All programs of an object, linked.
 fn link(bytes: &[u8], kernel: Option<&Btf<'_>>) -> BTreeMap<String, LinkedProgram> {
     let (maps, kernel_symbols) = (descriptors(bytes), BTreeMap::new());
     let linker = Linker::open(bytes).expect("the object can be linked");
     let binding = linker.bind(Environment {
         maps: &maps,
-        kernel_btf: kernel,
-        core_btf: kernel,
+        kernel: kernel.map(without_modules),
+        arena: None,
+        core_btf: None,
         kernel_symbols: &kernel_symbols,
     });
     linker
@@ -235,8 +242,9 @@ fn externs_are_found_in_the_kernel_or_left_out() {
     let kernel_symbols = BTreeMap::from([("schedule".to_owned(), address)]);
     let environment = Environment {
         maps: &maps,
-        kernel_btf: Some(&types),
-        core_btf: Some(&types),
+        kernel: Some(without_modules(&types)),
+        arena: None,
+        core_btf: None,
         kernel_symbols: &kernel_symbols,
     };
     let binding = linker.bind(environment);
@@ -268,6 +276,84 @@ fn externs_are_found_in_the_kernel_or_left_out() {
     assert!(wide_loads(&configuration).contains(&(2, (u64::from(version.offset) << 32) + 99)));
 }
 
+/// One module.
+#[derive(Debug)]
+struct Loaded<'m>([Module<'m>; 1]);
+
+impl Modules for Loaded<'_> {
+    fn all(&self) -> &[Module<'_>] {
+        &self.0
+    }
+
+    fn descriptor(&self, module: &Module<'_>) -> Result<i32, String> {
+        assert_eq!(module.name, "nowhere");
+        Ok(77)
+    }
+}
+
+/// The BTF of a module that has what `relocate_externs` looks for in vain in the kernel's own types.
+fn module_types(kernel: &Btf<'_>) -> Vec<u8> {
+    let word = |number: usize| u32::try_from(number).expect("a small number");
+    let int = kernel.find("int", Kind::Int).expect("every kernel has it").id();
+    let names = [b"bpf_function_that_is_nowhere".as_slice(), b"variable_that_is_nowhere"];
+    let first_name = word(kernel.strings().as_bytes().len());
+    let second_name = first_name + word(names[0].len()) + 1;
+    let prototype = kernel.type_count();
+    let records = [
+        // int (int)
+        [0, 13 << 24 | 1, int].as_slice(),
+        &[0, int],
+        &[first_name, 12 << 24, prototype],
+        &[second_name, 14 << 24, int],
+        &[1],
+    ]
+    .concat();
+    let names: Vec<u8> = names.iter().flat_map(|name| [name, b"\0".as_slice()].concat()).collect();
+    let length = word(records.len()) * 4;
+    let header = [0x0001_eb9f, 24, 0, length, length, word(names.len())];
+    let words = header.iter().chain(&records).flat_map(|word| word.to_le_bytes());
+    words.chain(names).collect()
+}
+
+#[test]
+fn externs_are_found_in_modules() {
+    let kernel = fs::read(KERNEL_BTF).expect("the kernel has BTF");
+    let types = Btf::parse(&kernel).expect("the kernel's BTF is sound");
+    let module = module_types(&types);
+    let module = Btf::parse_split(&module, &types).expect("it continues the kernel's");
+    let modules = Loaded([Module { name: "nowhere".to_owned(), types: module }]);
+    let environment = Environment {
+        maps: &[(".bss".to_owned(), 98)].into(),
+        kernel: Some(KernelTypes { own: &types, modules: &modules }),
+        arena: None,
+        core_btf: None,
+        kernel_symbols: &[("schedule".to_owned(), 1)].into(),
+    };
+    let bytes = read("relocate_externs");
+    let linker = Linker::open(&bytes).expect("the object can be linked");
+    let binding = linker.bind(environment);
+    assert_eq!(binding.descriptors(), [0, 77]);
+
+    let functions = binding.link("functions").expect("what is missing is weak");
+    let missing: Vec<_> = functions.unresolved.iter().map(|extern_| &*extern_.access).collect();
+    assert_eq!(missing, ["bpf_another_that_is_nowhere"]);
+    let [own, in_module] = ["bpf_task_from_pid", "bpf_function_that_is_nowhere"].map(|name| {
+        let found = types.find(name, Kind::Func);
+        found.or_else(|| modules.0[0].types.find(name, Kind::Func)).expect("it is there").id()
+    });
+    let calls = functions.instructions.iter().filter(|insn| insn.code() == 0x85);
+    let calls: Vec<_> = calls.map(|insn| (insn.src(), insn.off(), insn.imm())).collect();
+    assert!(calls.contains(&(2, 0, own.cast_signed())), "{calls:?}");
+    assert!(calls.contains(&(2, 1, in_module.cast_signed())), "the second of the descriptors");
+    let address = u64::from(in_module) | 77 << 32;
+    assert!(wide_loads(&functions).contains(&(3, address)), "whether it is there is asked too");
+
+    let variables = binding.link("variables").expect("what is missing is weak");
+    let variable = modules.0[0].types.find("variable_that_is_nowhere", Kind::Var);
+    let variable = u64::from(variable.expect("it is there").id());
+    assert!(wide_loads(&variables).contains(&(3, variable | 77 << 32)));
+}
+
 /// Source register and number of each `ldimm64`.
 fn wide_loads(program: &LinkedProgram) -> Vec<(u8, u64)> {
     let pairs = program.instructions.windows(2).filter(|pair| pair[0].code() == 0x18);
@@ -280,8 +366,13 @@ fn what_is_missing_is_named() {
     let (none, symbols) = (BTreeMap::new(), BTreeMap::new());
     let linker = Linker::open(&bytes).expect("the object can be linked");
     assert!(linker.needs_core_btf());
-    let environment =
-        Environment { maps: &none, kernel_btf: None, core_btf: None, kernel_symbols: &symbols };
+    let environment = Environment {
+        maps: &none,
+        arena: None,
+        kernel: None,
+        core_btf: None,
+        kernel_symbols: &symbols,
+    };
     let binding = linker.bind(environment);
     let error = binding.link("layouts").expect_err("there is no kernel").to_string();
     assert!(error.contains("program `layouts`"), "{error}");
@@ -302,12 +393,24 @@ fn what_is_missing_is_named() {
 fn attach_targets_are_found_by_prefix() {
     let kernel = fs::read(KERNEL_BTF).expect("the kernel has BTF");
     let types = Btf::parse(&kernel).expect("the kernel's BTF is sound");
-    let id = find_attach_btf_id(&types, "btf_trace_", "sched_switch", Kind::Typedef);
-    let found = types.get(id.expect("every kernel has it")).expect("the id is one of its own");
-    assert_eq!(found.name(), "btf_trace_sched_switch");
-    let error = find_attach_btf_id(&types, "bpf_lsm_", "no_such_hook", Kind::Func);
-    let error = error.expect_err("no kernel has it").to_string();
-    assert_eq!(error, "the kernel's BTF has no func `bpf_lsm_no_such_hook`");
+    let kernel = without_modules(&types);
+    for name in ["sched_switch", "vmlinux:sched_switch"] {
+        let target = find_attach_target(kernel, "btf_trace_", name, Kind::Typedef);
+        let target = target.expect("every kernel has it");
+        let found = types.get(target.type_id).expect("the id is one of its own");
+        assert_eq!((found.name(), target.btf), ("btf_trace_sched_switch", 0));
+    }
+    let error = find_attach_target(kernel, "bpf_lsm_", "no_such_hook", Kind::Func);
+    assert_eq!(
+        error.expect_err("no kernel has it").to_string(),
+        "neither the running kernel nor a module that is loaded has a func `bpf_lsm_no_such_hook` \
+         in its BTF"
+    );
+    let error = find_attach_target(kernel, "", "tun:tun_get_user", Kind::Func);
+    assert_eq!(
+        error.expect_err("there are no modules").to_string(),
+        "module `tun` is not loaded, or has no func `tun_get_user` in its BTF"
+    );
 }
 
 proptest! {
@@ -352,8 +455,9 @@ fn try_everything(bytes: &[u8], kernel: &[u8]) {
     let kernel_symbols = linker.kernel_symbols().map(|name| (name.to_owned(), 1)).collect();
     let binding = linker.bind(Environment {
         maps: &maps,
-        kernel_btf: types.as_ref(),
-        core_btf: types.as_ref(),
+        kernel: types.as_ref().map(without_modules),
+        arena: None,
+        core_btf: None,
         kernel_symbols: &kernel_symbols,
     });
     for program in linker.programs() {

@@ -15,6 +15,9 @@ const EXPANDED: u32 = 64;
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(btf) = Btf::parse(bytes) {
         walk(&btf);
+        if let Ok(split) = Btf::parse_split(bytes, &btf) {
+            walk(&split);
+        }
         for missing in [BTreeSet::new(), BtfFeature::ALL.into()] {
             if let Ok(written) = sanitize_btf(bytes, &missing) {
                 let again = Btf::parse(&written).expect("what we write, we read");

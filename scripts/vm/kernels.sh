@@ -12,8 +12,9 @@
 set -euo pipefail
 
 cache=${EBPF_APPLY_KERNELS:-${XDG_CACHE_HOME:-$HOME/.cache}/ebpf-apply/kernels}
-# What the tests need and Debian's cloud kernels have as modules. None depends on another.
-modules=(veth dummy tun sch_ingress cls_bpf act_bpf)
+# What the tests need and Debian's cloud kernels have as modules, with what those depend on.
+modules=(veth dummy tun sch_ingress cls_bpf act_bpf x_tables
+	libcrc32c nf_defrag_ipv4 nf_defrag_ipv6 nf_conntrack)
 
 suite() {
 	case $1 in

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::kernel::{Copied, Kernel, KernelError, LoadRequest, Removal};
+use crate::kernel::{Copied, Kernel, KernelError, LoadRequest, Removal, Replaced};
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
 use crate::model::entries::Transfer;
@@ -15,7 +15,7 @@ use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
 use crate::plan::{ObjectLoad, ProgramRef, Slot, Step};
-use crate::validate::{Desired, DesiredObject};
+use crate::validate::{Desired, DesiredObject, DesiredProgram};
 
 use super::error::Failure;
 use super::fault;
@@ -101,6 +101,9 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::OpenMap { id } => self.open_map(*id),
             Step::CreateMap { address, object, map } => self.create_map(address, object, map),
             Step::LoadPrograms(loads) => self.load_programs(loads),
+            Step::LoadReplacement { object, program, maps, replaced } => {
+                self.load_replacement(object, program, maps, replaced)
+            }
             Step::FillSlots { map, slots } => self.fill_slots(map, slots),
             Step::CopyEntries { from, to, transfer } => self.copy_entries(from, to, *transfer),
             Step::CarryEntries { from, to, transfer } => self.carry_entries(from, to, *transfer),
@@ -291,7 +294,12 @@ impl<'a, K: Kernel> Executor<'a, K> {
         for load in loads {
             self.load_btf(&load.object)?;
         }
-        let requests = loads.iter().map(|load| self.load_request(load));
+        let requests = loads.iter().map(|load| {
+            let programs = self.object(&load.object)?.programs.iter();
+            let ordinary = programs.filter(|program| program.replaces().is_none());
+            let programs = ordinary.map(|program| &program.spec).collect();
+            self.load_request(&load.object, programs, &load.maps)
+        });
         let loaded = self.kernel.load_programs(&requests.collect::<Result<Vec<_>>>()?)?;
         for (load, programs) in loads.iter().zip(loaded) {
             for (program, handle) in programs {
@@ -301,15 +309,42 @@ impl<'a, K: Kernel> Executor<'a, K> {
         Ok(())
     }
 
-    fn load_request<'s>(&'s self, load: &'s ObjectLoad) -> Result<LoadRequest<'s, K::Handle>> {
-        let object = self.object(&load.object)?;
-        let maps = load.maps.iter().map(|(map, slot)| Ok((map.as_str(), self.handle(slot)?)));
-        Ok(LoadRequest {
-            image: &object.image,
-            programs: object.programs.iter().map(|program| &program.spec).collect(),
-            maps: maps.collect::<Result<_>>()?,
-            btf: self.btf.get(&load.object).and_then(Option::as_ref),
-        })
+    fn load_replacement(
+        &mut self,
+        name: &Name,
+        program: &str,
+        maps: &BTreeMap<String, Slot>,
+        replaced: &Slot,
+    ) -> Result<()> {
+        self.load_btf(name)?;
+        let object = self.object(name)?;
+        let wanted = object.program(program);
+        let function = wanted.and_then(DesiredProgram::replaces).map(|replaced| replaced.function);
+        let Some((wanted, function)) = wanted.zip(function) else {
+            let reason = "the plan does not say what it replaces";
+            return Err(KernelError::reason(format!("load program `{program}`"), reason));
+        };
+        let request = self.load_request(name, vec![&wanted.spec], maps)?;
+        let replaced = Replaced { program: self.handle(replaced)?, function };
+        let handle = self.kernel.load_replacement(&request, &replaced)?;
+        self.held.insert(Slot::New(Address::program(name, program)), handle);
+        Ok(())
+    }
+
+    /// What the kernel is asked for, of an object whose BTF was loaded.
+    fn load_request<'p>(
+        &'p self,
+        object: &Name,
+        programs: Vec<&'p ProgramSpec>,
+        maps: &'p BTreeMap<String, Slot>,
+    ) -> Result<LoadRequest<'p, K::Handle>> {
+        let mut handles = BTreeMap::new();
+        for (map, slot) in maps {
+            handles.insert(map.as_str(), self.handle(slot)?);
+        }
+        let btf = self.btf.get(object).and_then(Option::as_ref);
+        let image = &self.object(object)?.image;
+        Ok(LoadRequest { image, programs, maps: handles, btf })
     }
 
     /// Needs no inverse: the map goes when this run does.

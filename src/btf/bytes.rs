@@ -16,20 +16,38 @@ pub(super) fn field(record: &[u8], offset: usize) -> u32 {
 }
 
 /// The names of a BTF blob, each ended by NUL and found by its offset.
+///
+/// Those of a kernel module continue the kernel's own: offsets below the end of the kernel's names are
+/// in the kernel's.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Strings<'a>(pub(super) &'a [u8]);
+pub struct Strings<'a> {
+    /// Those that come before; empty but in split BTF.
+    base: &'a [u8],
+    own: &'a [u8],
+}
 
 impl<'a> Strings<'a> {
-    /// All of them with their NULs.
+    pub(super) const EMPTY: Strings<'static> = Strings { base: &[], own: &[] };
+
+    pub(super) fn new(own: &'a [u8]) -> Self {
+        Self { base: &[], own }
+    }
+
+    /// The same names behind those of `base`.
+    pub(super) fn behind(self, base: Self) -> Self {
+        Self { base: base.own, own: self.own }
+    }
+
+    /// All of them with their NULs, but those of the base.
     #[must_use]
     pub fn as_bytes(self) -> &'a [u8] {
-        self.0
+        self.own
     }
 
     /// The bytes of the name at `offset` without their NUL.
     #[must_use]
     pub fn bytes(self, offset: u32) -> Option<&'a [u8]> {
-        let rest = self.0.get(offset as usize..)?;
+        let rest = self.from(offset)?;
         let end = rest.iter().position(|byte| *byte == 0)?;
         rest.get(..end)
     }
@@ -43,9 +61,16 @@ impl<'a> Strings<'a> {
     /// Whether the name at `offset` is `name`, without looking for its end.
     #[must_use]
     pub fn is(self, offset: u32, name: &[u8]) -> bool {
-        self.0
-            .get(offset as usize..)
+        self.from(offset)
             .and_then(|rest| rest.strip_prefix(name))
             .is_some_and(|rest| rest.first() == Some(&0))
+    }
+
+    fn from(self, offset: u32) -> Option<&'a [u8]> {
+        let offset = offset as usize;
+        match offset.checked_sub(self.base.len()) {
+            Some(within) => self.own.get(within..),
+            None => self.base.get(offset..),
+        }
     }
 }

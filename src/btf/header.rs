@@ -29,8 +29,8 @@ pub(super) fn check_magic(bytes: &[u8]) -> Result<(), BtfError> {
     }
 }
 
-/// Splits a blob into its parts.
-pub(super) fn parse(bytes: &[u8]) -> Result<Parts<'_>, BtfError> {
+/// Splits a blob into its parts. `split` says that it continues another.
+pub(super) fn parse(bytes: &[u8], split: bool) -> Result<Parts<'_>, BtfError> {
     check_magic(bytes)?;
     let truncated = |need: u64| BtfError::Truncated { need, have: bytes.len() as u64 };
     let word = |offset| u32_at(bytes, offset).ok_or(truncated(u64::from(HEADER_MIN)));
@@ -55,9 +55,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Parts<'_>, BtfError> {
             .ok_or_else(|| truncated(u64::from(header_len) + end))
     };
     let strings = part(str_off, str_len)?;
-    if strings.first() != Some(&0) || strings.last() != Some(&0) {
+    // Names that continue others need no empty one at their beginning, and there may be none.
+    let begins = split || strings.first() == Some(&0);
+    let ends = strings.last().map_or(split, |last| *last == 0);
+    if !begins || !ends {
         return Err(BtfError::Header("the names do not begin and end with NUL"));
     }
     let layout = if header_len >= HEADER_WITH_LAYOUT { part(word(24)?, word(28)?)? } else { &[] };
-    Ok(Parts { types: part(type_off, type_len)?, strings: Strings(strings), layout })
+    Ok(Parts { types: part(type_off, type_len)?, strings: Strings::new(strings), layout })
 }

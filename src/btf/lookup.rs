@@ -6,7 +6,7 @@ use super::reader::Btf;
 use super::types::{Shape, Type};
 
 impl<'a> Btf<'a> {
-    /// The first type of that name and kind (libbpf `btf__find_by_name_kind`).
+    /// The first type of its own of that name and kind (libbpf `btf__find_by_name_kind_own`).
     ///
     /// Looks at every type in turn: a millisecond in the kernel's BTF. Whoever needs many names
     /// should ask once with [`Btf::find_all`].
@@ -15,7 +15,7 @@ impl<'a> Btf<'a> {
         self.types().find(|candidate| candidate.kind() == kind && candidate.is_named(name))
     }
 
-    /// The first type for each `(name, kind)`, in one pass.
+    /// The first type of its own for each `(name, kind)`, in one pass.
     #[must_use]
     pub fn find_all(&self, wanted: &[(&str, Kind)]) -> Vec<Option<Type<'a>>> {
         let mut found = vec![None; wanted.len()];

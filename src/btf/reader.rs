@@ -2,7 +2,7 @@
 
 use super::bytes::{Strings, u32_at};
 use super::error::BtfError;
-use super::header;
+use super::header::{self, Parts};
 use super::kind::Kind;
 use super::types::Type;
 
@@ -11,13 +11,15 @@ const RECORD: usize = 12;
 
 /// BTF whose types can be looked up by id.
 ///
-/// Ids begin with 1; 0 is `void`.
+/// Ids begin with 1; 0 is `void`. Those of a kernel module (*split* BTF) continue the kernel's own, to
+/// which they refer: an id or a name below the first of its own is the base's.
 #[derive(Clone, Debug)]
 pub struct Btf<'a> {
     types: &'a [u8],
     pub(super) strings: Strings<'a>,
     layout: &'a [u8],
-    /// Of each type within `types`, beginning with that of id 1.
+    base: Option<&'a Btf<'a>>,
+    /// Of each type within `types`, beginning with the first of its own.
     offsets: Vec<u32>,
     pub(super) pointer_size: u32,
 }
@@ -25,16 +27,24 @@ pub struct Btf<'a> {
 impl<'a> Btf<'a> {
     /// Reads a `.BTF` section or the kernel's BTF, in one pass over the types.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, BtfError> {
-        let parts = header::parse(bytes)?;
-        let mut btf = Self {
-            types: parts.types,
-            strings: parts.strings,
-            layout: parts.layout,
-            offsets: Vec::new(),
-            pointer_size: 8,
-        };
-        btf.index()?;
+        let mut btf = Self::indexed(&header::parse(bytes, false)?, None)?;
         btf.pointer_size = btf.find_pointer_size();
+        Ok(btf)
+    }
+
+    /// Reads the BTF of a kernel module, which continues the kernel's `base` (libbpf
+    /// `btf__new_split`).
+    pub fn parse_split(bytes: &'a [u8], base: &'a Btf<'a>) -> Result<Self, BtfError> {
+        let mut parts = header::parse(bytes, true)?;
+        parts.strings = parts.strings.behind(base.strings);
+        let btf = Self::indexed(&parts, Some(base))?;
+        Ok(btf.with_pointer_size(base.pointer_size))
+    }
+
+    fn indexed(parts: &Parts<'a>, base: Option<&'a Btf<'a>>) -> Result<Self, BtfError> {
+        let Parts { types, strings, layout } = *parts;
+        let mut btf = Self { types, strings, layout, base, offsets: Vec::new(), pointer_size: 8 };
+        btf.index()?;
         Ok(btf)
     }
 
@@ -50,13 +60,24 @@ impl<'a> Btf<'a> {
     #[must_use]
     pub fn type_count(&self) -> u32 {
         // There are at most `u32::MAX / RECORD` types.
-        u32::try_from(self.offsets.len()).unwrap_or(u32::MAX).saturating_add(1)
+        u32::try_from(self.offsets.len()).unwrap_or(u32::MAX).saturating_add(self.first_id())
+    }
+
+    /// The first id of its own: 1, or what follows the base's.
+    #[must_use]
+    pub fn first_id(&self) -> u32 {
+        self.base.map_or(1, Btf::type_count)
     }
 
     /// The type of that id; 0 is `void`.
     #[must_use]
     pub fn get(&self, id: u32) -> Option<Type<'a>> {
-        let Some(index) = id.checked_sub(1) else { return Some(Type::VOID) };
+        let Some(index) = id.checked_sub(self.first_id()) else {
+            return match self.base {
+                Some(base) => base.get(id),
+                None => Some(Type::VOID),
+            };
+        };
         let start = *self.offsets.get(index as usize)? as usize;
         let end = match self.offsets.get(index as usize + 1) {
             Some(next) => *next as usize,
@@ -78,9 +99,9 @@ impl<'a> Btf<'a> {
         self.get(id).ok_or(BtfError::NoSuchType(id))
     }
 
-    /// All types but `void`, by id.
+    /// All types of its own but `void`, by id.
     pub fn types(&self) -> impl Iterator<Item = Type<'a>> + '_ {
-        (1..self.type_count()).filter_map(|id| self.get(id))
+        (self.first_id()..self.type_count()).filter_map(|id| self.get(id))
     }
 
     /// All names.
@@ -95,16 +116,22 @@ impl<'a> Btf<'a> {
         self.strings.text(offset)
     }
 
-    /// The records of all types, one after the other.
+    /// The records of all types of its own, one after the other.
     #[must_use]
     pub fn type_bytes(&self) -> &'a [u8] {
         self.types
     }
 
-    /// Where the record of a type begins in [`Btf::type_bytes`], for patching a copy of them.
+    /// Sizes of kinds, four bytes each (`struct btf_layout`); empty in BTF without them.
+    #[must_use]
+    pub fn layout(&self) -> &'a [u8] {
+        self.layout
+    }
+
+    /// Where the record of a type of its own begins in [`Btf::type_bytes`], for patching a copy of them.
     #[must_use]
     pub fn record_offset(&self, id: u32) -> Option<usize> {
-        self.offsets.get(id.checked_sub(1)? as usize).map(|offset| *offset as usize)
+        self.offsets.get(id.checked_sub(self.first_id())? as usize).map(|offset| *offset as usize)
     }
 
     /// Bytes of a pointer: those of `long` (libbpf `determine_ptr_size`), or 8 without one.

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::writer::Writer;
-use super::{Btf, BtfError, BtfExt, Kind, Shape};
+use super::{Btf, BtfError, BtfExt, Kind, Shape, Type};
 
 fn sample() -> Vec<u8> {
     let mut writer = Writer::default();
@@ -37,6 +37,33 @@ fn types_are_found_and_decoded() {
     assert_eq!(level.get(1).unwrap().name, "HIGH");
     assert!(btf.find("pair", Kind::Union).is_none());
     assert!(btf.find("pai", Kind::Struct).is_none());
+}
+
+#[test]
+fn split_btf_continues_its_base() {
+    let mut base = Writer::default();
+    let int = base.int("int", 32, true);
+    let shared = base.structure("shared", 4, &[("n", int, 0)]);
+    let mut own = Writer::behind(&mut base);
+    let pair = own.structure("pair", 8, &[("one", shared, 0), ("other", shared, 32)]);
+    let array = own.array(pair, 3);
+    let (base, own) = (base.finish(), own.finish());
+    let base = Btf::parse(&base).unwrap();
+    assert!(matches!(Btf::parse(&own), Err(BtfError::Header(_))), "alone it makes no sense");
+    let btf = Btf::parse_split(&own, &base).unwrap();
+    assert_eq!((btf.first_id(), btf.type_count()), (base.type_count(), array + 1));
+    assert_eq!(btf.types().map(Type::id).collect::<Vec<_>>(), [pair, array]);
+    assert_eq!(btf.find("pair", Kind::Struct).unwrap().id(), pair);
+    assert!(btf.find("shared", Kind::Struct).is_none(), "that is the base's");
+    let member = btf.get(pair).unwrap().members().get(1).unwrap();
+    assert_eq!((member.name, btf.get(member.type_id).unwrap().name()), ("other", "shared"));
+    assert!(btf.get(pair).unwrap().is_named("pair") && btf.get(int).unwrap().is_named("int"));
+    assert_eq!(btf.size_of(array), Ok(24));
+    assert_eq!(btf.get(0).unwrap().kind(), Kind::Void);
+    assert_eq!(btf.type_of(array + 1).unwrap_err(), BtfError::NoSuchType(array + 1));
+
+    let empty = Writer::behind(&mut Writer::default()).finish();
+    assert_eq!(Btf::parse_split(&empty, &base).unwrap().types().count(), 0);
 }
 
 #[test]

@@ -66,7 +66,7 @@ pub enum Shape<'a> {
 
 impl<'a> Type<'a> {
     pub(super) const VOID: Type<'static> =
-        Type { id: 0, name_off: 0, info: 0, operand: 0, tail: &[], strings: Strings(&[]) };
+        Type { id: 0, name_off: 0, info: 0, operand: 0, tail: &[], strings: Strings::EMPTY };
 
     /// Its id.
     #[must_use]

@@ -11,18 +11,28 @@ pub(crate) struct Writer {
     types: Vec<u8>,
     strings: Vec<u8>,
     count: u32,
+    /// Bytes of the names that these continue.
+    names_before: u32,
 }
 
 impl Writer {
+    /// Continues another, as the BTF of a module does the kernel's. To that nothing may be added any
+    /// more.
+    pub(crate) fn behind(base: &mut Self) -> Self {
+        base.name("");
+        let names_before = u32::try_from(base.strings.len()).unwrap();
+        Self { count: base.count, names_before, ..Self::default() }
+    }
+
     /// Adds a name and gives its offset.
     pub(crate) fn name(&mut self, name: &str) -> u32 {
-        if self.strings.is_empty() {
+        if self.strings.is_empty() && self.names_before == 0 {
             self.strings.push(0);
         }
         if name.is_empty() {
             return 0;
         }
-        let offset = u32::try_from(self.strings.len()).unwrap();
+        let offset = self.names_before + u32::try_from(self.strings.len()).unwrap();
         self.strings.extend_from_slice(name.as_bytes());
         self.strings.push(0);
         offset

@@ -151,6 +151,13 @@ pub trait Kernel {
         requests: &[LoadRequest<'_, Self::Handle>],
     ) -> Result<Vec<BTreeMap<String, Self::Handle>>>;
 
+    /// Loads the one program of `request` for the function that it replaces. Attaching it does that.
+    fn load_replacement(
+        &self,
+        request: &LoadRequest<'_, Self::Handle>,
+        replaced: &Replaced<'_, Self::Handle>,
+    ) -> Result<Self::Handle>;
+
     /// Attaches a program by a link, which lives as long as its handle or its pin.
     fn attach(
         &self,
@@ -220,6 +227,15 @@ pub struct LoadRequest<'a, H> {
     pub maps: BTreeMap<&'a str, &'a H>,
     /// The object's BTF.
     pub btf: Option<&'a H>,
+}
+
+/// A function of a loaded program, which another replaces.
+#[derive(Debug)]
+pub struct Replaced<'a, H> {
+    /// The program.
+    pub program: &'a H,
+    /// Its function.
+    pub function: &'a str,
 }
 
 /// A classifier attached over netlink.

@@ -60,6 +60,15 @@ pub enum Attachment {
         /// The tracepoint.
         name: String,
     },
+    /// A function of another program, replaced.
+    Freplace {
+        /// That program's object in the manifest.
+        object: String,
+        /// The program.
+        program: String,
+        /// Its function.
+        function: String,
+    },
 }
 
 /// How XDP runs.
@@ -166,6 +175,7 @@ impl Attachment {
             Self::Tracepoint { .. } => "tracepoint",
             Self::RawTracepoint { .. } => "raw-tracepoint",
             Self::TpBtf { .. } => "tp-btf",
+            Self::Freplace { .. } => "freplace",
         }
     }
 
@@ -181,6 +191,9 @@ impl Attachment {
             Self::Cgroup { path } => vec![path.display().to_string()],
             Self::Tracepoint { category, name } => vec![format!("{category}/{name}")],
             Self::RawTracepoint { name } | Self::TpBtf { name } => vec![name.clone()],
+            Self::Freplace { object, program, function } => {
+                vec![format!("{object}.{program}"), function.clone()]
+            }
         }
     }
 

@@ -35,9 +35,10 @@ codes! {
     EXTERN_UNSUPPORTED = "extern-unsupported", "an object needs a symbol that no kernel has";
     UNKNOWN_MAP = "unknown-map", "the object has no such map";
     UNKNOWN_PROGRAM = "unknown-program", "the object has no such program";
+    UNKNOWN_FUNCTION = "unknown-function", "a program has no such function, or none that can be replaced";
     UNKNOWN_GLOBAL = "unknown-global", "the object has no such global variable";
     UNKNOWN_SECTION = "unknown-section", "a program's section does not say what kind of program it is";
-    PROGRAM_UNSUPPORTED = "program-unsupported", "a kind of program that this version cannot load";
+    LEGACY_MAP = "legacy-map", "a map is defined in the way of before BTF";
     SLOT_NOT_LOADED = "slot-not-loaded", "a map's initial contents name a program that is not loaded";
     PIN_ATTRIBUTE_MISSING = "pin-attribute-missing", "the manifest pins a map whose definition does not ask for it";
     PIN_ATTRIBUTE_INVALID = "pin-attribute-invalid", "a map's `pinning` attribute has a value libbpf does not know";

@@ -41,6 +41,15 @@ pub struct MapSpec {
 pub enum MapOrigin {
     /// A variable in `.maps`.
     Declared,
+    /// A variable in `.maps`: the arena that holds the object's `__arena` variables. `contents` are
+    /// their bytes.
+    Arena {
+        /// Initial contents.
+        #[serde(skip)]
+        contents: Vec<u8>,
+    },
+    /// A variable in `maps`, a `struct bpf_map_def` of before BTF, which libbpf 1.0 gave up.
+    Legacy,
     /// A data section. `contents` are its bytes (zeroes for `.bss`).
     Section {
         /// What libbpf does with the section.
@@ -134,6 +143,23 @@ impl MapShape {
     }
 }
 
+impl MapShape {
+    /// Where in an arena of this shape the object's variables begin, if they have `size` bytes: as
+    /// with libbpf at its end, so that no variable's address looks like NULL. `None` if they do not
+    /// fit.
+    ///
+    /// Kernels that do not let an instruction reach beyond 512 MiB (`BPF_MAX_VAR_OFF`) would have
+    /// them at the beginning of a larger arena, and so they are there in all.
+    #[must_use]
+    pub fn arena_variables(&self, size: u64, page_size: u32) -> Option<u32> {
+        const BPF_MAX_VAR_OFF: u64 = 1 << 29;
+        let length = u64::from(self.max_entries) * u64::from(page_size);
+        let needed = size.checked_next_multiple_of(page_size.max(1).into())?;
+        let end = length.checked_sub(needed)?;
+        u32::try_from(if length <= BPF_MAX_VAR_OFF { end } else { 0 }).ok()
+    }
+}
+
 impl MapSpec {
     /// The name the kernel is given for it, at most [`KERNEL_NAME_MAX`] bytes of letters, digits, `_`
     /// and `.`. A data section's begins with as much of `object`, the object's name, as there is
@@ -142,7 +168,7 @@ impl MapSpec {
     pub fn kernel_name(&self, object: &str) -> String {
         match self.origin {
             MapOrigin::Section { .. } => section_map_name(object, &self.name),
-            MapOrigin::Declared | MapOrigin::StructOps { .. } => legal(self.name.bytes()),
+            _ => legal(self.name.bytes()),
         }
     }
 
@@ -152,10 +178,10 @@ impl MapSpec {
         self.pinning == Some(1)
     }
 
-    /// Whether this is a variable in `.maps` rather than a data section.
+    /// Whether this is a map that the object defines by itself, rather than one made of a section.
     #[must_use]
     pub fn is_declared(&self) -> bool {
-        self.origin == MapOrigin::Declared
+        matches!(self.origin, MapOrigin::Declared | MapOrigin::Arena { .. } | MapOrigin::Legacy)
     }
 }
 
@@ -212,6 +238,22 @@ mod tests {
             map_extra: 0,
         };
         shape.normalised(&host).max_entries
+    }
+
+    #[test]
+    fn variables_of_an_arena_are_at_its_end() {
+        let arena = |max_entries| MapShape {
+            map_type: MapType::ARENA,
+            key_size: 0,
+            value_size: 0,
+            max_entries,
+            map_flags: 0,
+            map_extra: 0,
+        };
+        assert_eq!(arena(10).arena_variables(8, 4096), Some(9 * 4096));
+        assert_eq!(arena(10).arena_variables(4097, 4096), Some(8 * 4096));
+        assert_eq!(arena(1).arena_variables(4097, 4096), None);
+        assert_eq!(arena(1 << 20).arena_variables(8, 4096), Some(0));
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct ObjectSpec {
     pub maps: Vec<MapSpec>,
     /// Programs, in the order of the section table and then of their offsets.
     pub programs: Vec<ProgramSpec>,
+    /// Functions that programs call, by place in `.text`.
+    pub functions: Vec<FunctionSpec>,
     /// Global variables in data sections, by section and offset.
     pub globals: Vec<GlobalSpec>,
     /// Symbols that the kernel or its configuration must supply.
@@ -28,6 +30,15 @@ pub struct ObjectSpec {
     pub has_btf: bool,
     /// What is wrong with parts of the object; the rest is described all the same.
     pub defects: Vec<Defect>,
+}
+
+/// A function that programs call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FunctionSpec {
+    /// Its name.
+    pub name: String,
+    /// Whether the verifier takes it by itself, so that it can be replaced: neither static nor hidden.
+    pub global: bool,
 }
 
 /// A global variable.

@@ -6,7 +6,7 @@ use super::error::InspectError;
 use super::externs::{Externs, externs};
 use super::input::Input;
 use super::maps::{DeclaredMap, map_defect, section_defect};
-use super::{data, maps, programs, slots, struct_ops};
+use super::{arena, data, legacy, maps, programs, slots, struct_ops};
 use crate::btf::{Btf, BtfExt};
 use crate::model::kinds::{MapType, ProgramType};
 use crate::model::map::MapSpec;
@@ -35,12 +35,15 @@ pub fn inspect(bytes: &[u8]) -> Result<ObjectSpec, InspectError> {
     let programs = programs::programs(&input.elf, &mut defects);
     let mut declared = maps::declared(&input, types.as_mut(), &mut defects);
     slots::fill(&input, &mut declared, &mut defects);
+    arena::fill(&input, &mut declared, &mut defects);
+    let legacy = legacy::maps(&input, &mut defects);
     let (sections, globals) = data::sections(&input, types.as_mut(), &mut defects);
     let ops = struct_ops::maps(&input, types.as_mut(), &mut defects);
     let Externs { list: externs, any_typed } = externs(&input, &mut defects);
 
     let mut maps: Vec<MapSpec> =
         declared.into_iter().map(|DeclaredMap { spec, .. }| spec).collect();
+    maps.extend(legacy);
     maps.extend(sections);
     maps.extend(ops);
     report_duplicates(&maps, &mut defects);
@@ -52,6 +55,7 @@ pub fn inspect(bytes: &[u8]) -> Result<ObjectSpec, InspectError> {
         has_btf: input.btf.is_some(),
         maps,
         programs,
+        functions: programs::functions(&input.elf),
         globals,
         externs,
         defects,

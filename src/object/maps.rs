@@ -15,9 +15,7 @@ use crate::model::object::{Defect, Part};
 pub(super) const SECTION: &str = ".maps";
 /// Most maps of one object. A program uses at most 64 (`MAX_USED_MAPS` in `include/linux/bpf_verifier.h`),
 /// so this is far beyond what any object needs, and keeps a crafted one from planning a million.
-const MAPS_MAX: usize = 4096;
-/// Where they were before BTF.
-const LEGACY_SECTION: &str = "maps";
+pub(super) const MAPS_MAX: usize = 4096;
 
 /// A map and where it lies, for the relocations that fill its slots.
 pub(super) struct DeclaredMap {
@@ -36,7 +34,6 @@ pub(super) fn declared(
     types: Option<&mut Types<'_>>,
     defects: &mut Vec<Defect>,
 ) -> Vec<DeclaredMap> {
-    report_legacy(input, defects);
     let Some(section) = input.elf.section(SECTION) else { return Vec::new() };
     let (Some(btf), Some(types)) = (&input.btf, types) else {
         return without_btf(input, section, defects);
@@ -161,17 +158,23 @@ fn spec(name: &str, definition: &Definition, types: &mut Types<'_>) -> MapSpec {
 
 /// A map of which only the name is known.
 fn unread_map(name: &str) -> MapSpec {
+    let shape = MapShape {
+        map_type: MapType::UNSPEC,
+        key_size: 0,
+        value_size: 0,
+        max_entries: 0,
+        map_flags: 0,
+        map_extra: 0,
+    };
+    plain_map(name, MapOrigin::Declared, shape)
+}
+
+/// A map of that shape, and nothing more.
+pub(super) fn plain_map(name: &str, origin: MapOrigin, shape: MapShape) -> MapSpec {
     MapSpec {
         name: name.to_owned(),
-        origin: MapOrigin::Declared,
-        shape: MapShape {
-            map_type: MapType::UNSPEC,
-            key_size: 0,
-            value_size: 0,
-            max_entries: 0,
-            map_flags: 0,
-            map_extra: 0,
-        },
+        origin,
+        shape,
         numa_node: None,
         pinning: None,
         key: None,
@@ -207,16 +210,6 @@ fn without_btf(
             }
         })
         .collect()
-}
-
-fn report_legacy(input: &Input<'_>, defects: &mut Vec<Defect>) {
-    let is_legacy = |name: &str| name == LEGACY_SECTION || name.starts_with("maps/");
-    for section in input.elf.sections.iter().filter(|section| is_legacy(section.name)) {
-        defects.push(section_defect(
-            section.name,
-            "legacy map definitions are not supported; define each map as `struct { __uint(type, …); … } name SEC(\".maps\");`",
-        ));
-    }
 }
 
 /// An object has at most one arena (libbpf `bpf_object__init_user_btf_maps`).

@@ -4,6 +4,7 @@
 //! it says is what libbpf would make of the object, as declared: it normalises nothing, judges no
 //! pin, and knows no manifest.
 
+mod arena;
 mod ctypes;
 mod data;
 mod definition;
@@ -13,6 +14,7 @@ mod externs;
 mod image;
 mod input;
 mod inspect;
+mod legacy;
 mod maps;
 mod programs;
 pub mod sections;

@@ -4,11 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use object::elf::{SHF_EXECINSTR, SHT_PROGBITS, STB_LOCAL, STT_FUNC};
+use object::elf::{SHF_EXECINSTR, SHT_PROGBITS, STB_LOCAL, STT_FUNC, STV_HIDDEN, STV_INTERNAL};
 
 use super::elf::{Elf, Section, Symbol};
 use super::sections;
-use crate::model::object::{Defect, Part};
+use crate::model::object::{Defect, FunctionSpec, Part};
 use crate::model::program::ProgramSpec;
 
 /// Where functions live that programs call; never programs themselves.
@@ -39,6 +39,24 @@ pub(super) fn programs(elf: &Elf<'_>, defects: &mut Vec<Defect>) -> Vec<ProgramS
     }
     report_duplicates(&programs, defects);
     programs
+}
+
+/// The functions that programs call.
+pub(super) fn functions(elf: &Elf<'_>) -> Vec<FunctionSpec> {
+    let Some(text) = elf.section(TEXT) else { return Vec::new() };
+    let mut symbols: Vec<_> = elf
+        .symbols
+        .iter()
+        .filter(|symbol| symbol.kind == STT_FUNC && symbol.section == text.index)
+        .filter(|symbol| !symbol.name.is_empty())
+        .collect();
+    symbols.sort_by_key(|symbol| symbol.value);
+    let hidden = |symbol: &Symbol<'_>| matches!(symbol.visibility, STV_HIDDEN | STV_INTERNAL);
+    let function = |symbol: &Symbol<'_>| FunctionSpec {
+        name: symbol.name.to_owned(),
+        global: symbol.binding != STB_LOCAL && !hidden(symbol),
+    };
+    symbols.into_iter().map(function).collect()
 }
 
 /// Whether a symbol is a program of that section.

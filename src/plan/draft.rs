@@ -24,6 +24,7 @@ pub(super) enum Phase {
     Open,
     CreateMaps,
     LoadPrograms,
+    LoadReplacements,
     FillSlots,
     /// As late as possible: the less is written into the old maps after it.
     CopyEntries,
@@ -31,6 +32,8 @@ pub(super) enum Phase {
     Directories,
     PinMaps,
     PinPrograms,
+    /// Links of programs that replace functions: before others run with the functions replaced.
+    Replacements,
     Links,
     RemoveFilters,
     /// Programs write into the new maps by now.

@@ -231,7 +231,12 @@ impl<'d> Wanted<'d> {
             return self.bound(found, draft);
         }
         if !updates_in_place(link.link_type) {
-            let reason = "this kind of link cannot be updated: both programs run for a moment";
+            let reason = match self.attachment {
+                Attachment::Freplace { .. } => {
+                    "goes over with the program whose function it replaces"
+                }
+                _ => "this kind of link cannot be updated: both programs run for a moment",
+            };
             return self.attach(Action::Replace, reason, draft);
         }
         if !draft.known.has_program(link.program_id) {
@@ -307,9 +312,13 @@ impl<'d> Wanted<'d> {
             program: self.program.clone(),
             attachment: self.attachment.clone(),
         };
-        draft.step(Phase::Links, step);
+        let phase = match self.attachment {
+            Attachment::Freplace { .. } => Phase::Replacements,
+            _ => Phase::Links,
+        };
+        draft.step(phase, step);
         let source = Source::New(self.address.clone());
-        draft.claim(self.pin.clone(), &self.address, source, Phase::Links);
+        draft.claim(self.pin.clone(), &self.address, source, phase);
         draft.change(Change::new(self.address.clone(), action, reason));
         self.record(0, draft);
     }
@@ -445,6 +454,7 @@ fn link_type(attachment: &Attachment) -> Option<LinkType> {
         Attachment::RawTracepoint { .. } | Attachment::TpBtf { .. } => {
             Some(LinkType::RAW_TRACEPOINT)
         }
+        Attachment::Freplace { .. } => Some(LinkType::TRACING),
         Attachment::Tc { .. } => None,
     }
 }

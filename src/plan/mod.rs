@@ -19,6 +19,7 @@ mod private;
 mod programs;
 mod prune;
 mod recover;
+mod replacements;
 mod slots;
 mod step;
 #[cfg(test)]
@@ -97,11 +98,12 @@ pub fn plan(
     let bindings = slots::bind(desired, &mut draft);
     let wanted = links::wanted(desired);
     prune::remove_stray_filters(&mut draft);
-    for (object, bound) in desired.objects.iter().zip(&bindings) {
-        let reload = programs::reload_reason(object, bound, &draft);
+    let reloads = replacements::reload_reasons(desired, &bindings, &draft);
+    for ((object, bound), reload) in desired.objects.iter().zip(&bindings).zip(&reloads) {
         private::plan(object, reload.is_some(), &mut draft);
         programs::plan(object, bound, reload.as_deref(), &mut draft);
         if reload.is_some() {
+            replacements::plan(object, bound, desired, &reloads, &mut draft);
             slots::plan(object, bound, &mut draft);
         }
         links::plan(object, reload.is_some(), &wanted, &mut draft);

@@ -57,7 +57,7 @@ pub(super) fn plan(
     reload: Option<&str>,
     draft: &mut Draft<'_>,
 ) {
-    if reload.is_some() && !object.programs.is_empty() {
+    if reload.is_some() && object.programs.iter().any(|program| program.replaces().is_none()) {
         let maps = map_slots(object, bindings, draft);
         draft.load(ObjectLoad { object: object.name.clone(), maps });
     }

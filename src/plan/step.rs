@@ -69,8 +69,20 @@ pub enum Step {
         /// Its name there.
         map: String,
     },
-    /// Loads every wanted program of these objects, each into its [`Slot::New`].
+    /// Loads every wanted program of these objects, each into its [`Slot::New`], but those that replace
+    /// functions of others.
     LoadPrograms(Vec<ObjectLoad>),
+    /// Loads a program that replaces a function of another, into its [`Slot::New`].
+    LoadReplacement {
+        /// The object.
+        object: Name,
+        /// Its program.
+        program: String,
+        /// Where each of its object's maps is, by name.
+        maps: BTreeMap<String, Slot>,
+        /// The program whose function it replaces.
+        replaced: Slot,
+    },
     /// Fills slots of a map that this run creates, so that nobody sees it half-filled.
     FillSlots {
         /// The map.
@@ -241,6 +253,7 @@ impl Step {
                 | Self::OpenMap { .. }
                 | Self::CreateMap { .. }
                 | Self::LoadPrograms(_)
+                | Self::LoadReplacement { .. }
                 | Self::FillSlots { .. }
                 | Self::CopyEntries { .. }
         )
@@ -283,6 +296,9 @@ impl fmt::Display for Step {
                 let names: Vec<String> =
                     loads.iter().map(|load| format!("`{}`", load.object)).collect();
                 write!(f, "load the programs of object{s} {}", names.join(", "))
+            }
+            Self::LoadReplacement { object, program, replaced, .. } => {
+                write!(f, "load program `{program}` of object `{object}` for {replaced}")
             }
             Self::FillSlots { map, .. } => write!(f, "fill the slots of {map}"),
             Self::CopyEntries { from, to, .. } => write!(f, "copy the entries of {from} to {to}"),

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::btf::{Btf, BtfExt, CoreRelo};
+use crate::btf::{BtfExt, CoreRelo};
 
-use super::core::{ReloKind, Resolved, Resolver};
+use super::core::{ReloKind, Resolved, Resolver, Targets};
 use super::elf::Elf;
 use super::function::Functions;
 use super::insn::Insn;
@@ -21,7 +21,7 @@ impl CoreInfo {
         elf: &Elf<'_>,
         functions: &Functions<'_>,
         btf: &ObjectBtf<'_>,
-        kernel: Option<&Btf<'_>>,
+        targets: Option<Targets<'_>>,
     ) -> Self {
         let mut placed = Vec::new();
         for records in btf.ext.core_relo.sections() {
@@ -39,7 +39,7 @@ impl CoreInfo {
         // the others.
         placed.sort_by_key(|(optional, ..)| *optional);
         let relocations = placed.iter().map(|(.., record)| *record);
-        let mut resolver = Resolver::new(&btf.types, kernel, relocations);
+        let mut resolver = Resolver::new(&btf.types, targets, relocations);
         let mut info = Self::default();
         for (_, function, insn, record) in placed {
             info.0.entry(function).or_default().push((insn, resolver.resolve(record)));

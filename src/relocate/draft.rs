@@ -1,7 +1,7 @@
 //! BTF that is being changed: a copy of the records in which numbers are replaced, and to which
 //! types and names are added. Ids of types stay what they were.
 
-use crate::btf::{Btf, BtfError};
+use crate::btf::{Btf, BtfError, Kind};
 
 /// Places within a record.
 pub(super) const NAME: usize = 0;
@@ -60,23 +60,31 @@ impl<'b, 'a> Draft<'b, 'a> {
         offset
     }
 
-    /// The blob.
+    /// The blob. Sizes of kinds go with it only where a type needs them: older kernels do not take
+    /// them.
     pub(super) fn finish(self) -> Result<Vec<u8>, BtfError> {
-        encode(&self.records, &self.strings)
+        let unknown = self.btf.types().any(|found| found.kind() == Kind::Unknown);
+        let layout = if unknown { self.btf.layout() } else { &[] };
+        encode(&self.records, layout, &self.strings)
     }
 }
 
-/// Puts records and names behind a header.
-pub(super) fn encode(records: &[u8], strings: &[u8]) -> Result<Vec<u8>, BtfError> {
+/// Puts records, sizes of kinds and names behind a header.
+pub(super) fn encode(records: &[u8], layout: &[u8], strings: &[u8]) -> Result<Vec<u8>, BtfError> {
     let length = |part: &[u8]| {
         u32::try_from(part.len()).ok().ok_or(BtfError::Header("it is larger than 4 GiB"))
     };
-    let (types, names) = (length(records)?, length(strings)?);
+    let (types, kinds, names) = (length(records)?, length(layout)?, length(strings)?);
+    let header = if layout.is_empty() { 24 } else { 32 };
     let mut bytes = vec![0x9f, 0xeb, 1, 0];
-    for word in [24, 0, types, types, names] {
+    for word in [header, 0, types, types.saturating_add(kinds), names] {
         bytes.extend(word.to_le_bytes());
     }
+    if !layout.is_empty() {
+        bytes.extend([types, kinds].into_iter().flat_map(u32::to_le_bytes));
+    }
     bytes.extend(records);
+    bytes.extend(layout);
     bytes.extend(strings);
     Ok(bytes)
 }

@@ -54,7 +54,7 @@ pub(super) struct Section<'a> {
 pub(super) enum Role {
     /// Instructions.
     Code,
-    /// `.maps`
+    /// `.maps`, and `maps` of before BTF.
     Maps,
     /// `.data`, `.rodata`, `.bss` and those with these prefixes and a dot: becomes a map.
     Data,
@@ -199,7 +199,9 @@ impl Role {
             name.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
         match section.sh_type(LE) {
-            SHT_PROGBITS if name == ".maps" => Self::Maps,
+            SHT_PROGBITS if matches!(name, ".maps" | "maps") || name.starts_with("maps/") => {
+                Self::Maps
+            }
             SHT_NOBITS if is(".bss") => Self::Data,
             SHT_PROGBITS if section.sh_size(LE) == 0 => Self::Other,
             SHT_PROGBITS if section.sh_flags(LE) & u64::from(SHF_EXECINSTR) != 0 => Self::Code,

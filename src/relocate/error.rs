@@ -115,12 +115,24 @@ pub enum RelocateError {
         /// The most there may be.
         max: usize,
     },
-    /// The kernel's BTF has nothing to attach to.
-    #[error("the kernel's BTF has no {kind} `{name}`")]
+    /// Neither the kernel's BTF nor that of a module has what to attach to.
+    #[error("{} {kind} `{name}` in its BTF", lacks(module.as_deref()))]
     NoAttachTarget {
         /// Its name with the prefix of the kind of attachment.
         name: String,
         /// What it would be.
         kind: crate::btf::Kind,
+        /// The only module it may be in, if one was named.
+        module: Option<String>,
     },
+    /// What is needed is in a module whose BTF cannot be opened.
+    #[error("{0}")]
+    ModuleTypes(String),
+}
+
+fn lacks(module: Option<&str>) -> String {
+    match module {
+        Some(module) => format!("module `{module}` is not loaded, or has no"),
+        None => "neither the running kernel nor a module that is loaded has a".to_owned(),
+    }
 }

@@ -12,6 +12,7 @@ use super::environment::Environment;
 use super::insn::{Insn, PSEUDO_BTF_ID, PSEUDO_KFUNC_CALL, PSEUDO_MAP_VALUE, split};
 use super::kconfig::{KconfigKind, KconfigVariable};
 use super::linker::Binding;
+use super::modules::{KernelType, KernelTypes};
 use super::poison;
 
 /// The externs of an object, in libbpf's order.
@@ -44,14 +45,35 @@ enum What {
 /// An extern that was looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Extern {
-    /// BTF id of a kernel function or variable.
-    Kernel(u32),
+    /// A kernel function or variable.
+    Kernel(KernelSymbol),
     /// Address of a kernel symbol.
     Address(u64),
     /// Offset within `.kconfig`.
     Config(u32),
     /// Weak and not there; its index in libbpf's order.
     Missing(i32),
+}
+
+/// A function or variable of the kernel or of one of its modules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KernelSymbol {
+    /// Its BTF id.
+    id: u32,
+    /// Descriptor of the module's BTF; 0 for the kernel's own.
+    btf: i32,
+    /// Where that descriptor is in [`Resolved::descriptors`]; 0 for the kernel's own.
+    slot: i16,
+}
+
+/// Externs that were looked for.
+#[derive(Default)]
+pub(super) struct Resolved {
+    /// By symbol index: what supplies it, or why nothing does.
+    by_symbol: BTreeMap<usize, Result<Extern, String>>,
+    /// Descriptors of the modules' BTF that calls refer to by index: `fd_array` of `BPF_PROG_LOAD`.
+    /// The first is not used.
+    descriptors: Vec<i32>,
 }
 
 impl<'a> Externs<'a> {
@@ -106,23 +128,20 @@ impl<'a> Externs<'a> {
         self.0.iter().any(|declared| matches!(declared.what, What::Function(_) | What::Variable(_)))
     }
 
-    /// Looks for all of them, by symbol index; at most once through the kernel's types.
+    /// Looks for all of them; at most once through the types of the kernel and of each module.
     pub(super) fn resolve(
         &self,
         local: Option<&Btf<'_>>,
         environment: &Environment<'_>,
-    ) -> BTreeMap<usize, Result<Extern, String>> {
+    ) -> Resolved {
         let wanted: Vec<_> = self
             .0
             .iter()
             .filter_map(|declared| Some((declared.kernel_name()?, declared.kernel_kind()?)))
             .collect();
-        let mut found = match environment.kernel_btf {
-            Some(kernel) if !wanted.is_empty() => kernel.find_all(&wanted),
-            _ => vec![None; wanted.len()],
-        }
-        .into_iter();
-        let mut externs = BTreeMap::new();
+        let found = environment.kernel.map(|kernel| kernel.find_all(&wanted)).unwrap_or_default();
+        let mut found = found.into_iter();
+        let mut resolution = Resolved::default();
         for (declared, index) in self.0.iter().zip(0..) {
             let candidate = declared.kernel_kind().and_then(|_| found.next()).flatten();
             let resolved = match &declared.what {
@@ -138,16 +157,51 @@ impl<'a> Externs<'a> {
                 What::Unusable(reason) => Err(reason.clone()),
                 What::Function(id) | What::Variable(id) => {
                     let local = local.map(|btf| At { btf, id: *id });
-                    let kernel = environment.kernel_btf;
-                    declared.check(local, kernel, candidate)
+                    match environment.kernel.zip(local) {
+                        Some((kernel, local)) => declared
+                            .check(local, candidate)
+                            .and_then(|found| resolution.refer(kernel, found)),
+                        None => Err("the kernel's BTF is needed and not there".to_owned()),
+                    }
                 }
             };
-            externs.insert(
-                declared.symbol,
-                resolved.map(|found| found.unwrap_or(Extern::Missing(index))),
-            );
+            let resolved = resolved.map(|found| found.unwrap_or(Extern::Missing(index)));
+            resolution.by_symbol.insert(declared.symbol, resolved);
         }
-        externs
+        resolution
+    }
+}
+
+impl Resolved {
+    pub(super) fn get(&self, symbol: usize) -> Option<&Result<Extern, String>> {
+        self.by_symbol.get(&symbol)
+    }
+
+    pub(super) fn descriptors(&self) -> &[i32] {
+        &self.descriptors
+    }
+
+    /// How instructions refer to what was found.
+    fn refer(
+        &mut self,
+        kernel: KernelTypes<'_>,
+        found: Option<KernelType<'_>>,
+    ) -> Result<Option<Extern>, String> {
+        let Some(found) = found else { return Ok(None) };
+        let btf = kernel.descriptor(&found)?;
+        let slot = if btf == 0 { 0 } else { self.slot(btf)? };
+        Ok(Some(Extern::Kernel(KernelSymbol { id: found.found.id(), btf, slot })))
+    }
+
+    /// Where a descriptor is in [`Resolved::descriptors`].
+    fn slot(&mut self, btf: i32) -> Result<i16, String> {
+        let at = self.descriptors.iter().position(|known| *known == btf).unwrap_or_else(|| {
+            // Index 0 means the kernel itself.
+            self.descriptors.resize(self.descriptors.len().max(1), 0);
+            self.descriptors.push(btf);
+            self.descriptors.len() - 1
+        });
+        i16::try_from(at).map_err(|_beyond| "it is in one module too many".to_owned())
     }
 }
 
@@ -180,32 +234,28 @@ impl Declared<'_> {
 
     /// Whether what was found in the kernel is what the object means. `None` for a weak extern that
     /// is not there.
-    fn check(
+    fn check<'k>(
         &self,
-        local: Option<At<'_, '_>>,
-        kernel: Option<&Btf<'_>>,
-        found: Option<Type<'_>>,
-    ) -> Result<Option<Extern>, String> {
-        let (Some(kernel), Some(local)) = (kernel, local) else {
-            return Err("the kernel's BTF is needed and not there".to_owned());
-        };
+        local: At<'_, '_>,
+        found: Option<KernelType<'k>>,
+    ) -> Result<Option<KernelType<'k>>, String> {
         let Some(found) = found else {
             return if self.weak {
                 Ok(None)
             } else {
-                Err("the kernel has none of that name".into())
+                Err("neither the kernel nor a module that is loaded has one of that name".into())
             };
         };
-        let id = found.target().unwrap_or_default();
-        let target = match found.kind() {
-            Kind::Var => kernel.resolve(id).map_err(|error| error.to_string())?.id(),
+        let id = found.found.target().unwrap_or_default();
+        let target = match found.found.kind() {
+            Kind::Var => found.among.resolve(id).map_err(|error| error.to_string())?.id(),
             _ => id,
         };
-        let target = At { btf: kernel, id: target };
+        let target = At { btf: found.among, id: target };
         match types_are_compatible(local, target, &Fuel::new()) {
-            Ok(true) => Ok(Some(Extern::Kernel(found.id()))),
+            Ok(true) => Ok(Some(found)),
             // libbpf lets only functions be of another type and weak.
-            _ if self.weak && found.kind() == Kind::Func => Ok(None),
+            _ if self.weak && found.found.kind() == Kind::Func => Ok(None),
             Ok(false) => Err("the kernel's is of another type".to_owned()),
             Err(error) => Err(error.to_string()),
         }
@@ -296,15 +346,15 @@ impl Binding<'_, '_> {
     ) -> Result<Option<&str>, (String, String)> {
         let name = self.linker.elf.symbols.get(symbol).map_or("?", |symbol| symbol.name);
         let fail = |reason: &str| (name.to_owned(), reason.to_owned());
-        let found = match self.externs.get(&symbol) {
+        let found = match self.externs.get(symbol) {
             Some(Ok(found)) => found,
             Some(Err(reason)) => return Err(fail(reason)),
             None => return Err(fail("it is nowhere declared")),
         };
         if call {
             let (insn, missing) = match found {
-                Extern::Kernel(id) => {
-                    let call = first.with_src(PSEUDO_KFUNC_CALL).with_off(0);
+                Extern::Kernel(KernelSymbol { id, slot, .. }) => {
+                    let call = first.with_src(PSEUDO_KFUNC_CALL).with_off(*slot);
                     (call.with_imm(id.cast_signed()), None)
                 }
                 Extern::Missing(index) => (poison::missing_function(*index), Some(name)),
@@ -317,7 +367,7 @@ impl Binding<'_, '_> {
         }
         let Some(second) = second else { return Err(fail("its instruction is cut short")) };
         let (src, low, high) = match found {
-            Extern::Kernel(id) => (PSEUDO_BTF_ID, id.cast_signed(), 0),
+            Extern::Kernel(KernelSymbol { id, btf, .. }) => (PSEUDO_BTF_ID, id.cast_signed(), *btf),
             Extern::Config(offset) => {
                 let fd = self.environment.maps.get(".kconfig").copied();
                 let fd = fd.ok_or_else(|| fail("map `.kconfig` was not created"))?;

@@ -238,13 +238,19 @@ impl<'a> Image<'_, '_, 'a> {
                     *first = first.with_src(PSEUDO_MAP_FD).with_imm(map(name)?);
                 }
                 Target::Data { section, offset } => {
-                    let fd = map(section)?;
-                    let Some(second) = second else {
-                        let reason = "it is cut short".to_owned();
-                        return Err(self.wrong(function, reference.insn, reason));
+                    if !set_address(first, second, map(section)?, offset) {
+                        return Err(self.wrong(function, reference.insn, CUT.to_owned()));
+                    }
+                }
+                Target::Arena { offset } => {
+                    let Some(arena) = self.binding.environment.arena else {
+                        let reason = "its variable is in an arena, and the object has none";
+                        return Err(self.wrong(function, reference.insn, reason.to_owned()));
                     };
-                    *second = second.with_imm(first.imm().wrapping_add(offset.cast_signed()));
-                    *first = first.with_src(PSEUDO_MAP_VALUE).with_imm(fd);
+                    let offset = arena.offset.wrapping_add(offset);
+                    if !set_address(first, second, arena.descriptor, offset) {
+                        return Err(self.wrong(function, reference.insn, CUT.to_owned()));
+                    }
                 }
                 Target::Extern { symbol, call } => {
                     let missing = self.binding.fill_extern(symbol, call, first, second).map_err(
@@ -272,4 +278,16 @@ impl<'a> Image<'_, '_, 'a> {
             reason,
         }
     }
+}
+
+/// What is said of a `ldimm64` without its second half.
+const CUT: &str = "it is cut short";
+
+/// Makes a `ldimm64` load an address within the value of a map; `false` if it has no second half. The
+/// compiler's immediate is the distance from the symbol.
+fn set_address(first: &mut Insn, second: Option<&mut Insn>, fd: i32, offset: u32) -> bool {
+    let Some(second) = second else { return false };
+    *second = second.with_imm(first.imm().wrapping_add(offset.cast_signed()));
+    *first = first.with_src(PSEUDO_MAP_VALUE).with_imm(fd);
+    true
 }

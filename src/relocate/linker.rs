@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::btf::{Btf, BtfExt, InfoSection};
 
+use super::core::Targets;
 use super::core_info::CoreInfo;
 use super::elf::Elf;
 use super::environment::Environment;
 use super::error::RelocateError;
-use super::externs::{Extern, Externs};
+use super::externs::{Externs, Resolved};
 use super::function::Functions;
 use super::info;
 use super::kconfig::KconfigVariable;
@@ -38,8 +39,7 @@ pub struct Binding<'l, 'a> {
     pub(super) linker: &'l Linker<'a>,
     pub(super) environment: Environment<'l>,
     pub(super) core: CoreInfo,
-    /// The externs that were found, by symbol index.
-    pub(super) externs: BTreeMap<usize, Result<Extern, String>>,
+    pub(super) externs: Resolved,
 }
 
 impl<'a> Linker<'a> {
@@ -77,14 +77,14 @@ impl<'a> Linker<'a> {
         self.externs.symbols()
     }
 
-    /// Whether linking needs [`Environment::kernel_btf`]: for typed externs.
+    /// Whether linking needs [`Environment::kernel`] for typed externs.
     #[must_use]
     pub fn needs_kernel_btf(&self) -> bool {
         self.externs.needs_kernel_btf()
     }
 
-    /// Whether linking needs [`Environment::core_btf`]: for CO-RE relocations other than of the
-    /// object's own type ids.
+    /// Whether linking needs [`Environment::core_btf`], or else [`Environment::kernel`]: for CO-RE
+    /// relocations other than of the object's own type ids.
     #[must_use]
     pub fn needs_core_btf(&self) -> bool {
         self.btf.as_ref().is_some_and(|btf| CoreInfo::needs_kernel_btf(&btf.ext))
@@ -102,11 +102,13 @@ impl<'a> Linker<'a> {
     }
 
     /// Brings the object together with what it is linked against. Looks at most twice through the
-    /// kernel's types, whatever the number of programs and relocations.
+    /// kernel's types, whatever the number of programs and relocations; and through those of its
+    /// modules only for what the kernel's lack.
     #[must_use]
     pub fn bind<'l>(&'l self, environment: Environment<'l>) -> Binding<'l, 'a> {
+        let targets = Targets::of(&environment);
         let core = match &self.btf {
-            Some(btf) => CoreInfo::resolve(&self.elf, &self.functions, btf, environment.core_btf),
+            Some(btf) => CoreInfo::resolve(&self.elf, &self.functions, btf, targets),
             None => CoreInfo::default(),
         };
         let externs = self.externs.resolve(self.btf.as_ref().map(|btf| &btf.types), &environment);
@@ -130,6 +132,13 @@ impl<'a> ObjectBtf<'a> {
 }
 
 impl Binding<'_, '_> {
+    /// Descriptors of the modules' BTF that calls of kernel functions refer to by index, for
+    /// `fd_array` of `BPF_PROG_LOAD`; empty if there are none.
+    #[must_use]
+    pub fn descriptors(&self) -> &[i32] {
+        self.externs.descriptors()
+    }
+
     /// Links one entry program.
     pub fn link(&self, program: &str) -> Result<LinkedProgram, RelocateError> {
         link::link(self, program)

@@ -20,6 +20,8 @@ pub(super) enum Target<'a> {
     /// A variable in a data section: the section's name, and the symbol's offset in it. The
     /// instruction's immediate is added.
     Data { section: &'a str, offset: u32 },
+    /// A variable in the arena, by the symbol's offset in their section; the immediate is added.
+    Arena { offset: u32 },
     /// A call of the subprogram that begins this many bytes after the beginning of `.text`, plus
     /// what the immediate says.
     Call(u64),
@@ -106,19 +108,22 @@ fn resolve<'a>(
     }
     match section.role {
         Role::Maps => map_at(elf, symbol).map(Target::Map),
-        Role::Data => Ok(Target::Data {
-            section: section.name,
-            offset: u32::try_from(symbol.value)
-                .ok()
-                .ok_or_else(|| format!("`{}` lies beyond 4 GiB", symbol.name))?,
-        }),
-        Role::Arena => Err("globals in an arena are not supported yet".into()),
-        Role::JumpTables => Err("jump tables are not supported yet".into()),
+        Role::Data => Ok(Target::Data { section: section.name, offset: place(symbol)? }),
+        Role::Arena => Ok(Target::Arena { offset: place(symbol)? }),
+        Role::JumpTables => {
+            Err("jump tables are not supported yet; compile with `-fno-jump-tables`".into())
+        }
         Role::Code | Role::Other => Err(format!(
             "`{}` refers to section `{}`, which is neither code nor data",
             symbol.name, section.name
         )),
     }
+}
+
+/// Where a variable is in its section.
+fn place(symbol: &Symbol<'_>) -> Result<u32, String> {
+    let beyond = || format!("`{}` lies beyond 4 GiB", symbol.name);
+    u32::try_from(symbol.value).ok().ok_or_else(beyond)
 }
 
 /// The name of the map a symbol in `.maps` stands for: its offset decides, not its name.

@@ -82,7 +82,7 @@ impl BtfFeature {
         };
         let records: Vec<u8> = records.into_iter().flat_map(u32::to_le_bytes).collect();
         // A few dozen bytes cannot be too many.
-        encode(&records, names.as_bytes()).unwrap_or_default()
+        encode(&records, &[], names.as_bytes()).unwrap_or_default()
     }
 }
 
@@ -211,6 +211,23 @@ mod tests {
     #[test]
     fn what_no_kernel_lacks_stays() {
         assert_eq!(sanitize_btf(&sample(), &BTreeSet::new()), Ok(sample()));
+    }
+
+    #[test]
+    fn a_kind_of_the_future_keeps_its_size() {
+        // One type of kind 24, which has eight bytes of its own; the last entry says so.
+        let record: Vec<u8> =
+            [0, 24 << 24, 0, 7, 7].into_iter().flat_map(u32::to_le_bytes).collect();
+        let layout = [vec![0; 24 * 4], vec![8, 0, 0, 0]].concat();
+        let bytes = encode(&record, &layout, b"\0").unwrap();
+        assert_eq!(kinds(&bytes), [Kind::Unknown]);
+        assert_eq!(sanitize_btf(&bytes, &BtfFeature::ALL.into()), Ok(bytes.clone()));
+        // Where nothing needs them, older kernels are spared the sizes.
+        let sample = sample();
+        let known = Btf::parse(&sample).unwrap();
+        let names = known.strings().as_bytes();
+        let with = encode(known.type_bytes(), &layout, names).unwrap();
+        assert_eq!(sanitize_btf(&with, &BTreeSet::new()), Ok(sample.clone()));
     }
 
     #[test]

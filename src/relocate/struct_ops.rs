@@ -6,6 +6,7 @@ use crate::btf::{Btf, Kind, Member, Shape, Type};
 use super::core::essential;
 use super::error::RelocateError;
 use super::linker::Linker;
+use super::modules::KernelTypes;
 
 /// What the kernel puts before the name of a struct of operations for the value of its map.
 const VALUE_PREFIX: &str = "bpf_struct_ops_";
@@ -13,6 +14,8 @@ const VALUE_PREFIX: &str = "bpf_struct_ops_";
 /// A struct of operations as the running kernel knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelOps {
+    /// Descriptor of the module's BTF that the ids are in; 0 for the kernel's own.
+    pub btf: i32,
     /// Id of the type of the map's value in the kernel's BTF: `struct bpf_struct_ops_…`.
     pub value_type_id: u32,
     /// Id of the struct itself, which its programs attach to.
@@ -41,7 +44,7 @@ impl Linker<'_> {
         &self,
         map: &str,
         programs: &[(u32, String)],
-        kernel: &Btf<'_>,
+        kernel: KernelTypes<'_>,
     ) -> Result<KernelOps, RelocateError> {
         let wrong = |reason: String| RelocateError::StructOps { map: map.to_owned(), reason };
         let (local, data) = self.ops_variable(map).map_err(|reason| wrong(reason.to_owned()))?;
@@ -96,20 +99,26 @@ struct Layout<'k> {
 }
 
 impl<'k> Layout<'k> {
-    fn find(kernel: &'k Btf<'k>, (_, local): Local<'_>) -> Result<Self, String> {
+    fn find(types: KernelTypes<'k>, (_, local): Local<'_>) -> Result<Self, String> {
         let name = String::from_utf8_lossy(essential(local.name_bytes())).into_owned();
         let value_name = format!("{VALUE_PREFIX}{name}");
-        let wanted = [(value_name.as_str(), Kind::Struct), (name.as_str(), Kind::Struct)];
-        let found = kernel.find_all(&wanted);
-        let [Some(value), Some(found)] = found[..] else {
-            return Err(format!(
-                "the running kernel has no operations `struct {name}` to implement"
-            ));
-        };
+        let wanted = [(value_name.as_str(), Kind::Struct)];
+        let value = types.find_all(&wanted).pop().flatten();
+        let value = value.ok_or_else(|| {
+            format!("the running kernel has no operations `struct {name}` to implement")
+        })?;
+        let btf = types.descriptor(&value)?;
+        let kernel = value.among;
+        // A module's value may hold a struct of the kernel's own.
+        let found =
+            types.own.find(&name, Kind::Struct).or_else(|| kernel.find(&name, Kind::Struct));
+        let found = found.ok_or_else(|| format!("the running kernel has no `struct {name}`"))?;
+        let value = value.found;
         let data = value.members().iter().find(|member| member.type_id == found.id());
         let data = data.ok_or_else(|| format!("`struct {value_name}` does not hold its struct"))?;
         let size = value.size().unwrap_or_default() as usize;
         let ops = KernelOps {
+            btf,
             value_type_id: value.id(),
             type_id: found.id(),
             value: vec![0; size],

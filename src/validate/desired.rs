@@ -10,6 +10,7 @@ use crate::model::name::Name;
 use crate::model::pin::{OnMismatch, PinPath, PinPolicy, PinRoot};
 use crate::model::program::ProgramSpec;
 use crate::object::Image;
+use crate::validate::rules::replaced::Replaced;
 
 /// One deployment as the manifest wants it, every default filled in and every name resolved.
 #[derive(Clone, Debug)]
@@ -68,6 +69,14 @@ pub struct DesiredProgram {
     pub attachments: Vec<Attachment>,
 }
 
+impl DesiredObject {
+    /// The program of that name.
+    #[must_use]
+    pub fn program(&self, name: &str) -> Option<&DesiredProgram> {
+        self.programs.iter().find(|program| program.spec.name == name)
+    }
+}
+
 /// Digest of all that decides what is loaded, see [`DesiredObject::load_digest`].
 pub(super) fn load_digest(
     image: &Image,
@@ -89,6 +98,9 @@ pub(super) fn load_digest(
         parts.push(program.spec.name.as_bytes());
         let target = program.spec.kind.as_ref().and_then(|kind| kind.target.as_deref());
         parts.push(target.unwrap_or_default().as_bytes());
+        if let Some(Replaced { object, program, function }) = program.replaces() {
+            parts.extend([object, program, function].map(str::as_bytes));
+        }
     }
     Digest::of_parts(parts)
 }

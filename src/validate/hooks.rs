@@ -57,8 +57,17 @@ const FITS: &[Fit] = &[
 ];
 
 /// Hooks this version can attach to; `section` stands for one of them.
-const AVAILABLE: &[&str] =
-    &["xdp", "tcx", "tc", "cgroup", "tracepoint", "raw-tracepoint", "tp-btf", "section"];
+const AVAILABLE: &[&str] = &[
+    "xdp",
+    "tcx",
+    "tc",
+    "cgroup",
+    "tracepoint",
+    "raw-tracepoint",
+    "tp-btf",
+    "freplace",
+    "section",
+];
 
 impl Fit {
     fn takes(&self, kind: &ProgramKind) -> bool {

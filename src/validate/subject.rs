@@ -28,8 +28,8 @@ impl<'m> Subject<'m> {
         &self.image.spec
     }
 
-    /// Whether a program is loaded: libbpf's autoload rule, and the manifest's choice. A program of
-    /// struct ops is loaded with the maps it is in (libbpf `bpf_object_adjust_struct_ops_autoload`).
+    /// Whether a program is loaded: libbpf's autoload rule, and the manifest's choice. One whose section
+    /// says nothing is left out unless it is named. A program of struct ops is loaded with the maps it is in (libbpf `bpf_object_adjust_struct_ops_autoload`).
     pub(super) fn loads(&self, program: &ProgramSpec) -> bool {
         if self.entry.programs.contains_key(&program.name) {
             return true;
@@ -39,7 +39,15 @@ impl<'m> Subject<'m> {
         if ops.peek().is_some() {
             return ops.any(|map| self.creates(map));
         }
-        self.entry.load == Load::All && program.autoload
+        self.entry.load == Load::All && program.autoload && program.kind.is_some()
+    }
+
+    /// Whether a program is left out only because its section says nothing.
+    pub(super) fn cannot_load(&self, program: &ProgramSpec) -> bool {
+        self.entry.load == Load::All
+            && program.autoload
+            && !self.loads(program)
+            && program.kind.is_none()
     }
 
     /// Whether a map is created: all are, but those of `?.struct_ops` only if the manifest names
@@ -51,7 +59,7 @@ impl<'m> Subject<'m> {
                     || self.entry.maps.contains_key(&map.name)
                     || self.entry.programs.contains_key(&map.name)
             }
-            MapOrigin::Declared | MapOrigin::Section { .. } => true,
+            _ => true,
         }
     }
 

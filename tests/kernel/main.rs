@@ -23,6 +23,7 @@ mod permissions;
 mod program;
 mod readme;
 mod refusals;
+mod replacements;
 mod same_as_libbpf;
 mod slots;
 mod types;

@@ -4,6 +4,7 @@
 //! test runs, and fails if that is not so. Where it says that a feature came later, the kernel's own
 //! types are asked: one that somebody brought to an older kernel, or a row that is wrong, skips nothing.
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -102,6 +103,15 @@ features! {
         .built_with(&["CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS", "CONFIG_DEBUG_INFO_BTF"])
         .unless("EPERM for root, from libbpf as well", libbpf_is_forbidden);
 
+    // Modules.
+    /// Built in or loaded.
+    CONNECTION_LOOKUP = since("lookup of connections by XDP", 5, 18)
+        .unless("nf_conntrack is not loaded", conntrack_is_absent);
+    TYPES_OF_X_TABLES = since("types of modules", 5, 11)
+        .unless("x_tables is not loaded as a module", || !is_loaded("x_tables"));
+    TYPES_OF_DUMMY = since("types of modules", 5, 11)
+        .unless("dummy is not loaded as a module", || !is_loaded("dummy"));
+
     // Hooks.
     CGROUP_OF_UNIX_SOCKETS = since("cgroup hooks of Unix sockets", 6, 7)
         .shown_by(Sign::Constant(ATTACH_TYPE, "BPF_CGROUP_UNIX_CONNECT"));
@@ -131,6 +141,15 @@ features! {
     UPROBE_SESSION = since("uprobe.session", 6, 13)
         .shown_by(Sign::Constant(ATTACH_TYPE, "BPF_TRACE_UPROBE_SESSION"));
     TCX = since("tcx", 6, 6).shown_by(Sign::Constant(ATTACH_TYPE, "BPF_TCX_INGRESS"));
+}
+
+/// Whether a module is loaded and shows its types.
+fn is_loaded(module: &str) -> bool {
+    Path::new("/sys/kernel/btf").join(module).exists()
+}
+
+fn conntrack_is_absent() -> bool {
+    !is_loaded("nf_conntrack") && !Sign::Function("bpf_xdp_ct_lookup").is_there()
 }
 
 /// Whether the running kernel lacks any of these, so that the test ends here; says which.

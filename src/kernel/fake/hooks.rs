@@ -79,7 +79,9 @@ impl Hooks {
                     missing(format!("the kernel has no tracepoint `{category}/{name}`"))
                 }
             }
-            Attachment::RawTracepoint { .. } | Attachment::TpBtf { .. } => TargetState::Present(0),
+            Attachment::RawTracepoint { .. }
+            | Attachment::TpBtf { .. }
+            | Attachment::Freplace { .. } => TargetState::Present(0),
         }
     }
 
@@ -186,6 +188,7 @@ impl State {
             Attachment::RawTracepoint { name } | Attachment::TpBtf { name } => {
                 (LinkType::RAW_TRACEPOINT, LinkTarget::Tracepoint { name: Some(name.clone()) })
             }
+            Attachment::Freplace { .. } => (LinkType::TRACING, LinkTarget::Other),
             Attachment::Tc { .. } => {
                 return Err(KernelError::reason(operation, "this hook has no link"));
             }

@@ -22,7 +22,7 @@ pub use fault::{Call, CallKind, Killed};
 pub use snapshot::Snapshot;
 
 use super::entries::{self, Carried, Copied};
-use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Result};
+use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
@@ -379,6 +379,20 @@ impl Kernel for Fake {
             programs.into_iter().map(|(name, program)| (name, self.handle(program))).collect()
         };
         Ok(loaded.into_iter().map(handles).collect())
+    }
+
+    fn load_replacement(
+        &self,
+        request: &LoadRequest<'_, Handle>,
+        replaced: &Replaced<'_, Handle>,
+    ) -> Result<Handle> {
+        const OPERATION: &str = "load a replacement";
+        self.lock().expect(replaced.program.object, ObjectKind::Program, OPERATION)?;
+        let loaded = self.load_programs(std::slice::from_ref(request))?;
+        let program = loaded.into_iter().flatten().next();
+        let (_, program) =
+            program.ok_or_else(|| KernelError::reason(OPERATION, "none was named"))?;
+        Ok(program)
     }
 
     fn attach(

@@ -64,8 +64,8 @@ pub(super) fn attach(
         Attachment::RawTracepoint { name } => {
             raw_tracepoint(program, name).map_err(|errno| call.refused(errno))?
         }
-        // The program was loaded for its tracepoint, so it is not named again.
-        Attachment::TpBtf { .. } => {
+        // The program was loaded for its tracepoint or function, so it is not named again.
+        Attachment::TpBtf { .. } | Attachment::Freplace { .. } => {
             sys::open_raw_tracepoint(program, None).map_err(|errno| call.refused(errno))?
         }
         Attachment::Tc { .. } => {
@@ -184,6 +184,10 @@ impl Call<'_> {
             (Errno::NODEV, _) => "the interface has gone meanwhile".to_owned(),
             (Errno::NOENT, Attachment::RawTracepoint { name }) => {
                 format!("the kernel has no tracepoint `{name}`")
+            }
+            (Errno::BUSY, Attachment::Freplace { .. }) => {
+                "the function is replaced by another program already, or traced (fentry, fexit)"
+                    .to_owned()
             }
             (Errno::EXIST, Attachment::Tcx { .. }) => {
                 "the same program is at this hook already, and tcx takes each once".to_owned()

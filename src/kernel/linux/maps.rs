@@ -30,9 +30,7 @@ pub(super) fn create(
         .map_err(|errno| KernelError::errno(operation.as_str(), errno))?;
     let fd = match spec.origin {
         MapOrigin::StructOps { .. } => struct_ops::create(linux, image, spec, btf)?,
-        MapOrigin::Declared | MapOrigin::Section { .. } => {
-            create_empty(linux, image.name(), spec, btf, 0)?
-        }
+        _ => create_empty(linux, image.name(), spec, btf, 0)?,
     };
     if let MapOrigin::Section { kind, contents } = &spec.origin {
         fill(fd.as_fd(), spec, contents)?;
@@ -43,11 +41,38 @@ pub(super) fn create(
         }
     }
     if spec.shape.map_type == MapType::ARENA {
-        let page_size = linux.host_facts()?.page_size;
-        sys::map_arena(fd.as_fd(), page_size)
-            .map_err(|errno| KernelError::errno(format!("map arena `{}`", spec.name), errno))?;
+        map_arena(linux, fd.as_fd(), spec)?;
     }
     Handle::of_kind(fd, ObjectKind::Map).map_err(|errno| KernelError::errno(operation, errno))
+}
+
+/// Gives an arena its address, and its variables their values.
+fn map_arena(linux: &Linux, map: BorrowedFd<'_>, spec: &MapSpec) -> Result<()> {
+    let page_size = linux.host_facts()?.page_size;
+    let contents = match &spec.origin {
+        MapOrigin::Arena { contents } => contents.as_slice(),
+        _ => &[],
+    };
+    let operation = || format!("map arena `{}`", spec.name);
+    let offset = spec.shape.arena_variables(contents.len() as u64, page_size).ok_or_else(|| {
+        let reason = format!(
+            "its {} pages of {page_size} bytes do not hold the {} bytes of its `__arena` variables",
+            spec.shape.max_entries,
+            contents.len()
+        );
+        KernelError::reason(operation(), reason)
+    })?;
+    sys::map_arena(map, page_size, offset, contents).map_err(|errno| {
+        let error = KernelError::errno(operation(), errno);
+        if errno == Errno::FAULT {
+            error.advice(
+                "there is no memory for its variables, or it has the flag `BPF_F_SEGV_ON_FAULT`, \
+                 with which it cannot have any",
+            )
+        } else {
+            error
+        }
+    })
 }
 
 fn create_empty(
@@ -73,6 +98,7 @@ fn create_empty(
         inner: inner.as_ref().map(OwnedFd::as_fd),
         types: btf.and_then(|btf| types(spec, btf)),
         kernel_value: 0,
+        kernel_value_btf: 0,
     };
     let created = sys::create_map(&attributes).or_else(|errno| {
         if attributes.types.is_none() {

@@ -15,12 +15,14 @@ mod handle;
 mod host;
 mod interface;
 mod maps;
+mod modules;
 mod netlink;
 mod observe;
 mod occupant;
 mod parallel;
 mod programs;
 mod refusal;
+mod replaced;
 mod since;
 mod slots;
 mod struct_ops;
@@ -39,7 +41,7 @@ pub use handle::Handle;
 use rustix::io::Errno;
 
 use super::entries::{Carried, Copied};
-use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Result};
+use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result};
 use crate::btf::Btf;
 use crate::model::attach::{Attachment, Direction};
 use crate::model::entries::Transfer;
@@ -254,6 +256,14 @@ impl Kernel for Linux {
         requests: &[LoadRequest<'_, Handle>],
     ) -> Result<Vec<BTreeMap<String, Handle>>> {
         programs::load(self, requests)
+    }
+
+    fn load_replacement(
+        &self,
+        request: &LoadRequest<'_, Handle>,
+        replaced: &Replaced<'_, Handle>,
+    ) -> Result<Handle> {
+        programs::load_replacement(self, request, replaced)
     }
 
     fn attach(

@@ -5,18 +5,21 @@ use std::ffi::CString;
 use std::iter;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
-use super::super::{KernelError, LoadRequest, Result};
+use super::super::{KernelError, LoadRequest, Replaced, Result};
 use super::handle::Handle;
+use super::modules::{ModuleFiles, ModuleTypes};
 use super::struct_ops::Member;
 use super::sys::{self, ProgramAttributes, ProgramBtf, flags};
-use super::{Linux, externs, parallel, refusal, struct_ops, verifier};
+use super::{Linux, externs, parallel, refusal, replaced, struct_ops, verifier};
 use crate::btf::{Btf, Kind};
 use crate::model::identity::ObjectKind;
 use crate::model::kinds::{AttachType, ProgramType};
 use crate::model::map::{DataSection, MapOrigin, MapSpec};
 use crate::model::program::{ProgramKind, ProgramSpec};
 use crate::object::Image;
-use crate::relocate::{Binding, Environment, Linker, find_attach_btf_id};
+use crate::relocate::{
+    Arena, AttachTarget, Binding, Environment, KernelTypes, Linker, find_attach_target,
+};
 
 /// Loads the programs of all `requests`: all of them, or none.
 ///
@@ -26,10 +29,43 @@ pub(super) fn load(
     linux: &Linux,
     requests: &[LoadRequest<'_, Handle>],
 ) -> Result<Vec<BTreeMap<String, Handle>>> {
-    let objects = requests.iter().map(Object::open).collect::<Result<Vec<_>>>()?;
+    load_for(linux, requests, None)
+}
+
+/// Loads the one program of `request` for the function that it replaces.
+pub(super) fn load_replacement(
+    linux: &Linux,
+    request: &LoadRequest<'_, Handle>,
+    replaced: &Replaced<'_, Handle>,
+) -> Result<Handle> {
+    let operation = || format!("load a program of object `{}`", request.image.path.display());
+    let target =
+        replaced::target(replaced).map_err(|reason| KernelError::reason(operation(), reason))?;
+    let loaded = load_for(linux, std::slice::from_ref(request), Some(target))?;
+    let program = loaded.into_iter().flatten().next();
+    let (_, handle) = program.ok_or_else(|| KernelError::reason(operation(), "none was named"))?;
+    Ok(handle)
+}
+
+fn load_for(
+    linux: &Linux,
+    requests: &[LoadRequest<'_, Handle>],
+    replaced: Option<AttachTarget>,
+) -> Result<Vec<BTreeMap<String, Handle>>> {
+    let objects =
+        requests.iter().map(|request| Object::open(linux, request)).collect::<Result<Vec<_>>>()?;
     let types = Types::read(linux, &objects)?;
+    let files = ModuleFiles::default();
+    let modules = types.kernel.as_ref().map(|own| ModuleTypes::new(&files, own));
+    let kernel = types.kernel.as_ref().zip(modules.as_ref());
     let symbols = externs::kernel_symbols(objects.iter().map(|object| &object.linker))?;
-    let loaders = parallel::for_each(&objects, |object| Loader::new(object, &types, &symbols))?;
+    let shared = Shared {
+        kernel: kernel.map(|(own, modules)| KernelTypes { own, modules }),
+        given: types.given.as_ref(),
+        symbols: &symbols,
+        replaced,
+    };
+    let loaders = parallel::for_each(&objects, |object| Loader::new(object, shared))?;
     let programs: Vec<(usize, &Loader<'_>, &ProgramSpec)> = loaders
         .iter()
         .enumerate()
@@ -55,12 +91,13 @@ struct Object<'a> {
     btf: Option<BorrowedFd<'a>>,
     /// The descriptors of its maps, by name.
     maps: BTreeMap<String, i32>,
+    arena: Option<Arena>,
     /// Needed until the programs that use it hold it.
     _kconfig: Option<OwnedFd>,
 }
 
 impl<'a> Object<'a> {
-    fn open(request: &'a LoadRequest<'a, Handle>) -> Result<Self> {
+    fn open(linux: &Linux, request: &'a LoadRequest<'a, Handle>) -> Result<Self> {
         let linker = open(request.image)?;
         let btf = request
             .btf
@@ -75,7 +112,8 @@ impl<'a> Object<'a> {
             .chain(kconfig.iter().map(|map| (externs::KCONFIG, map.as_fd())))
             .map(|(name, map)| (name.to_owned(), map.as_raw_fd()))
             .collect();
-        Ok(Self { request, linker, btf, maps, _kconfig: kconfig })
+        let arena = arena(linux, request)?;
+        Ok(Self { request, linker, btf, maps, arena, _kconfig: kconfig })
     }
 
     /// Whether it needs the kernel's own types, whatever types CO-RE adjusts to.
@@ -106,6 +144,21 @@ impl<'a> Types<'a> {
     }
 }
 
+/// The arena that holds the object's variables, if it has one.
+fn arena(linux: &Linux, request: &LoadRequest<'_, Handle>) -> Result<Option<Arena>> {
+    let found = request.image.spec.maps.iter().find_map(|map| match &map.origin {
+        MapOrigin::Arena { contents } => Some((request.maps.get(map.name.as_str())?, contents)),
+        _ => None,
+    });
+    let Some((map, contents)) = found else { return Ok(None) };
+    let failed = |errno| KernelError::errno("describe the arena", errno);
+    // It may have another size than the object says.
+    let shape = sys::map_info(map.expect(ObjectKind::Map).map_err(failed)?).map_err(failed)?.shape;
+    let size = contents.len() as u64;
+    let offset = shape.arena_variables(size, linux.host_facts()?.page_size).unwrap_or_default();
+    Ok(Some(Arena { descriptor: map.as_fd().as_raw_fd(), offset }))
+}
+
 /// Reads an object for linking.
 pub(super) fn open(image: &Image) -> Result<Linker<'_>> {
     Linker::open(&image.bytes).map_err(|error| {
@@ -113,8 +166,23 @@ pub(super) fn open(image: &Image) -> Result<Linker<'_>> {
     })
 }
 
+/// Whether it attaches to a type in the kernel's own BTF.
 fn attaches_by_btf(program: &ProgramSpec) -> bool {
-    program.kind.as_ref().is_some_and(|kind| kind.needs_attach_btf) || struct_ops::is_op(program)
+    let by_type =
+        |kind: &ProgramKind| kind.needs_attach_btf && kind.program_type != ProgramType::EXT;
+    program.kind.as_ref().is_some_and(by_type) || struct_ops::is_op(program)
+}
+
+/// What all objects are linked against.
+#[derive(Clone, Copy)]
+struct Shared<'a> {
+    kernel: Option<KernelTypes<'a>>,
+    /// The types that CO-RE adjusts to instead.
+    given: Option<&'a Btf<'a>>,
+    /// Addresses of the kernel's symbols.
+    symbols: &'a BTreeMap<String, u64>,
+    /// The function that the program replaces, if it does.
+    replaced: Option<AttachTarget>,
 }
 
 /// One object being loaded; shared by the threads.
@@ -122,12 +190,14 @@ struct Loader<'a> {
     object: &'a Object<'a>,
     image: &'a Image,
     binding: Binding<'a, 'a>,
-    kernel_btf: Option<&'a Btf<'a>>,
+    kernel: Option<KernelTypes<'a>>,
     btf: Option<BorrowedFd<'a>>,
     /// Maps of constants, which every program holds.
     constants: Vec<BorrowedFd<'a>>,
     /// What the programs of struct ops are for.
     members: BTreeMap<String, Member>,
+    /// The function that the one program to load replaces.
+    replaced: Option<AttachTarget>,
 }
 
 /// What a program attaches to, as the kernel must know when it loads it.
@@ -135,19 +205,17 @@ struct Loader<'a> {
 struct Target {
     attach_type: u32,
     btf_id: u32,
+    /// Descriptor of the module's BTF which that id is in; 0 for the kernel's own.
+    object: i32,
 }
 
 impl<'a> Loader<'a> {
-    fn new(
-        object: &'a Object<'a>,
-        types: &'a Types<'a>,
-        kernel_symbols: &'a BTreeMap<String, u64>,
-    ) -> Result<Self> {
+    fn new(object: &'a Object<'a>, shared: Shared<'a>) -> Result<Self> {
         let Object { request, linker, btf, .. } = object;
         let image = request.image;
-        let kernel_btf = types.kernel.as_ref();
+        let Shared { kernel, given, symbols, replaced } = shared;
         let is_created = |map: &str| request.maps.contains_key(map);
-        let members = struct_ops::members(linker, image, &request.programs, is_created, kernel_btf)
+        let members = struct_ops::members(linker, image, &request.programs, is_created, kernel)
             .map_err(|reason| {
                 KernelError::reason(format!("load object `{}`", image.path.display()), reason)
             })?;
@@ -157,20 +225,22 @@ impl<'a> Loader<'a> {
         let constants = image.spec.maps.iter().filter(is_constant);
         let binding = linker.bind(Environment {
             maps: &object.maps,
-            kernel_btf,
-            core_btf: types.given.as_ref().or(kernel_btf),
-            kernel_symbols,
+            arena: object.arena,
+            kernel,
+            core_btf: given,
+            kernel_symbols: symbols,
         });
         Ok(Self {
             object,
             image,
             binding,
-            kernel_btf,
+            kernel,
             btf: *btf,
             constants: constants
                 .filter_map(|map| request.maps.get(map.name.as_str()).map(|map| map.as_fd()))
                 .collect(),
             members,
+            replaced,
         })
     }
 
@@ -199,6 +269,8 @@ impl<'a> Loader<'a> {
             flags: load_flags(kind),
             attach_type: target.attach_type,
             attach_btf_id: target.btf_id,
+            attach_object: target.object,
+            descriptors: self.binding.descriptors(),
             btf: self.btf.filter(|_| !linked.func_info.is_empty()).map(|btf| ProgramBtf {
                 btf,
                 functions: &linked.func_info,
@@ -234,35 +306,37 @@ impl<'a> Loader<'a> {
                 "it is in no struct of operations that is created, so the kernel cannot be told what \
                  it is for",
             )?;
-            return Ok(Target { attach_type: member.index, btf_id: member.type_id });
+            let Member { type_id, btf, index } = *member;
+            return Ok(Target { attach_type: index, btf_id: type_id, object: btf });
         }
         let attach_type = kind.attach_type.map_or(0, |attach_type| attach_type.0);
-        Ok(Target { attach_type, btf_id: self.attach_btf_id(kind)? })
+        let AttachTarget { type_id, btf } = self.attach_target(kind)?;
+        Ok(Target { attach_type, btf_id: type_id, object: btf })
     }
 
-    /// The type in the kernel's BTF that a program attaches to; 0 if it attaches otherwise.
-    fn attach_btf_id(&self, kind: &ProgramKind) -> std::result::Result<u32, String> {
+    /// The type in the kernel's BTF that a program attaches to; all 0 if it attaches otherwise.
+    fn attach_target(&self, kind: &ProgramKind) -> std::result::Result<AttachTarget, String> {
         if !kind.needs_attach_btf {
-            return Ok(0);
+            return Ok(AttachTarget { type_id: 0, btf: 0 });
+        }
+        if kind.program_type == ProgramType::EXT {
+            return self
+                .replaced
+                .ok_or_else(|| "it is not said which program's function it replaces".to_owned());
         }
         let Some(target) = kind.target.as_deref() else {
             return Err("its section does not say what it attaches to".to_owned());
         };
-        if kind.program_type == ProgramType::EXT {
-            return Err(
-                "programs that replace functions of others are not supported yet".to_owned()
-            );
-        }
         let (prefix, wanted) = match kind.attach_type {
             Some(AttachType::TRACE_RAW_TP) => ("btf_trace_", Kind::Typedef),
             Some(AttachType::LSM_MAC | AttachType::LSM_CGROUP) => ("bpf_lsm_", Kind::Func),
             Some(AttachType::TRACE_ITER) => ("bpf_iter_", Kind::Func),
             _ => ("", Kind::Func),
         };
-        let Some(kernel) = self.kernel_btf else {
+        let Some(kernel) = self.kernel else {
             return Err("the kernel's BTF was not read".to_owned());
         };
-        find_attach_btf_id(kernel, prefix, target, wanted).map_err(|error| error.to_string())
+        find_attach_target(kernel, prefix, target, wanted).map_err(|error| error.to_string())
     }
 }
 

@@ -1,7 +1,9 @@
 //! Since which Linux the kernel has a type of program or map.
 //!
-//! Source: the first release whose `include/uapi/linux/bpf.h` has the constant (`git log -S`), which
-//! is what `docs/kernel-versions.md` of bcc lists.
+//! Source: `docs/kernel-versions.md` of bcc, row by row; and where that has none, the release of the
+//! commit that brought the constant to `include/uapi/linux/bpf.h`: netfilter 84601d6ee68a, cgroup
+//! storage c4bcfb38a95e, arenas 317460317a02. For programs that call bpf(2), bcc says 5.15; their
+//! commit 79a7f8bdb159 of May 2021 was in 5.14.
 
 use crate::model::kinds::{AttachType, MapType, ProgramType};
 use crate::model::map::MapShape;

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use super::super::{KernelError, Result};
+use super::modules::{ModuleFiles, ModuleTypes};
 use super::sys::{self, MapAttributes, MapTypes};
 use super::{Linux, maps, programs};
-use crate::btf::Btf;
 use crate::model::kinds::ProgramType;
 use crate::model::map::{MapOrigin, MapShape, MapSpec};
 use crate::model::program::ProgramSpec;
 use crate::object::Image;
-use crate::relocate::{KernelOps, Linker};
+use crate::relocate::{KernelOps, KernelTypes, Linker};
 
 /// Creates the map of a struct of operations, with a value as large as the kernel's.
 pub(super) fn create(
@@ -29,13 +29,18 @@ pub(super) fn create(
         return Err(KernelError::reason(operation(), reason));
     };
     let linker = programs::open(image)?;
-    let ops = layout(&linker, spec, &linux.kernel_btf()?)
+    let files = ModuleFiles::default();
+    let own = linux.kernel_btf()?;
+    // Until the map is there, which then holds the module's BTF.
+    let modules = ModuleTypes::new(&files, &own);
+    let ops = layout(&linker, spec, KernelTypes { own: &own, modules: &modules })
         .map_err(|reason| KernelError::reason(operation(), reason))?;
     let value_size = u32::try_from(ops.value.len()).unwrap_or(u32::MAX);
     let attributes = MapAttributes {
         name: &spec.kernel_name(image.name()),
         types: Some(MapTypes { btf, key: 0, value: 0 }),
         kernel_value: ops.value_type_id,
+        kernel_value_btf: ops.btf,
         ..MapAttributes::new(MapShape { value_size, ..spec.shape })
     };
     sys::create_map(&attributes).map_err(|errno| maps::refused(operation(), errno, spec))
@@ -46,6 +51,8 @@ pub(super) fn create(
 pub(super) struct Member {
     /// Id of the struct in the kernel's BTF: `attach_btf_id`.
     pub(super) type_id: u32,
+    /// Descriptor of the module's BTF which that is in; 0 for the kernel's own.
+    pub(super) btf: i32,
     /// Its index: `expected_attach_type`.
     pub(super) index: u32,
 }
@@ -57,7 +64,7 @@ pub(super) fn members(
     image: &Image,
     programs: &[&ProgramSpec],
     is_created: impl Fn(&str) -> bool,
-    kernel: Option<&Btf<'_>>,
+    kernel: Option<KernelTypes<'_>>,
 ) -> std::result::Result<BTreeMap<String, Member>, String> {
     let mut members = BTreeMap::new();
     let Some(kernel) = kernel.filter(|_| programs.iter().any(|program| is_op(program))) else {
@@ -67,7 +74,7 @@ pub(super) fn members(
     for map in maps {
         let ops = layout(linker, map, kernel)?;
         for op in ops.programs {
-            let member = Member { type_id: ops.type_id, index: op.member };
+            let member = Member { type_id: ops.type_id, btf: ops.btf, index: op.member };
             if let Some(other) = members.insert(op.program.clone(), member)
                 && other != member
             {
@@ -93,7 +100,7 @@ fn is_ops(map: &MapSpec) -> bool {
 fn layout(
     linker: &Linker<'_>,
     spec: &MapSpec,
-    kernel: &Btf<'_>,
+    kernel: KernelTypes<'_>,
 ) -> std::result::Result<KernelOps, String> {
     linker.struct_ops(&spec.name, &spec.slots, kernel).map_err(|error| error.to_string())
 }

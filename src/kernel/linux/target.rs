@@ -42,7 +42,10 @@ pub(super) fn state(attachment: &Attachment) -> Result<TargetState> {
             Err(why) => Ok(missing(why.reason(category, name))),
         },
         // tracefs does not list every raw tracepoint; the kernel answers when one is attached.
-        Attachment::RawTracepoint { .. } | Attachment::TpBtf { .. } => Ok(TargetState::Present(0)),
+        // The program whose function is replaced is one of the same plan.
+        Attachment::RawTracepoint { .. }
+        | Attachment::TpBtf { .. }
+        | Attachment::Freplace { .. } => Ok(TargetState::Present(0)),
     }
 }
 

@@ -52,8 +52,8 @@ pub struct Iter {
 pub struct Freplace {
     /// The program whose function is replaced: `<object>.<program>`, or the path of its pin.
     pub program: String,
-    /// The function to replace.
-    pub function: String,
+    /// The function to replace. Default: what the section says, as `SEC("freplace/function")`.
+    pub function: Option<String>,
     /// Attach when the program appears.
     #[serde(default)]
     pub wait: bool,

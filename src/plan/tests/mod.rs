@@ -69,6 +69,12 @@ fn xdp(interface: &str) -> Attachment {
     Attachment::Xdp { interface: interface.to_owned(), mode: XdpMode::Auto }
 }
 
+/// Of the program `filter` of object `main`.
+fn replacing() -> Attachment {
+    let [object, program, function] = ["main", "filter", "verdict"].map(str::to_owned);
+    Attachment::Freplace { object, program, function }
+}
+
 fn program(name: &str, attachments: Vec<Attachment>) -> DesiredProgram {
     let kind = ProgramKind {
         program_type: ProgramType::XDP,
@@ -139,6 +145,7 @@ impl Host {
             targets: BTreeMap::from([
                 (xdp("eth0"), TargetState::Present(2)),
                 (xdp("eth1"), TargetState::Present(3)),
+                (replacing(), TargetState::Present(0)),
             ]),
             occupants: BTreeMap::new(),
             filters: BTreeMap::new(),
@@ -189,7 +196,11 @@ impl Host {
                     Resource::Link(link) => {
                         let program = after.program(&link.program).expect("on record");
                         let index = if link.attachment == Some(xdp("eth1")) { 3 } else { 2 };
-                        live_link(id, program.id, index)
+                        if link.attachment == Some(replacing()) {
+                            live_replacement(id, program.id)
+                        } else {
+                            live_link(id, program.id, index)
+                        }
                     }
                 };
                 self.live.pins.insert(pin.clone(), found);
@@ -230,6 +241,11 @@ fn live_program(id: u32) -> LiveObject {
 fn live_link(id: u32, program_id: u32, index: u32) -> LiveObject {
     let target = LinkTarget::Interface { index, attach_type: None };
     LiveObject::Link(LiveLink { id, link_type: LinkType::XDP, program_id, target })
+}
+
+fn live_replacement(id: u32, program_id: u32) -> LiveObject {
+    let (link_type, target) = (LinkType::TRACING, LinkTarget::Other);
+    LiveObject::Link(LiveLink { id, link_type, program_id, target })
 }
 
 fn verdicts(plan: &Plan) -> Vec<String> {
@@ -916,4 +932,78 @@ mod compat {
             ["type", "key_size", "value_size", "max_entries", "map_flags", "map_extra"]
         );
     }
+}
+
+/// A program on an interface, and in an object before it one that replaces a function of it.
+fn replaced() -> Desired {
+    let extra = object("extra", Vec::new(), vec![program("instead", vec![replacing()])]);
+    let main = object("main", Vec::new(), vec![program("filter", vec![xdp("eth0")])]);
+    desired(vec![extra, main])
+}
+
+/// What is loaded, and in which order links come.
+fn loads_and_links(plan: &Plan) -> Vec<String> {
+    let wanted = |step: &&Step| {
+        matches!(
+            step,
+            Step::LoadPrograms { .. }
+                | Step::LoadReplacement { .. }
+                | Step::Attach { .. }
+                | Step::UpdateLink { .. }
+        )
+    };
+    plan.steps.iter().filter(wanted).map(ToString::to_string).collect()
+}
+
+const LOAD_MAIN: &str = "load the programs of object `main`";
+const LOAD_FOR_NEW: &str = "load program `instead` of object `extra` for program.main.filter";
+const ATTACH: &str = "attach link.extra.instead[freplace:main.filter:verdict]";
+
+#[test]
+fn a_replacement_comes_after_its_program_and_is_attached_before_it() {
+    let mut host = Host::empty();
+    let first = host.carry_out(&replaced());
+    let expected = [LOAD_MAIN, LOAD_FOR_NEW, ATTACH, "attach link.main.filter[xdp:eth0]"];
+    assert_eq!(loads_and_links(&first), expected);
+    let again = host.plan(&replaced());
+    assert!(again.is_unchanged(), "{:#?}", again.changes);
+}
+
+#[test]
+fn a_first_replacement_leaves_its_program_alone() {
+    let mut host = Host::empty();
+    let mut wanted = replaced();
+    let extra = wanted.objects.remove(0);
+    host.carry_out(&wanted);
+    wanted.objects.insert(0, extra);
+    let plan = host.plan(&wanted);
+    let load = "load program `instead` of object `extra` for pin ~progs/edge/main:filter";
+    assert_eq!(loads_and_links(&plan), [load, ATTACH]);
+    assert_eq!(reason(&plan, "program.main.filter"), "loaded as declared");
+}
+
+#[test]
+fn a_replacement_and_its_program_change_together() {
+    for changed in [0, 1] {
+        let mut host = Host::empty();
+        host.carry_out(&replaced());
+        let mut wanted = replaced();
+        wanted.objects[changed].load_digest = Digest::of(b"other settings");
+        let plan = host.carry_out(&wanted);
+        let swap = "swap the program of pin ~links/edge/main:filter:xdp:eth0";
+        assert_eq!(loads_and_links(&plan), [LOAD_MAIN, LOAD_FOR_NEW, ATTACH, swap]);
+        assert!(host.plan(&wanted).is_unchanged());
+    }
+}
+
+#[test]
+fn a_replacement_without_its_link_is_loaded_anew() {
+    let mut host = Host::empty();
+    host.carry_out(&replaced());
+    host.live.pins.retain(
+        |_, found| !matches!(found, LiveObject::Link(link) if link.link_type == LinkType::TRACING),
+    );
+    let plan = host.plan(&replaced());
+    let load = "load program `instead` of object `extra` for pin ~progs/edge/main:filter";
+    assert_eq!(loads_and_links(&plan), [load, ATTACH]);
 }

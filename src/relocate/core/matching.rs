@@ -8,17 +8,16 @@ use super::spec::{STEPS_MAX, Spec, Step, enumerators, is_flexible};
 use super::type_match::types_match;
 use super::{CoreError, Fuel};
 
-/// The access `local` in the type `id` of `kernel`; `None` if that type has nothing of the kind.
+/// The access `local` in the type `theirs`; `None` if that type has nothing of the kind.
 pub(super) fn find<'b, 'k>(
     local: &Spec<'_, '_>,
-    kernel: &'b Btf<'k>,
-    id: u32,
+    theirs: At<'b, 'k>,
     fuel: &Fuel,
 ) -> Result<Option<Spec<'b, 'k>>, CoreError> {
-    let mut spec = Spec::new(kernel, local.kind, id);
+    let mut spec = Spec::new(theirs.btf, local.kind, theirs.id);
     let found = match local.kind.subject() {
         Subject::Type => {
-            let (ours, theirs) = (At { btf: local.btf, id: local.root }, At { btf: kernel, id });
+            let ours = At { btf: local.btf, id: local.root };
             if local.kind == ReloKind::TypeMatches {
                 types_match(ours, theirs, fuel)?
             } else {

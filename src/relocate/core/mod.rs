@@ -25,6 +25,8 @@ pub(super) use compat::{At, types_are_compatible};
 pub(super) use kind::{ReloKind, essential};
 pub(super) use value::Outcome;
 
+use super::environment::Environment;
+use super::modules::Modules;
 use candidates::Candidates;
 use spec::Spec;
 
@@ -109,6 +111,27 @@ impl Fuel {
     }
 }
 
+/// The types that relocations adjust to.
+#[derive(Clone, Copy)]
+pub(super) struct Targets<'k> {
+    /// The kernel's own.
+    pub(super) kernel: &'k Btf<'k>,
+    /// Those of its modules, for what the kernel's lack; `None` if the kernel's come from elsewhere.
+    pub(super) modules: Option<&'k dyn Modules>,
+}
+
+impl<'k> Targets<'k> {
+    pub(super) fn of(environment: &Environment<'k>) -> Option<Self> {
+        match (environment.core_btf, environment.kernel) {
+            (Some(kernel), _) => Some(Self { kernel, modules: None }),
+            (None, Some(kernel)) => {
+                Some(Self { kernel: kernel.own, modules: Some(kernel.modules) })
+            }
+            (None, None) => None,
+        }
+    }
+}
+
 /// One relocation resolved: what is to be done, and what it was about.
 #[derive(Clone, Debug)]
 pub(super) struct Resolved {
@@ -125,25 +148,23 @@ pub(super) struct Resolved {
 /// of its type that did not match, for all that follow.
 pub(super) struct Resolver<'r, 'a, 'k> {
     local: &'r Btf<'a>,
-    kernel: Option<&'r Btf<'k>>,
-    candidates: Candidates,
+    /// `None` without types to adjust to.
+    candidates: Option<Candidates<'k>>,
 }
 
 impl<'r, 'a, 'k> Resolver<'r, 'a, 'k> {
-    /// Looks once through the kernel's types for the candidates of all `relocations`.
+    /// Looks once through the kernel's types for the candidates of all `relocations`, and through its
+    /// modules' for those that have none there.
     pub(super) fn new(
         local: &'r Btf<'a>,
-        kernel: Option<&'r Btf<'k>>,
+        targets: Option<Targets<'k>>,
         relocations: impl Iterator<Item = CoreRelo>,
     ) -> Self {
         let roots = relocations
             .filter(|relocation| relocation.kind != ReloKind::TypeIdLocal as u32)
             .map(|relocation| relocation.type_id);
-        let candidates = match kernel {
-            Some(kernel) => Candidates::find(local, kernel, roots),
-            None => Candidates::default(),
-        };
-        Self { local, kernel, candidates }
+        let candidates = targets.map(|targets| Candidates::find(local, targets, roots));
+        Self { local, candidates }
     }
 
     /// Resolves one.
@@ -171,27 +192,29 @@ impl<'r, 'a, 'k> Resolver<'r, 'a, 'k> {
         if self.local.type_of(local.root)?.is_anonymous() {
             return Err(CoreError::Anonymous);
         }
-        let kernel = self.kernel.ok_or(CoreError::NoKernelBtf)?;
-        let candidates = self.candidates.of(local.root);
+        let candidates = self.candidates.as_mut().ok_or(CoreError::NoKernelBtf)?;
         let fuel = Fuel::new();
-        let mut matching: Vec<u32> = Vec::new();
+        let mut matching = Vec::new();
         let mut agreed: Option<(Outcome, u32, u32)> = None;
-        for id in candidates {
-            let Some(target) = matching::find(local, kernel, *id, &fuel)? else { continue };
+        for candidate in candidates.of(local.root) {
+            let Some(target) = matching::find(local, *candidate, &fuel)? else { continue };
             let outcome = value::calculate(local, Some(&target))?;
             match &agreed {
-                None => agreed = Some((outcome, target.bit_offset, *id)),
+                None => agreed = Some((outcome, target.bit_offset, candidate.id)),
                 Some((first, bit_offset, first_id)) => {
                     if *bit_offset != target.bit_offset || !first.agrees_with(&outcome) {
-                        return Err(CoreError::Ambiguous { first: *first_id, second: *id });
+                        return Err(CoreError::Ambiguous {
+                            first: *first_id,
+                            second: candidate.id,
+                        });
                     }
                 }
             }
-            matching.push(*id);
+            matching.push(*candidate);
         }
         match agreed {
             Some((outcome, ..)) => {
-                self.candidates.keep(local.root, matching);
+                candidates.keep(local.root, matching);
                 Ok(outcome)
             }
             None => value::calculate(local, None),

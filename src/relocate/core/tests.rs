@@ -4,8 +4,9 @@ use crate::btf::writer::{FLAG, Writer};
 use crate::btf::{Btf, CoreRelo, Kind};
 
 use super::super::insn::Insn;
+use super::super::modules::{Module, Modules};
 use super::kind::ReloKind;
-use super::{CoreError, Outcome, Resolver};
+use super::{CoreError, Outcome, Resolver, Targets};
 
 /// `rX = *(u64 *)(rY + off)`, `…u32…`, `…u8…`, `rX = imm`, `rX = imm64`
 const LDX_DW: u64 = 0x79;
@@ -17,6 +18,35 @@ const LDIMM64: u64 = 0x18;
 struct Sides {
     local: Writer,
     kernel: Writer,
+    module: Option<Writer>,
+}
+
+/// The modules that are loaded.
+#[derive(Debug)]
+struct Loaded<'m>(Vec<Module<'m>>);
+
+impl Modules for Loaded<'_> {
+    fn all(&self) -> &[Module<'_>] {
+        &self.0
+    }
+
+    fn descriptor(&self, _: &Module<'_>) -> Result<i32, String> {
+        panic!("CO-RE needs none")
+    }
+}
+
+/// Modules that must not be looked at.
+#[derive(Debug)]
+struct Closed;
+
+impl Modules for Closed {
+    fn all(&self) -> &[Module<'_>] {
+        panic!("the kernel's own types have everything")
+    }
+
+    fn descriptor(&self, _: &Module<'_>) -> Result<i32, String> {
+        panic!("CO-RE needs none")
+    }
 }
 
 /// Both with `unsigned long` as type 1 and `int` as type 2.
@@ -27,7 +57,7 @@ fn sides() -> Sides {
         writer.int("int", 32, true);
         writer
     };
-    Sides { local: side(), kernel: side() }
+    Sides { local: side(), kernel: side(), module: None }
 }
 
 impl Sides {
@@ -47,7 +77,12 @@ impl Sides {
             .collect();
         let (local, kernel) = (self.local.finish(), self.kernel.finish());
         let (local, kernel) = (Btf::parse(&local).unwrap(), Btf::parse(&kernel).unwrap());
-        let mut resolver = Resolver::new(&local, Some(&kernel), relocations.iter().copied());
+        let module = self.module.map(Writer::finish);
+        let modules = module.iter().map(|bytes| Btf::parse_split(bytes, &kernel).unwrap());
+        let named = |types| Module { name: "tun".to_owned(), types };
+        let modules = Loaded(modules.map(named).collect());
+        let targets = Targets { kernel: &kernel, modules: Some(&modules) };
+        let mut resolver = Resolver::new(&local, Some(targets), relocations.iter().copied());
         relocations
             .into_iter()
             .map(|relocation| resolver.resolve(relocation))
@@ -274,6 +309,43 @@ fn local_ids_need_no_kernel_and_kernel_ids_are_not_checked() {
     assert_eq!(code[0].imm(), root.cast_signed());
     assert_eq!(apply(results[1].1.as_ref().unwrap(), &mut code), Ok(false));
     assert_eq!(code[0].imm(), target.cast_signed());
+}
+
+#[test]
+fn what_the_kernel_lacks_is_found_in_its_modules() {
+    let mut sides = sides();
+    let both = sides.local.structure("both", 8, &[("a", 1, 0)]);
+    let only = sides.local.structure("only___local", 8, &[("a", 1, 0)]);
+    let nowhere = sides.local.structure("nowhere", 8, &[("a", 1, 0)]);
+    sides.kernel.structure("both", 16, &[("n", 1, 0), ("a", 1, 64)]);
+    let mut module = Writer::behind(&mut sides.kernel);
+    module.structure("both", 24, &[("n", 1, 0), ("m", 1, 64), ("a", 1, 128)]);
+    let theirs = module.structure("only", 32, &[("a", 1, 192)]);
+    sides.module = Some(module);
+    let results = sides.resolve(&[
+        (both, "0:0", ReloKind::FieldByteOffset),
+        (only, "0:0", ReloKind::FieldByteOffset),
+        (only, "0", ReloKind::TypeIdTarget),
+        (nowhere, "0", ReloKind::TypeExists),
+    ]);
+    let values: Vec<_> =
+        results.iter().map(|(_, result)| value(result.as_ref().unwrap())).collect();
+    assert_eq!(values, [8, 24, u64::from(theirs), 0]);
+}
+
+#[test]
+fn modules_are_not_looked_at_without_need() {
+    let mut types = Writer::default();
+    let int = types.int("int", 32, true);
+    let sample = types.structure("sample", 4, &[("a", int, 0)]);
+    let access_str_off = types.name("0:0");
+    let bytes = types.finish();
+    let kernel = Btf::parse(&bytes).unwrap();
+    let kind = ReloKind::FieldByteOffset as u32;
+    let relocation = CoreRelo { insn_off: 0, type_id: sample, access_str_off, kind };
+    let targets = Targets { kernel: &kernel, modules: Some(&Closed) };
+    let mut resolver = Resolver::new(&kernel, Some(targets), [relocation].into_iter());
+    assert_eq!(value(&resolver.resolve(relocation).result.unwrap()), 0);
 }
 
 #[test]

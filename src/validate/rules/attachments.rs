@@ -1,6 +1,6 @@
 //! The places a manifest attaches a program to: whether the hook takes it, and what it comes to.
 
-use crate::manifest::{Cgroup, Hook, KeyPath, Names, Tcx, listed};
+use crate::manifest::{Cgroup, Freplace, Hook, KeyPath, Names, Tcx, listed};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::code;
 use crate::model::kinds::{AttachType, ProgramType};
@@ -129,6 +129,7 @@ impl Place<'_, '_, '_> {
                 self.same_target(&hook.name);
                 Some(Attachment::TpBtf { name: hook.name.clone() })
             }
+            Hook::Freplace(hook) => self.freplace(hook),
             Hook::Section(_) => self.section(),
             _ => None,
         };
@@ -252,6 +253,37 @@ impl Place<'_, '_, '_> {
         let problem = Problem::error(code::TARGET_MISMATCH, None, message)
             .help("a program with BTF-typed arguments is loaded for one tracepoint");
         self.report("name", problem);
+    }
+
+    /// Whose function it replaces; whether that is there, [`super::replaced`] looks.
+    fn freplace(&mut self, hook: &Freplace) -> Option<Attachment> {
+        let function = hook.function.clone().or_else(|| self.kind.target.clone());
+        if function.is_none() {
+            let message = format!(
+                "neither section `{}` of program `{}` nor the manifest says which function it \
+                 replaces",
+                self.program.section, self.program.name
+            );
+            let problem = Problem::error(code::MISSING_KEY, None, message)
+                .help("write `function = \"…\"`, or `SEC(\"freplace/…\")` in C");
+            self.report("hook", problem);
+        }
+        if hook.program.starts_with('/') {
+            let message = "this version replaces functions of programs of its own manifest only";
+            let problem = Problem::error(code::OPTION_UNAVAILABLE, None, message)
+                .help("write `<object>.<program>`");
+            self.report("program", problem);
+            return None;
+        }
+        let Some((object, program)) = hook.program.split_once('.') else {
+            let message = format!("{:?} is no program of a manifest", hook.program);
+            let problem =
+                Problem::error(code::BAD_TARGET, None, message).help("write `<object>.<program>`");
+            self.report("program", problem);
+            return None;
+        };
+        let (object, program) = (object.to_owned(), program.to_owned());
+        Some(Attachment::Freplace { object, program, function: function? })
     }
 
     /// Where the section says.

@@ -1,6 +1,7 @@
 //! Maps: what the object declares with the manifest's overrides in it.
 
 use super::{expect, pins};
+use crate::manifest::listed;
 use crate::model::code;
 use crate::model::kinds::MapType;
 use crate::model::map::{MapOrigin, MapSpec};
@@ -18,6 +19,7 @@ pub(in crate::validate) fn resolve(
     findings: &mut Findings<'_>,
 ) -> Vec<DesiredMap> {
     defects(subject, findings);
+    legacy(subject, findings);
     let mut maps = Vec::new();
     for mut spec in specs {
         if !subject.creates(&spec) {
@@ -54,6 +56,23 @@ fn defects(subject: &Subject<'_>, findings: &mut Findings<'_>) {
         };
         findings.at(&at, Problem::error(code::OBJECT_DEFECT, None, defect.to_string()));
     }
+}
+
+/// Definitions of before BTF load, but say too little.
+fn legacy(subject: &Subject<'_>, findings: &mut Findings<'_>) {
+    let legacy = subject.spec().maps.iter().filter(|map| map.origin == MapOrigin::Legacy);
+    let names = listed(legacy.map(|map| map.name.as_str()));
+    if names.is_empty() {
+        return;
+    }
+    let message = format!(
+        "maps are defined as before BTF, in section `maps`, without types and `pinning`: {names}"
+    );
+    let problem = Problem::warning(code::LEGACY_MAP, None, message).help(
+        "libbpf refuses the object since 1.0; define them as `struct { __uint(type, …); … } name \
+         SEC(\".maps\");`",
+    );
+    findings.at_value(&subject.path(), problem);
 }
 
 /// Initial contents of a prog array name programs that must be loaded.
@@ -93,7 +112,7 @@ fn entries_fixed(map: &MapSpec) -> Option<&'static str> {
     match map.origin {
         MapOrigin::Section { .. } => return Some("a data section is one entry"),
         MapOrigin::StructOps { .. } => return Some("a `struct_ops` map is one entry"),
-        MapOrigin::Declared => {}
+        MapOrigin::Declared | MapOrigin::Arena { .. } | MapOrigin::Legacy => {}
     }
     let stores = [
         MapType::CGROUP_STORAGE,

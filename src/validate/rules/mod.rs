@@ -12,3 +12,4 @@ pub(super) mod paths;
 pub(super) mod pins;
 pub(super) mod places;
 pub(super) mod programs;
+pub(super) mod replaced;

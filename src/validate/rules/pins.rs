@@ -96,7 +96,7 @@ fn both_sides(
 
 fn unpinnable(origin: &MapOrigin) -> Option<&'static str> {
     match origin {
-        MapOrigin::Declared => None,
+        MapOrigin::Declared | MapOrigin::Arena { .. } | MapOrigin::Legacy => None,
         MapOrigin::Section { kind: DataSection::Rodata, .. } => Some(
             "bpffs refuses the `.` in its name, and once frozen it could never be filled again, \
              so a reload would go on with stale constants",

@@ -66,6 +66,10 @@ fn exclusive(attachment: &Attachment) -> Option<String> {
                 "the {direction} filter of `{interface}` with priority {priority} and handle {handle}"
             ))
         }
+        // `bpf_trampoline_link_prog` in `kernel/bpf/trampoline.c`.
+        Attachment::Freplace { object, program, function } => {
+            Some(format!("function `{function}` of `{object}.{program}`"))
+        }
         _ => None,
     }
 }
@@ -75,6 +79,7 @@ fn advice(attachment: &Attachment) -> &'static str {
         Attachment::Xdp { .. } => {
             "an interface runs one XDP program; that one can call others by a prog array"
         }
+        Attachment::Freplace { .. } => "a function is replaced by one program at a time",
         _ => "give one of them another priority or handle",
     }
 }

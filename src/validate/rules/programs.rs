@@ -21,6 +21,9 @@ pub(in crate::validate) fn resolve(
 ) -> Vec<DesiredProgram> {
     defects(subject, findings);
     let mut programs = Vec::new();
+    for program in subject.spec().programs.iter().filter(|program| subject.cannot_load(program)) {
+        unknown_section(subject, program, findings);
+    }
     for spec in subject.spec().programs.iter().filter(|program| subject.loads(program)) {
         let mut spec = spec.clone();
         loadable(subject, &mut spec, findings);
@@ -51,17 +54,18 @@ fn defects(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     }
 }
 
+/// An error for a program that the manifest names. libbpf refuses the whole object for any such; here
+/// the others work without it.
 fn unknown_section(subject: &Subject<'_>, program: &ProgramSpec, findings: &mut Findings<'_>) {
+    let named = subject.entry.programs.contains_key(&program.name);
+    let left_out = if named { "" } else { ": it is left out" };
     let message = format!(
-        "section `{}` of program `{}` does not say what kind of program it is",
+        "section `{}` of program `{}` does not say what kind of program it is{left_out}",
         program.section, program.name
     );
-    let help = if subject.entry.programs.contains_key(&program.name) {
-        "give it a section libbpf knows, as `SEC(\"xdp\")`"
-    } else {
-        "give it a section libbpf knows, as `SEC(\"xdp\")`; or `load = \"listed\"` leaves it out"
-    };
-    let problem = Problem::error(code::UNKNOWN_SECTION, None, message).help(help);
+    let new = if named { Problem::error } else { Problem::warning };
+    let problem = new(code::UNKNOWN_SECTION, None, message)
+        .help("give it a section libbpf knows, as `SEC(\"xdp\")`");
     findings.at(&subject.program_spot(&program.name), problem);
 }
 
@@ -75,13 +79,7 @@ fn loadable(subject: &Subject<'_>, program: &mut ProgramSpec, findings: &mut Fin
     let (name, section) = (&program.name, &program.section);
     let at = subject.program_spot(name);
     if kind.program_type == ProgramType::EXT {
-        let message = format!(
-            "program `{name}` cannot be loaded: the kernel must be told which program it replaces a \
-             function of, and this version cannot say that yet"
-        );
-        let problem = Problem::error(code::PROGRAM_UNSUPPORTED, None, message)
-            .help("`load = \"listed\"` on the object leaves out what is not named");
-        findings.at(&at, problem);
+        replacement(subject, program, findings);
         return;
     }
     if kind.program_type == ProgramType::STRUCT_OPS && !is_operation(subject, name) {
@@ -108,6 +106,23 @@ fn loadable(subject: &Subject<'_>, program: &mut ProgramSpec, findings: &mut Fin
         ));
         findings.at(&at, problem);
     }
+}
+
+/// A program that replaces a function is loaded for one function of one program.
+fn replacement(subject: &Subject<'_>, program: &ProgramSpec, findings: &mut Findings<'_>) {
+    let entry = subject.entry.programs.get(&program.name);
+    let hooks = entry.into_iter().flat_map(|entry| &entry.attach);
+    let message = match hooks.filter(|hook| matches!(hook, Hook::Freplace(_))).count() {
+        0 => "the kernel must be told which program it replaces a function of when it is loaded",
+        1 => return,
+        _ => "it is loaded for one function of one program, and cannot replace several",
+    };
+    let message = format!("program `{}` cannot be loaded: {message}", program.name);
+    let problem = Problem::error(code::SECTION_INCOMPLETE, None, message).help(
+        "`attach = [{ hook = \"freplace\", program = \"<object>.<program>\" }]` says so; or leave it out \
+         with `load = \"listed\"`",
+    );
+    findings.at(&subject.program_spot(&program.name), problem);
 }
 
 /// Whether a program is a member of struct ops that are created.

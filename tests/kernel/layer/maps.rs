@@ -132,6 +132,35 @@ fn that_need_more_than_sizes() {
 }
 
 #[test]
+fn variables_in_an_arena_have_their_values() {
+    if lacks(&[ARENAS]) {
+        return;
+    }
+    Sandbox::run(|_| {
+        let loaded = load(&Linux::new(), "arena_globals");
+        let sum = || {
+            assert_eq!(run(loaded.program("add"), &[]), 0);
+            element::<u64>(&loaded.maps[".bss"], 0)
+        };
+        assert_eq!([sum(), sum()], [42, 43], "on two pages, one of them written to");
+    });
+}
+
+#[test]
+fn an_arena_too_small_for_its_variables_is_refused() {
+    if lacks(&[ARENAS]) {
+        return;
+    }
+    Sandbox::run(|_| {
+        let image = image("arena_globals");
+        let mut spec = image.spec.map("arena").expect("the object has it").clone();
+        spec.shape.max_entries = 1;
+        let error = Linux::new().create_map(&image, &spec, None).expect_err("two are needed");
+        assert!(error.to_string().contains("do not hold the 4816 bytes"), "{error}");
+    });
+}
+
+#[test]
 fn on_the_node_that_is_named() {
     Sandbox::run(|_| {
         let kernel = Linux::new();

@@ -23,6 +23,7 @@ pub(super) enum Command {
     BtfLoad = 18,
     BtfGetFdById = 19,
     MapFreeze = 22,
+    BtfGetNextId = 23,
     MapLookupBatch = 24,
     MapUpdateBatch = 26,
     LinkCreate = 28,
@@ -51,6 +52,8 @@ pub(in crate::kernel::linux) mod flags {
     pub(in crate::kernel::linux) const AFTER: u32 = 1 << 4;
     /// `BPF_F_SLEEPABLE`: the program may sleep.
     pub(in crate::kernel::linux) const SLEEPABLE: u32 = 1 << 4;
+    /// `BPF_F_VTYPE_BTF_OBJ_FD`: the type of a struct of operations is in the BTF named.
+    pub(in crate::kernel::linux) const VALUE_TYPE_BTF: u32 = 1 << 15;
     /// `BPF_F_XDP_HAS_FRAGS`: the program understands packets of several buffers.
     pub(in crate::kernel::linux) const XDP_HAS_FRAGS: u32 = 1 << 5;
     /// `XDP_FLAGS_SKB_MODE` (`include/uapi/linux/if_link.h`).
@@ -83,6 +86,8 @@ pub(super) struct MapCreate {
     pub(super) btf_value_type_id: u32,
     pub(super) btf_vmlinux_value_type_id: u32,
     pub(super) map_extra: u64,
+    pub(super) value_type_btf_obj_fd: u32,
+    pub(super) map_token_fd: u32,
 }
 
 #[repr(C)]
@@ -137,7 +142,8 @@ pub(super) struct ProgLoad {
     pub(super) line_info: u64,
     pub(super) line_info_cnt: u32,
     pub(super) attach_btf_id: u32,
-    pub(super) attach_prog_fd: u32,
+    /// `attach_prog_fd`, or in its place `attach_btf_obj_fd`.
+    pub(super) attach_object_fd: u32,
     pub(super) core_relo_cnt: u32,
     pub(super) fd_array: u64,
 }
@@ -284,6 +290,16 @@ pub(super) struct ProgInfo {
     pub(super) nr_map_ids: u32,
     pub(super) map_ids: u64,
     pub(super) name: [u8; NAME_LEN],
+    pub(super) ifindex: u32,
+    pub(super) gpl_compatible: u32,
+    pub(super) netns_dev: u64,
+    pub(super) netns_ino: u64,
+    pub(super) nr_jited_ksyms: u32,
+    pub(super) nr_jited_func_lens: u32,
+    pub(super) jited_ksyms: u64,
+    pub(super) jited_func_lens: u64,
+    pub(super) btf_id: u32,
+    pub(super) func_info_rec_size: u32,
 }
 
 /// The beginning of `struct bpf_link_info`; what `detail` holds depends on the type.
@@ -304,6 +320,9 @@ pub(super) struct BtfInfo {
     pub(super) btf: u64,
     pub(super) btf_size: u32,
     pub(super) id: u32,
+    pub(super) name: u64,
+    pub(super) name_len: u32,
+    pub(super) kernel_btf: u32,
 }
 
 /// `struct perf_event_attr` as of `PERF_ATTR_SIZE_VER0` (`include/uapi/linux/perf_event.h`).
@@ -349,6 +368,7 @@ mod tests {
             (Command::BtfLoad, bpf_cmd::BPF_BTF_LOAD),
             (Command::BtfGetFdById, bpf_cmd::BPF_BTF_GET_FD_BY_ID),
             (Command::MapFreeze, bpf_cmd::BPF_MAP_FREEZE),
+            (Command::BtfGetNextId, bpf_cmd::BPF_BTF_GET_NEXT_ID),
             (Command::MapLookupBatch, bpf_cmd::BPF_MAP_LOOKUP_BATCH),
             (Command::MapUpdateBatch, bpf_cmd::BPF_MAP_UPDATE_BATCH),
             (Command::LinkCreate, bpf_cmd::BPF_LINK_CREATE),
@@ -384,7 +404,12 @@ mod tests {
         assert_eq!(offset_of!(MapInfo, btf_id), offset_of!(generated::bpf_map_info, btf_id));
         assert_eq!(offset_of!(ProgInfo, map_ids), offset_of!(generated::bpf_prog_info, map_ids));
         assert_eq!(offset_of!(ProgInfo, name), offset_of!(generated::bpf_prog_info, name));
+        assert_eq!(offset_of!(ProgInfo, btf_id), offset_of!(generated::bpf_prog_info, btf_id));
         assert_eq!(offset_of!(BtfInfo, id), offset_of!(generated::bpf_btf_info, id));
+        assert_eq!(
+            offset_of!(BtfInfo, kernel_btf),
+            offset_of!(generated::bpf_btf_info, kernel_btf)
+        );
         assert_eq!(offset_of!(LinkInfo, prog_id), offset_of!(generated::bpf_link_info, prog_id));
         assert_eq!(
             offset_of!(LinkInfo, detail),
@@ -395,6 +420,7 @@ mod tests {
         assert!(size_of::<ProgLoad>() <= size_of::<bpf_attr>());
         assert_eq!(offset_of!(MapCreate, map_name), 28);
         assert_eq!(offset_of!(MapCreate, map_extra), 64);
+        assert_eq!(offset_of!(MapCreate, value_type_btf_obj_fd), 72);
         assert_eq!(offset_of!(ProgLoad, prog_name), 48);
         assert_eq!(offset_of!(ProgLoad, func_info), 80);
         assert_eq!(offset_of!(ProgLoad, attach_btf_id), 108);
@@ -406,13 +432,15 @@ mod tests {
 
     #[test]
     fn structures_have_no_hidden_padding() {
-        assert_eq!(size_of::<MapCreate>(), 72);
+        assert_eq!(size_of::<MapCreate>(), 80);
         assert_eq!(size_of::<MapElement>(), 32);
         assert_eq!(size_of::<MapBatch>(), 56);
         assert_eq!(size_of::<ProgLoad>(), 128);
         assert_eq!(size_of::<Object>(), 16);
         assert_eq!(size_of::<InfoByFd>(), 16);
         assert_eq!(size_of::<GetById>(), 12);
+        assert_eq!(size_of::<BtfInfo>(), 32);
+        assert_eq!(size_of::<ProgInfo>(), 136);
         assert_eq!(size_of::<BtfLoad>(), 32);
         assert_eq!(size_of::<LinkCreate>(), 32);
         assert_eq!(size_of::<LinkUpdate>(), 16);

@@ -31,6 +31,8 @@ pub(in crate::kernel::linux) struct ProgramInfo {
     pub(in crate::kernel::linux) tag: [u8; 8],
     /// How many maps it uses.
     pub(in crate::kernel::linux) maps: u32,
+    /// Id of its BTF; 0 for none.
+    pub(in crate::kernel::linux) btf_id: u32,
 }
 
 /// What the kernel says of a link. Which of the details mean something depends on the type.
@@ -96,6 +98,7 @@ pub(in crate::kernel::linux) fn program_info(program: BorrowedFd<'_>) -> Answer<
         program_type: ProgramType(raw.prog_type),
         tag: raw.tag,
         maps: raw.nr_map_ids,
+        btf_id: raw.btf_id,
     })
 }
 
@@ -201,10 +204,41 @@ pub(in crate::kernel::linux) fn btf_bytes(btf: BorrowedFd<'_>) -> Answer<Vec<u8>
     expect_kind(btf, ObjectKind::Btf)?;
     let size = plain_info::<abi::BtfInfo>(btf)?.btf_size;
     let mut bytes = vec![0_u8; usize::try_from(size).unwrap_or_default()];
-    let mut raw = abi::BtfInfo { btf: address_mut(&mut bytes), btf_size: length(&bytes)?, id: 0 };
+    let mut raw = abi::BtfInfo {
+        btf: address_mut(&mut bytes),
+        btf_size: length(&bytes)?,
+        ..abi::BtfInfo::default()
+    };
     // SAFETY: `btf` is a BTF, and `bytes` has room for `btf_size` bytes.
     unsafe { info(btf, &mut raw) }?;
     Ok(bytes)
+}
+
+/// The name of a BTF that the kernel made itself: `vmlinux`, or that of a module; `None` for one that
+/// somebody loaded (Linux 5.11).
+pub(in crate::kernel::linux) fn kernel_btf_name(btf: BorrowedFd<'_>) -> Answer<Option<String>> {
+    expect_kind(btf, ObjectKind::Btf)?;
+    // `MODULE_NAME_LEN` is less than this.
+    let mut name = [0_u8; 64];
+    let mut raw = abi::BtfInfo {
+        name: address_mut(&mut name),
+        name_len: length(&name)?,
+        ..abi::BtfInfo::default()
+    };
+    // SAFETY: `btf` is a BTF, and `name` has room for `name_len` bytes.
+    unsafe { info(btf, &mut raw) }?;
+    Ok((raw.kernel_btf != 0).then(|| text(&name)))
+}
+
+/// The id of the BTF that comes after `id`; `None` after the last. Needs `CAP_SYS_ADMIN`.
+pub(in crate::kernel::linux) fn next_btf_id(id: u32) -> Answer<Option<u32>> {
+    let mut attr = abi::GetById { id, ..abi::GetById::default() };
+    // SAFETY: `GetById` is what `BPF_BTF_GET_NEXT_ID` takes; it holds no address.
+    match unsafe { bpf(Command::BtfGetNextId, &mut attr) } {
+        Ok(_) => Ok(Some(attr.next_id)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Opens a BTF by its id; needs `CAP_SYS_ADMIN`.

@@ -6,7 +6,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
 use super::abi::{self, Command, NAME_LEN};
-use super::{Answer, address, address_mut, bpf, bpf_charged, length, map_info, number, own};
+use super::{Answer, address, address_mut, bpf, bpf_charged, flags, length, map_info, number, own};
 use crate::model::kinds::{MapType, ProgramType};
 use crate::model::map::MapShape;
 use crate::relocate::Insn;
@@ -26,12 +26,22 @@ pub(in crate::kernel::linux) struct MapAttributes<'a> {
     pub(in crate::kernel::linux) types: Option<MapTypes<'a>>,
     /// Type in the kernel's BTF of a value of struct ops; 0 for none.
     pub(in crate::kernel::linux) kernel_value: u32,
+    /// Descriptor of the module's BTF which that type is in (Linux 6.9); 0 for the kernel's own.
+    pub(in crate::kernel::linux) kernel_value_btf: i32,
 }
 
 impl MapAttributes<'_> {
     /// A map of that shape, without a name, types or anything else.
     pub(in crate::kernel::linux) fn new(shape: MapShape) -> Self {
-        Self { shape, name: "", numa_node: None, inner: None, types: None, kernel_value: 0 }
+        Self {
+            shape,
+            name: "",
+            numa_node: None,
+            inner: None,
+            types: None,
+            kernel_value: 0,
+            kernel_value_btf: 0,
+        }
     }
 }
 
@@ -58,6 +68,11 @@ pub(in crate::kernel::linux) struct ProgramAttributes<'a> {
     pub(in crate::kernel::linux) attach_type: u32,
     /// Type in the kernel's BTF the program attaches to; 0 for none.
     pub(in crate::kernel::linux) attach_btf_id: u32,
+    /// Descriptor of the module's BTF which that type is in, or of the program whose function it is; 0
+    /// for the kernel's own.
+    pub(in crate::kernel::linux) attach_object: i32,
+    /// Descriptors of the modules' BTF that calls of kernel functions refer to by index.
+    pub(in crate::kernel::linux) descriptors: &'a [i32],
     pub(in crate::kernel::linux) btf: Option<ProgramBtf<'a>>,
 }
 
@@ -83,13 +98,15 @@ pub(in crate::kernel::linux) fn load_btf(bytes: &[u8]) -> Answer<OwnedFd> {
 }
 
 pub(in crate::kernel::linux) fn create_map(attributes: &MapAttributes<'_>) -> Answer<OwnedFd> {
-    let MapAttributes { shape, name, numa_node, inner, types, kernel_value } = *attributes;
+    let MapAttributes { shape, name, numa_node, inner, types, kernel_value, kernel_value_btf } =
+        *attributes;
+    let of_module = if kernel_value_btf == 0 { 0 } else { flags::VALUE_TYPE_BTF };
     let mut attr = abi::MapCreate {
         map_type: shape.map_type.0,
         key_size: shape.key_size,
         value_size: shape.value_size,
         max_entries: shape.max_entries,
-        map_flags: shape.map_flags,
+        map_flags: shape.map_flags | of_module,
         inner_map_fd: inner.map_or(0, number),
         numa_node: numa_node.unwrap_or(0),
         map_name: name_field(name),
@@ -98,6 +115,7 @@ pub(in crate::kernel::linux) fn create_map(attributes: &MapAttributes<'_>) -> An
         btf_value_type_id: types.map_or(0, |types| types.value),
         btf_vmlinux_value_type_id: kernel_value,
         map_extra: shape.map_extra,
+        value_type_btf_obj_fd: kernel_value_btf.unsigned_abs(),
         ..abi::MapCreate::default()
     };
     // SAFETY: `MapCreate` is what `BPF_MAP_CREATE` takes; it holds no address.
@@ -173,6 +191,7 @@ pub(in crate::kernel::linux) fn load_program(
         prog_name: name_field(attributes.name),
         expected_attach_type: attributes.attach_type,
         attach_btf_id: attributes.attach_btf_id,
+        attach_object_fd: attributes.attach_object.unsigned_abs(),
         ..abi::ProgLoad::default()
     };
     if !log.is_empty() {
@@ -186,6 +205,9 @@ pub(in crate::kernel::linux) fn load_program(
             records(btf.functions, btf.function_size)?;
         (attr.line_info, attr.line_info_cnt, attr.line_info_rec_size) =
             records(btf.lines, btf.line_size)?;
+    }
+    if !attributes.descriptors.is_empty() {
+        attr.fd_array = address(attributes.descriptors);
     }
     let mut answer = Err(Errno::AGAIN);
     for _ in 0..LOAD_ATTEMPTS {
@@ -224,6 +246,8 @@ pub(in crate::kernel::linux) fn has_attach_cookie() -> bool {
         flags: 0,
         attach_type: 0,
         attach_btf_id: 0,
+        attach_object: 0,
+        descriptors: &[],
         btf: None,
     };
     load_program(&attributes, &mut []).is_ok()

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/* Replaces the function of `replaceable` that gives the verdict: XDP_TX, and counts. */
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+__u64 calls;
+
+SEC("freplace/verdict")
+int instead(struct xdp_md *context)
+{
+	calls++;
+	return XDP_TX;
+}
+
+char LICENSE[] SEC("license") = "GPL";
