@@ -53,7 +53,7 @@ pub struct Others {
     pub directories: BTreeSet<PinPath>,
     /// Directories they made on the way to the same root.
     pub root_directories: BTreeSet<PathBuf>,
-    /// Interfaces, by index, to which they added a `clsact` qdisc.
+    /// Interfaces of this network namespace, by index, to which they added a `clsact` qdisc.
     pub clsact: BTreeSet<u32>,
 }
 
