@@ -11,10 +11,11 @@ use ebpf_apply::apply::{Applied, ApplyError, Host, StateDirectory};
 use ebpf_apply::kernel::fake::{Fake, Handle};
 use ebpf_apply::kernel::{Kernel as _, LoadRequest};
 use ebpf_apply::model::attach::{Attachment, Direction, XdpMode};
+use ebpf_apply::model::inventory::{Anchor, Resource};
 use ebpf_apply::model::name::Name;
 use ebpf_apply::model::pin::{PinPath, PinRoot, SubPath};
 use ebpf_apply::object::Image;
-use ebpf_apply::plan::{Action, Change, Step};
+use ebpf_apply::plan::{Action, Change, ResourceState, Step};
 use ebpf_apply::validate::{Desired, validate};
 use rustix::io::Errno;
 use tempfile::TempDir;
@@ -92,8 +93,8 @@ impl Machine {
         self.host().adopt(&desired(text), &mut |_| {})
     }
 
-    /// Loads one program of an object as another loader would, and attaches it.
-    fn attach(&self, object: &str, program: &str, at: &Attachment) -> Handle {
+    /// Loads one program of an object as another loader would.
+    fn load(&self, object: &str, program: &str) -> Handle {
         let image = image(object);
         let create = |spec| self.kernel.create_map(&image, spec, None).expect("a map");
         let maps: Vec<_> =
@@ -105,8 +106,40 @@ impl Machine {
             maps: maps.iter().map(|(name, map)| (*name, map)).collect(),
             btf: None,
         };
-        let loaded = self.kernel.load_programs(&[request]).expect("it loads");
-        self.kernel.attach(&loaded[0][program], spec, at).expect("there is room")
+        let mut loaded = self.kernel.load_programs(&[request]).expect("it loads");
+        loaded[0].remove(program).expect("it was asked for")
+    }
+
+    /// Loads one program of an object as another loader would, and attaches it.
+    fn attach(&self, object: &str, program: &str, at: &Attachment) -> Handle {
+        let image = image(object);
+        let spec = image.spec.program(program).expect("the object has it");
+        self.kernel.attach(&self.load(object, program), spec, at).expect("there is room")
+    }
+
+    /// Makes a link and a filter of the deployment run a program of someone else's.
+    fn swap_behind_its_back(&self) -> Handle {
+        let foreign = self.load("shape_b", "count_b");
+        let name = Name::new("edge").expect("a legal name");
+        let recorded = self.state.load(&name).expect("readable").expect("on record");
+        for resource in recorded.resources.values() {
+            let Resource::Link(link) = resource else { continue };
+            match &link.anchor {
+                Anchor::Pin(pin) => {
+                    let found = self.kernel.open(&root(), pin).expect("readable");
+                    let link = found.and_then(|found| found.handle).expect("a link");
+                    self.kernel.update_link(&link, &foreign, None).expect("anyone may");
+                }
+                Anchor::Filter { key, .. } => {
+                    self.kernel.replace_filter(&foreign, key).expect("anyone may");
+                }
+            }
+        }
+        foreign
+    }
+
+    fn heal(&self, text: &str) -> Result<Applied, ApplyError> {
+        self.host().heal(&desired(text), &mut |_| {})
     }
 
     /// Pins a map of an object below the root.
@@ -249,4 +282,97 @@ fn a_pin_that_was_only_used_before_can_be_taken_over() {
     assert_eq!(of(&adopted.plan.changes, "map.a.state").action, Action::Adopt);
     assert!(adopted.plan.steps.is_empty(), "only the record changes: {:?}", adopted.plan.steps);
     assert!(machine.apply(&text).expect("applies").plan.is_unchanged());
+}
+
+/// A link and a filter, at places where one program is as good as another.
+const DRIFTING: &str = r#"
+version = 1
+name = "edge"
+pin-root = "/sys/fs/bpf/edge"
+
+[objects.a]
+path = "shape_a.bpf.o"
+
+[objects.a.programs.count_a]
+attach = [{ hook = "xdp", interface = "eth0" }]
+
+[objects.tc]
+path = "tc_counter.bpf.o"
+
+[objects.tc.programs.tc_count]
+attach = [{ hook = "tc", interface = "eth0", direction = "ingress" }]
+"#;
+
+#[test]
+fn what_is_ours_and_runs_a_foreign_program_is_taken_back_only_to_heal() {
+    let machine = Machine::new();
+    machine.apply(DRIFTING).expect("applies");
+    let applied = machine.kernel.snapshot();
+    let foreign = machine.swap_behind_its_back();
+    let drifted = machine.kernel.snapshot();
+    let name = Name::new("edge").expect("a legal name");
+    let seen = machine.host().status(Some(&name)).expect("observable");
+    let drifted_resources = seen[0].resources.iter().filter(|one| one.has_drifted());
+    let states: Vec<_> = drifted_resources.map(|one| one.state).collect();
+    assert_eq!(states, [ResourceState::Drifted; 2]);
+
+    for refused in [machine.apply(DRIFTING), machine.adopt(DRIFTING)] {
+        let Err(ApplyError::Refused(plan)) = refused else { panic!("{refused:?}") };
+        assert_eq!(plan.refusals().count(), 2, "{:#?}", plan.changes);
+    }
+    assert_eq!(machine.kernel.snapshot(), drifted);
+
+    let healed = machine.heal(DRIFTING).expect("heals");
+    let id = machine.kernel.id(&foreign);
+    for address in [LINK, "link.tc.tc_count[tc:eth0:ingress]"] {
+        let change = of(&healed.plan.changes, address);
+        assert_eq!(change.action, Action::Update, "{change:?}");
+        assert!(change.reason.contains(&format!("program id {id}")), "{change:?}");
+    }
+    drop(foreign);
+    assert_eq!(machine.kernel.snapshot(), applied, "nothing was made anew");
+    assert!(machine.apply(DRIFTING).expect("applies").plan.is_unchanged());
+}
+
+#[test]
+fn a_heal_that_fails_anywhere_leaves_what_drifted_as_it_was() {
+    let prepared = || {
+        let machine = Machine::new();
+        machine.apply(DRIFTING).expect("applies");
+        let foreign = machine.swap_behind_its_back();
+        (machine, foreign)
+    };
+    let (machine, _foreign) = prepared();
+    let before = machine.kernel.calls().len();
+    machine.heal(DRIFTING).expect("an undisturbed run succeeds");
+    let calls = machine.kernel.calls().len() - before;
+    assert_eq!(calls, 2, "one for the link, one for the filter");
+    for n in 0..calls {
+        let (machine, _foreign) = prepared();
+        let before = machine.kernel.snapshot();
+        machine.kernel.fail_call(n, Errno::NOMEM);
+        machine.heal(DRIFTING).expect_err("a call failed");
+        machine.kernel.heal();
+        assert_eq!(machine.kernel.snapshot(), before, "call {n}");
+        machine.heal(DRIFTING).unwrap_or_else(|error| panic!("again after call {n}: {error}"));
+    }
+}
+
+#[test]
+fn a_foreign_link_at_our_pin_is_not_ours_to_take_back() {
+    let machine = Machine::new();
+    machine.apply(EDGE).expect("applies");
+    let ours = PinPath::link(
+        &Name::new("edge").expect("a legal name"),
+        &Name::new("tc").expect("a legal name"),
+        "tc_count",
+        &tcx(),
+    );
+    let theirs = machine.attach("tc_counter", "classify", &tcx());
+    machine.kernel.unpin(&root(), &ours).expect("anyone may");
+    machine.kernel.pin(&theirs, &root(), &ours).expect("a free path");
+    let before = machine.kernel.snapshot();
+    let Err(ApplyError::Refused(plan)) = machine.heal(EDGE) else { panic!("it is taken") };
+    assert!(of(&plan.changes, SECOND).reason.contains("not this deployment's"));
+    assert_eq!(machine.kernel.snapshot(), before);
 }

@@ -46,6 +46,8 @@ keep "${trees[@]/#/$root/}"
 keep "/usr/lib/$(uname -m)-linux-gnu/bpf"
 
 cp "$here/init" "$staged/init"
+echo root:x:0:0:root:/:/bin/sh >"$staged/etc/passwd"
+echo root:x:0: >"$staged/etc/group"
 cp "$tests" "$staged/suite/tests"
 printf 'ROOT=%q SUITE=%q TIMEOUT=%q COMMAND=%q\n' \
 	"$root" "$suite" "$timeout" "${COMMAND:-}" >"$staged/suite/environment"

@@ -57,7 +57,7 @@ boot() {
 	rm -rf "$own"
 	# One processor and one thread: with a thread for each, qemu can trip over the kernel when that
 	# patches its own code. Linux 5.10 runs no BPF LSM program unless it is told so.
-	timeout --kill-after=5 "$machine_timeout" qemu-system-x86_64 \
+	timeout --foreground --kill-after=5 "$machine_timeout" qemu-system-x86_64 \
 		-accel tcg,thread=single -machine pc -cpu max -smp 1 -m 2G \
 		-nodefaults -no-user-config -display none -no-reboot \
 		-serial "file:$work/$kernel.log" -serial "file:$work/$kernel.report" \

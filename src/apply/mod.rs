@@ -108,6 +108,19 @@ impl<K: Kernel> Host<'_, K> {
         self.converge(desired, Adoption::Foreign, show)
     }
 
+    /// The same as [`apply`](Host::apply), and puts programs back under links and filters on record
+    /// that someone made run another one.
+    ///
+    /// # Errors
+    /// After an error other than [`ApplyError::Stuck`] the host is as it was.
+    pub fn heal(
+        &self,
+        desired: &Desired,
+        show: &mut dyn FnMut(&Plan),
+    ) -> Result<Applied, ApplyError> {
+        self.converge(desired, Adoption::Drifted, show)
+    }
+
     fn converge(
         &self,
         desired: &Desired,

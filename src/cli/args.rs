@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::apply::StateDirectory;
+use crate::plan::Adoption;
 use crate::watch;
 
 /// A declarative eBPF loader: a TOML manifest says what is loaded, pinned and attached.
@@ -129,6 +130,11 @@ pub(super) struct ApplyArgs {
     #[arg(requires = "watch")]
     pub(super) poll_interval: Duration,
 
+    /// What is done when someone else changes what was applied: say it, or say it and apply again
+    #[arg(long, value_enum, default_value_t = OnDrift::Report, value_name = "WHAT")]
+    #[arg(requires = "watch")]
+    pub(super) on_drift: OnDrift,
+
     /// What SIGINT and SIGTERM do: end the deployment by pin policy, or leave it to the next start
     #[arg(long, value_enum, default_value_t = OnExit::End, value_name = "WHAT")]
     #[arg(conflicts_with = "detach")]
@@ -152,6 +158,7 @@ impl ApplyArgs {
             watch: false,
             watch_method: WatchMethod::Auto,
             poll_interval: Duration::ZERO,
+            on_drift: OnDrift::Report,
             on_exit: OnExit::Keep,
             btf: None,
             verifier_log: None,
@@ -172,6 +179,22 @@ impl From<WatchMethod> for watch::Method {
             WatchMethod::Auto => Self::Auto,
             WatchMethod::Inotify => Self::Inotify,
             WatchMethod::Poll => Self::Poll,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnDrift {
+    Report,
+    Heal,
+}
+
+/// Who heals takes back what is ours at every apply, whatever the reason for it.
+impl From<OnDrift> for Adoption {
+    fn from(on_drift: OnDrift) -> Self {
+        match on_drift {
+            OnDrift::Report => Self::Never,
+            OnDrift::Heal => Self::Drifted,
         }
     }
 }
@@ -311,6 +334,7 @@ mod tests {
             &["apply", "edge.toml", "--watch", "--detach"][..],
             &["apply", "edge.toml", "--watch-method", "poll"],
             &["apply", "edge.toml", "--poll-interval", "2"],
+            &["apply", "edge.toml", "--on-drift", "heal"],
             &["apply", "edge.toml", "--watch", "--poll-interval", "0"],
             &["apply", "edge.toml", "--on-exit", "keep", "--detach"],
         ] {

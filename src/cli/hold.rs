@@ -11,6 +11,7 @@ use crate::watch::{Turn, Watcher};
 
 use super::ExitStatus;
 use super::checked::Checked;
+use super::drift::{Guard, Look};
 use super::files::Files;
 use super::manager::Manager;
 use super::reader::Exposed;
@@ -24,6 +25,8 @@ pub(super) struct Hold<'c> {
     exposed: Exposed,
     session: Session<'c>,
     watcher: Option<Watcher>,
+    /// Only who watches looks for drift.
+    guard: Option<Guard>,
     signals: Signals,
     manager: Manager,
     /// When the service manager is told next that this loop goes round.
@@ -44,13 +47,16 @@ impl<'c> Hold<'c> {
         let manager = Manager::from_environment();
         let alive = manager.watchdog().map(|_| Instant::now());
         let polls_because = None;
-        Self { manifest, exposed, session, watcher, signals, manager, alive, polls_because }
+        let guard = watcher.is_some().then(Guard::default);
+        Self { manifest, exposed, session, watcher, guard, signals, manager, alive, polls_because }
     }
 
     /// Holds the deployment until SIGINT or SIGTERM; one that arrives during a reload waits for it.
     pub(super) fn run(mut self) -> ExitStatus {
         self.manager.ready(&self.session.status());
+        self.force_look();
         loop {
+            self.look_for_drift();
             self.say_how_changes_are_found();
             self.wait();
             let asked = self.signals.asked();
@@ -78,16 +84,46 @@ impl<'c> Hold<'c> {
         let files = Files::new(self.manifest);
         match watcher.turn(now, &files) {
             Turn::Changed(snapshot) => Some(files.check(&snapshot, self.exposed)),
-            // `Same` comes at the latest half a minute after the last look: the place to check whether
-            // the host is still as applied.
-            Turn::Waiting | Turn::Same => None,
+            // It comes at the latest half a minute after the last: what of the host changes without a
+            // notice is found then.
+            Turn::Same => {
+                self.force_look();
+                None
+            }
+            Turn::Waiting => None,
+        }
+    }
+
+    /// Says what someone else has changed. To heal it is to apply what the files say, which may have
+    /// changed as well.
+    fn look_for_drift(&mut self) {
+        let (Some(guard), Some(watcher)) = (&mut self.guard, &mut self.watcher) else { return };
+        let now = Instant::now();
+        guard.notice(now);
+        let look = guard.look(now, &self.session);
+        if look == Look::Same {
+            return;
+        }
+        if look == Look::Drifted && self.session.heals() {
+            watcher.force(now);
+        }
+        self.manager.status(&with_drift(self.session.status(), guard));
+    }
+
+    fn force_look(&mut self) {
+        if let Some(guard) = &mut self.guard {
+            guard.force(Instant::now());
         }
     }
 
     fn reload(&mut self, checked: Checked) {
         self.manager.reloading();
-        let reloaded = self.session.reload(checked);
+        let mut reloaded = self.session.reload(checked);
+        if let Some(guard) = &self.guard {
+            reloaded.status = with_drift(reloaded.status, guard);
+        }
         self.manager.ready(&reloaded.status);
+        self.force_look();
         if let Some(watcher) = self.watcher.as_mut().filter(|_| reloaded.retry) {
             watcher.retry(Instant::now());
         }
@@ -96,12 +132,14 @@ impl<'c> Hold<'c> {
     /// Waits for a signal, for something that was noticed, or until it is time to look.
     fn wait(&self) {
         let deadline = self.watcher.as_ref().map(Watcher::deadline);
-        let deadline = deadline.into_iter().chain(self.alive).min();
+        let look = self.guard.as_ref().and_then(Guard::deadline);
+        let deadline = deadline.into_iter().chain(look).chain(self.alive).min();
         let timeout = deadline.map(|deadline| timespec(deadline - Instant::now()));
         let noticed = self.watcher.as_ref().and_then(Watcher::descriptor);
         let ready = |descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN);
         let mut descriptors = vec![ready(self.signals.as_fd())];
         descriptors.extend(noticed.map(ready));
+        descriptors.extend(self.guard.iter().flat_map(Guard::descriptors).map(ready));
         match poll(&mut descriptors, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => tracing::warn!(%error, "cannot wait for changes"),
@@ -129,6 +167,10 @@ impl<'c> Hold<'c> {
             self.polls_because = reason.map(str::to_owned);
         }
     }
+}
+
+fn with_drift(status: String, guard: &Guard) -> String {
+    guard.status().into_iter().fold(status, |status, drift| format!("{status}; {drift}"))
 }
 
 fn timespec(duration: Duration) -> Timespec {

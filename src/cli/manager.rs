@@ -39,6 +39,11 @@ impl Manager {
         self.tell(&format!("READY=1\n{}", line(status)));
     }
 
+    /// What there is to know of the deployment has changed.
+    pub(super) fn status(&self, status: &str) {
+        self.tell(&line(status));
+    }
+
     /// A reload begins. The time tells the manager that it began after the signal it sent; without
     /// it, `systemctl reload` would wait for its timeout.
     pub(super) fn reloading(&self) {

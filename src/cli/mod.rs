@@ -9,6 +9,7 @@ mod args;
 mod checked;
 mod context;
 mod destroy;
+mod drift;
 mod end;
 mod exit;
 mod failure;
@@ -26,7 +27,6 @@ mod validate;
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
-use crate::plan::Adoption;
 use args::{Cli, Command};
 use context::Context;
 pub use exit::ExitStatus;
@@ -48,7 +48,7 @@ pub fn run() -> ExitStatus {
             context.misused(&format!("`{manifest}` and a command cannot stand together"))
         }
         (Some(Command::Apply(args)), None) | (None, Some(args)) => {
-            apply::run(&args, Adoption::Never, &context)
+            apply::run(&args, args.on_drift.into(), &context)
         }
         (Some(Command::Adopt(args)), None) => adopt::run(args, &context),
         (Some(Command::Validate(args)), None) => validate::run(&args, &context),

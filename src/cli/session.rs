@@ -3,18 +3,18 @@
 use std::fs;
 use std::path::Path;
 
-use crate::apply::{Applied, ApplyError, Holder};
+use crate::apply::{Applied, ApplyError, DeploymentStatus, Holder};
 use crate::kernel::VerifierLog;
 use crate::kernel::linux::Linux;
 use crate::model::name::Name;
 use crate::model::pin::PinRoot;
-use crate::plan::{Adoption, Plan};
+use crate::plan::{Adoption, Plan, ResourceStatus};
 use crate::validate::Desired;
 use crate::view;
 use crate::view::plan::{Outcome, RunResult};
 
 use super::ExitStatus;
-use super::args::{ApplyArgs, OnExit};
+use super::args::{ApplyArgs, OnDrift, OnExit};
 use super::checked::Checked;
 use super::context::Context;
 use super::end;
@@ -70,7 +70,7 @@ impl<'c> Session<'c> {
         let Ok(desired) = self.context.accept(checked, Some(&self.name)) else {
             return self.goes_on("the manifest or an object is invalid", retry);
         };
-        match self.apply(&desired, Adoption::Never) {
+        match self.apply(&desired, self.args.on_drift.into()) {
             Ok(applied) => {
                 self.report(&applied, None);
                 Reloaded { retry: false, status: self.status() }
@@ -82,6 +82,32 @@ impl<'c> Session<'c> {
                 self.goes_on(&format!("the reload failed: {error}"), retry)
             }
         }
+    }
+
+    /// Whether what has drifted is applied again.
+    pub(super) fn heals(&self) -> bool {
+        self.args.on_drift == OnDrift::Heal
+    }
+
+    /// What is there of the deployment now.
+    pub(super) fn observe(&self) -> Result<DeploymentStatus, String> {
+        let kernel = Linux::new();
+        let seen = self.context.host(&kernel).status(Some(&self.name));
+        let seen = seen
+            .and_then(|mut all| all.pop().ok_or_else(|| ApplyError::Unknown(self.name.clone())));
+        seen.map_err(|error| error.to_string())
+    }
+
+    /// Says what has drifted, or that nothing has any more.
+    pub(super) fn report_drift(&self, drifted: &[ResourceStatus]) {
+        let (name, heals) = (&self.name, self.heals());
+        self.context.complain(|style| view::drift::human(name, drifted, heals, style));
+        let result = RunResult {
+            outcome: if drifted.is_empty() { Outcome::InSync } else { Outcome::Drifted },
+            generation: Some(self.generation),
+            ..nothing(Some(name), &[])
+        };
+        self.context.result(|_| String::new(), || view::drift::json(&result, drifted));
     }
 
     /// What it means that others could change the files.
@@ -125,6 +151,7 @@ impl<'c> Session<'c> {
         let applied = match adoption {
             Adoption::Never => host.apply(desired, show),
             Adoption::Foreign => host.adopt(desired, show),
+            Adoption::Drifted => host.heal(desired, show),
         };
         match &applied {
             Ok(applied) => self.generation = applied.generation,

@@ -1,5 +1,6 @@
 //! What is someone else's and is taken over: only where a run was told so, and only what can be.
 
+use crate::model::address::Address;
 use crate::model::attach::Attachment;
 use crate::model::inventory::Resource;
 use crate::model::live::{LinkTarget, LiveLink, Occupant};
@@ -7,7 +8,7 @@ use crate::model::map::KERNEL_NAME_MAX;
 use crate::model::program::ProgramSpec;
 
 use super::draft::Draft;
-use super::links::updates_in_place;
+use super::link_kinds::updates_in_place;
 
 /// Whether a run claims what is not on record as its deployment's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum Adoption {
     Never,
     /// It takes them over, and links of others at the places of wanted attachments.
     Foreign,
+    /// It takes back links and filters on record that someone made run another program.
+    Drifted,
 }
 
 /// A link of someone else's that an attachment takes over.
@@ -36,7 +39,7 @@ pub(super) fn takeover(
     spec: &ProgramSpec,
     draft: &Draft<'_>,
 ) -> Result<Option<Takeover>, String> {
-    if draft.adoption == Adoption::Never {
+    if draft.adoption != Adoption::Foreign {
         return Ok(None);
     }
     let exclusive = matches!(attachment, Attachment::Xdp { .. });
@@ -109,6 +112,16 @@ fn fits(link: &LiveLink, attachment: &Attachment, spec: &ProgramSpec) -> bool {
         _ => false,
     };
     hook && updates_in_place(link.link_type)
+}
+
+/// Whether a run puts its program back under an attachment on record that runs someone else's. A
+/// link is on record only with what it was attached to: one that merely lies at our pin is not.
+pub(super) fn takes_back(address: &Address, link: u32, draft: &Draft<'_>) -> bool {
+    draft.adoption == Adoption::Drifted
+        && draft
+            .inventory()
+            .link(address)
+            .is_some_and(|record| record.id == link && record.attachment.is_some())
 }
 
 /// Whether the link is neither ours nor taken over for another attachment of ours.

@@ -237,6 +237,12 @@ impl<'a> Draft<'a> {
         Some(self.open(&pin, Identity::program(id)))
     }
 
+    /// Holds a program of someone else's.
+    pub(super) fn open_foreign(&mut self, program: u32) -> Slot {
+        self.step(Phase::Open, Step::OpenForeign { program });
+        Slot::Foreign(program)
+    }
+
     /// A place in the stage that nothing uses, not even what a killed run left there.
     pub(super) fn stage(&mut self) -> PinPath {
         loop {

@@ -41,6 +41,14 @@ pub enum ResourceState {
     Unknown,
 }
 
+impl ResourceStatus {
+    /// Whether it is known not to be as we left it.
+    #[must_use]
+    pub fn has_drifted(&self) -> bool {
+        !matches!(self.state, ResourceState::InSync | ResourceState::Unknown)
+    }
+}
+
 impl ResourceState {
     /// The word used in output.
     #[must_use]
@@ -147,7 +155,7 @@ fn link_state(link: &LinkRecord, inventory: &Inventory, live: &LiveState) -> Ver
         Anchor::Pin(pin) => match live.pins.get(pin) {
             Some(LiveObject::Link(found)) if found.id == link.id => {
                 if found.is_severed() {
-                    let detail = "its interface or cgroup is gone".to_owned();
+                    let detail = "it is detached, or its interface or cgroup is gone".to_owned();
                     return (ResourceState::Missing, Some(detail));
                 }
                 runs(found.program_id, wanted)

@@ -6,14 +6,14 @@ use crate::model::address::Address;
 use crate::model::attach::Attachment;
 use crate::model::identity::Identity;
 use crate::model::inventory::{Anchor, LinkRecord, Resource};
-use crate::model::kinds::LinkType;
-use crate::model::live::{FilterKey, LinkTarget, LiveLink, LiveObject, TargetState};
+use crate::model::live::{FilterKey, LiveLink, LiveObject, TargetState};
 use crate::model::pin::PinPath;
 use crate::model::program::ProgramSpec;
 use crate::validate::{Desired, DesiredObject, DesiredProgram};
 
 use super::adopt::{self, Takeover};
 use super::draft::{Draft, Phase, Source, foreign};
+use super::link_kinds::{link_type, lost_its_target, updates_in_place};
 use super::programs::loaded;
 use super::{Action, Change, ProgramRef, Slot, Step};
 
@@ -122,7 +122,8 @@ impl<'d> Wanted<'d> {
             return self.attach_or_take(Action::Create, reason, draft);
         };
         if lost_its_target(&found.link, target) {
-            let reason = "its interface or cgroup went away and came back: attached anew";
+            let reason = "it was detached, or its interface or cgroup went away and came back: attached \
+                          anew";
             return self.attach_or_take(Action::Replace, reason, draft);
         }
         if let Some(old) = self.other_options(&found.address, draft) {
@@ -239,19 +240,26 @@ impl<'d> Wanted<'d> {
             };
             return self.attach(Action::Replace, reason, draft);
         }
-        if !draft.known.has_program(link.program_id) {
+        let ours = draft.known.has_program(link.program_id);
+        let expected = if ours {
+            draft.open_program(link.program_id)
+        } else if adopt::takes_back(&found.address, link.id, draft) {
+            Some(draft.open_foreign(link.program_id))
+        } else {
             return self.refuse_foreign_program(found, draft);
-        }
-        let expected = draft.open_program(link.program_id);
+        };
         self.update(found, expected, draft);
     }
 
     fn update(self, found: &Found, expected: Option<Slot>, draft: &mut Draft<'_>) {
         let link = draft.open(&found.pin, Identity::link(found.link.id));
         self.hold_program(draft);
+        let back = matches!(expected, Some(Slot::Foreign(_)));
         let step = Step::UpdateLink { link, program: self.program.slot.clone(), expected };
         draft.step(Phase::Links, step);
-        let reason = if found.address == self.address {
+        let reason = if back {
+            format!("{}: swapped back atomically", runs_another(found.link.program_id))
+        } else if found.address == self.address {
             "its program changed: swapped atomically".to_owned()
         } else {
             format!("takes over the link of {}: swapped atomically", found.address)
@@ -284,14 +292,13 @@ impl<'d> Wanted<'d> {
     fn take(self, Takeover { link, program }: &Takeover, draft: &mut Draft<'_>) {
         let address = self.address.clone();
         draft.adopted.insert(link.id);
-        let step =
-            Step::TakeLink { address: address.clone(), link: link.id, program: link.program_id };
-        draft.step(Phase::Open, step);
+        draft.step(Phase::Open, Step::TakeLink { address: address.clone(), link: link.id });
+        let foreign = draft.open_foreign(link.program_id);
         self.hold_program(draft);
         let step = Step::UpdateLink {
             link: Slot::New(address.clone()),
             program: self.program.slot.clone(),
-            expected: Some(Slot::Taken(address.clone())),
+            expected: Some(foreign),
         };
         draft.step(Phase::Links, step);
         draft.claim(self.pin.clone(), &address, Source::New(address.clone()), Phase::Links);
@@ -354,7 +361,8 @@ impl<'d> Wanted<'d> {
         if keeps && address == self.address {
             draft.change(Change::new(self.address.clone(), Action::NoOp, "attached as declared"));
         } else {
-            if !draft.known.has_program(program_id) {
+            let ours = draft.known.has_program(program_id);
+            if !ours && !adopt::takes_back(&address, record.id, draft) {
                 let reason = format!(
                     "the filter runs program id {program_id}, which is not this deployment's: remove \
                      it with `tc filter del dev {} {} pref {}`",
@@ -364,11 +372,16 @@ impl<'d> Wanted<'d> {
                 );
                 return draft.refuse(self.address, reason);
             }
-            let previous = draft.open_program(program_id);
+            let (previous, reason) = if ours {
+                let reason = "its program changed: replaced in place".to_owned();
+                (draft.open_program(program_id), reason)
+            } else {
+                let reason = format!("{}: put back in place", runs_another(program_id));
+                (Some(draft.open_foreign(program_id)), reason)
+            };
             self.hold_program(draft);
             let program = self.program.slot.clone();
             draft.step(Phase::Links, Step::ReplaceFilter { key, program, previous });
-            let reason = "its program changed: replaced in place";
             draft.change(Change::new(self.address.clone(), Action::Update, reason));
         }
         if address != self.address {
@@ -422,6 +435,10 @@ impl<'d> Wanted<'d> {
     }
 }
 
+fn runs_another(program_id: u32) -> String {
+    format!("someone made it run program id {program_id}")
+}
+
 /// Removes the filter that another of the same attachment replaces, if it runs what is ours.
 fn remove_old_filter(key: &FilterKey, draft: &mut Draft<'_>) {
     let running = draft.live.filters.get(key).map_or(0, |filter| filter.program_id);
@@ -442,44 +459,6 @@ fn live_filter(
     let Anchor::Filter { key, .. } = &record.anchor else { return None };
     let there = u64::from(key.index) == target && draft.live.filters.contains_key(key);
     there.then(|| (address.clone(), record.clone(), key.clone()))
-}
-
-/// The type of the links that make an attachment.
-fn link_type(attachment: &Attachment) -> Option<LinkType> {
-    match attachment {
-        Attachment::Xdp { .. } => Some(LinkType::XDP),
-        Attachment::Tcx { .. } => Some(LinkType::TCX),
-        Attachment::Cgroup { .. } => Some(LinkType::CGROUP),
-        Attachment::Tracepoint { .. } => Some(LinkType::PERF_EVENT),
-        Attachment::RawTracepoint { .. } | Attachment::TpBtf { .. } => {
-            Some(LinkType::RAW_TRACEPOINT)
-        }
-        Attachment::Freplace { .. } => Some(LinkType::TRACING),
-        Attachment::Tc { .. } => None,
-    }
-}
-
-/// Whether a live link no longer hangs where its manifest line points.
-fn lost_its_target(link: &LiveLink, wanted: u64) -> bool {
-    match link.target {
-        LinkTarget::Interface { index, .. } => u64::from(index) != wanted,
-        LinkTarget::Cgroup { id, .. } => id != wanted,
-        LinkTarget::Tracepoint { .. } | LinkTarget::Other => false,
-    }
-}
-
-/// Whether `BPF_LINK_UPDATE` can swap the program (`bpf_link_ops.update_prog` of each type).
-pub(super) fn updates_in_place(link_type: LinkType) -> bool {
-    [
-        LinkType::XDP,
-        LinkType::TCX,
-        LinkType::CGROUP,
-        LinkType::NETNS,
-        LinkType::ITER,
-        LinkType::NETKIT,
-        LinkType::SOCKMAP,
-    ]
-    .contains(&link_type)
 }
 
 /// The part of an attachment that is not its identity, in words.

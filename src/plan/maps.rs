@@ -247,6 +247,15 @@ impl Wanted<'_> {
             );
             return self.refuse(reason, draft);
         }
+        if let Some(ours) = self.displaced(found, draft) {
+            let reason = format!(
+                "{} holds map id {} in the place of ours, id {ours}, which would be lost: remove that \
+                 pin, and ours is pinned again; or apply without `--on-drift heal` to use the other",
+                draft.after.pin_root.join(self.pin).display(),
+                found.id
+            );
+            return self.refuse(reason, draft);
+        }
         if self.renew && owned {
             return Some(self.create(Action::Replace, RENEWED, draft));
         }
@@ -290,6 +299,16 @@ impl Wanted<'_> {
             owned,
             draft,
         ))
+    }
+
+    /// The map of ours in whose place another one is pinned. A run that takes back what drifted does
+    /// not give up its contents for that.
+    fn displaced(&self, found: &LiveMap, draft: &Draft<'_>) -> Option<u32> {
+        let record = draft.inventory().map(&self.address).filter(|record| record.owned)?;
+        let displaced = draft.adoption == Adoption::Drifted
+            && record.pin.as_ref() == Some(self.pin)
+            && record.id != found.id;
+        displaced.then_some(record.id)
     }
 
     fn differing(

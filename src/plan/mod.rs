@@ -11,6 +11,7 @@ mod draft;
 mod drift;
 mod end;
 mod interrupted;
+mod link_kinds;
 mod links;
 mod maps;
 mod migrate;

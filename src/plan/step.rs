@@ -18,8 +18,8 @@ pub enum Slot {
     New(Address),
     /// Opened from that pin.
     Live(PinPath),
-    /// The program of a link that is taken over for that resource.
-    Taken(Address),
+    /// The program with that id, which someone else loaded.
+    Foreign(u32),
     /// The map with that id, which has no pin.
     Unpinned(u32),
 }
@@ -29,7 +29,7 @@ impl fmt::Display for Slot {
         match self {
             Self::New(address) => address.fmt(f),
             Self::Live(pin) => write!(f, "pin {pin}"),
-            Self::Taken(address) => write!(f, "the program that {address} takes the place of"),
+            Self::Foreign(id) => write!(f, "program id {id} of someone else"),
             Self::Unpinned(id) => write!(f, "map id {id}"),
         }
     }
@@ -143,14 +143,17 @@ pub enum Step {
         /// Where to.
         attachment: Attachment,
     },
-    /// Opens a link of someone else's into [`Slot::New`], and the program it runs into
-    /// [`Slot::Taken`], both by their kernel ids.
+    /// Opens a link of someone else's into [`Slot::New`] by its kernel id.
     TakeLink {
         /// The link's address, once it is ours.
         address: Address,
         /// The link.
         link: u32,
-        /// The program that it runs.
+    },
+    /// Opens a program of someone else's into [`Slot::Foreign`] by its kernel id, so that it can be
+    /// put back where it ran.
+    OpenForeign {
+        /// The program.
         program: u32,
     },
     /// Swaps the program of a live link.
@@ -250,6 +253,7 @@ impl Step {
             self,
             Self::Open { .. }
                 | Self::TakeLink { .. }
+                | Self::OpenForeign { .. }
                 | Self::OpenMap { .. }
                 | Self::CreateMap { .. }
                 | Self::LoadPrograms(_)
@@ -311,7 +315,8 @@ impl fmt::Display for Step {
             Self::Attach { address, .. } | Self::AttachFilter { address, .. } => {
                 write!(f, "attach {address}")
             }
-            Self::TakeLink { address, link, .. } => write!(f, "take link {link} for {address}"),
+            Self::TakeLink { address, link } => write!(f, "take link {link} for {address}"),
+            Self::OpenForeign { program } => write!(f, "open program id {program}"),
             Self::UpdateLink { link, .. } => write!(f, "swap the program of {link}"),
             Self::Detach { link, .. } => write!(f, "detach {link}"),
             Self::ReplaceFilter { key, .. } => write!(f, "replace {}", filter(key)),

@@ -1,5 +1,6 @@
 //! Values as text: for people and as JSON. Decides nothing, reads nothing, prints nothing.
 
+pub mod drift;
 pub mod failure;
 pub mod object;
 pub mod plan;

@@ -100,6 +100,10 @@ pub enum Outcome {
     Ended,
     /// Its process ends, and it stays in the kernel.
     Kept,
+    /// What it left on the host was changed by someone else.
+    Drifted,
+    /// The host is as it left it, after it was not.
+    InSync,
     /// The manifest or an object is invalid; nothing was touched.
     Invalid,
     /// The plan contains something that cannot be done; nothing was touched.
@@ -137,9 +141,12 @@ pub fn done(result: &RunResult<'_>, next: Option<&str>) -> String {
         Outcome::Unchanged => format!("unchanged at generation {generation}"),
         Outcome::Ended => "has ended".to_owned(),
         Outcome::Kept => format!("stays in the kernel as generation {generation}"),
-        Outcome::Invalid | Outcome::Refused | Outcome::Failed | Outcome::Stuck => {
-            "is not as wanted".to_owned()
-        }
+        Outcome::InSync => format!("is in sync at generation {generation}"),
+        Outcome::Drifted
+        | Outcome::Invalid
+        | Outcome::Refused
+        | Outcome::Failed
+        | Outcome::Stuck => "is not as wanted".to_owned(),
     };
     let next = next.map(|next| format!("; {next}")).unwrap_or_default();
     format!("deployment `{name}` {outcome}{next}\n")

@@ -59,17 +59,13 @@ fn health(deployment: &DeploymentStatus) -> String {
         return "its last run was cut short: apply or destroy it again".to_owned();
     }
     let resources = &deployment.resources;
-    let off = resources.iter().filter(|resource| is_off(resource)).count();
+    let off = resources.iter().filter(|resource| resource.has_drifted()).count();
     let unknown = resources.iter().filter(|one| one.state == ResourceState::Unknown).count();
     match (off, unknown) {
         (0, 0) => "in sync".to_owned(),
         (0, unknown) => format!("{unknown} of {} unknown", resources.len()),
         (off, _) => format!("{off} of {} not in sync", resources.len()),
     }
-}
-
-fn is_off(resource: &ResourceStatus) -> bool {
-    !matches!(resource.state, ResourceState::InSync | ResourceState::Unknown)
 }
 
 /// The same as one JSON document.
@@ -81,7 +77,7 @@ pub fn json(deployments: &[DeploymentStatus]) -> Value {
 
 fn deployment_json(deployment: &DeploymentStatus) -> Value {
     let ended = deployment.inventory.objects.is_empty();
-    let drifted = deployment.resources.iter().any(is_off);
+    let drifted = deployment.resources.iter().any(ResourceStatus::has_drifted);
     let interrupted = deployment.inventory.pending.is_some();
     let (ready, reason) = match (interrupted, ended, drifted) {
         (true, _, _) => (false, "interrupted"),

@@ -12,11 +12,13 @@ mod backoff;
 mod filesystem;
 mod look;
 mod notices;
+mod places;
 mod route;
 mod schedule;
 mod watcher;
 
 pub use look::Snapshot;
+pub use places::Places;
 pub use watcher::{Method, Options, Turn, Watcher};
 
 use std::io;

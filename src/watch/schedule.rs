@@ -18,7 +18,7 @@ pub(super) const QUIET: Duration = Duration::from_millis(100);
 /// Two looks that are to agree are at least so far apart.
 const APART: Duration = Duration::from_millis(80);
 /// From when on events put nothing off any more.
-const CAP: Duration = Duration::from_secs(2);
+pub(super) const CAP: Duration = Duration::from_secs(2);
 /// How long files may stay missing or cut off before that is handed on.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// After so long, whatever was read is handed on.
@@ -101,8 +101,13 @@ impl Schedule {
         }
     }
 
-    /// Look at once, and hand on what is there.
+    /// Look at once, and hand on what is there. If that fails, it is tried again soon.
     pub(super) fn force(&mut self, now: Instant) {
+        self.backoff = Backoff::new();
+        self.urge(now);
+    }
+
+    fn urge(&mut self, now: Instant) {
         let stir = self.stir.get_or_insert_with(|| Stir::new(now));
         stir.forced = true;
         stir.next = now;
@@ -116,7 +121,7 @@ impl Schedule {
     /// Whether it is time to look.
     pub(super) fn is_due(&mut self, now: Instant) -> bool {
         if self.stir.is_none() && self.retry.is_some_and(|retry| retry <= now) {
-            self.force(now);
+            self.urge(now);
         }
         self.deadline() <= now
     }

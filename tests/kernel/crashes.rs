@@ -162,13 +162,14 @@ fn run(words: Words, n: Option<usize>) -> (Seen, bool) {
 }
 
 /// Kills a run at each of its steps and lets it run again. Where that takes too long, the variable
-/// `KILL_EVERY` of the environment leaves steps out.
+/// `EBPF_APPLY_KILL_EVERY` leaves steps out.
 #[expect(clippy::print_stdout, reason = "the count is worth knowing")]
 fn kill_at_every_step(words: Words) {
     Sandbox::run(|sandbox| {
         host::wire(sandbox);
         let (wanted, _) = run(words, None);
-        let every = std::env::var("KILL_EVERY").map_or(1, |every| every.parse().expect("a number"));
+        let every = std::env::var("EBPF_APPLY_KILL_EVERY")
+            .map_or(1, |every| every.parse().expect("a number"));
         let mut steps = 0;
         loop {
             let (seen, killed) = run(words, Some(steps));

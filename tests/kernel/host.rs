@@ -118,6 +118,15 @@ pub(crate) fn wire(sandbox: &Sandbox) {
     ip(&["neighbour", "add", "192.0.2.1", "lladdr", &mac, "dev", "veth1", "nud", "permanent"]);
 }
 
+/// How many packets an interface could not hand over.
+pub(crate) fn dropped(interface: &str) -> usize {
+    let out = Command::new("ip").args(["-json", "-stats", "link", "show", interface]).output();
+    let out = out.expect("iproute2 is installed").stdout;
+    let link: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+    let dropped = link[0]["stats64"]["tx"]["dropped"].as_u64().expect("a count");
+    usize::try_from(dropped).expect("not that many")
+}
+
 /// Sends datagrams out of `veth1`. They have passed XDP on `veth0` when this returns: a veth hands
 /// packets over in the sender's context, and only the poll of the receiving side is left to a
 /// softirq, which runs before the system call ends.

@@ -226,7 +226,8 @@ fn send_numbers(stop: &AtomicBool, most: u32) -> u32 {
 
 #[test]
 fn nothing_that_is_counted_while_it_migrates_is_lost() {
-    const MOST: u32 = 400_000;
+    let told = std::env::var("EBPF_APPLY_DATAGRAMS").ok();
+    let most = told.map_or(400_000, |told| told.parse().expect("a number"));
     Sandbox::run(|sandbox| {
         host::wire(sandbox);
         let tool = Program::new();
@@ -238,24 +239,26 @@ fn nothing_that_is_counted_while_it_migrates_is_lost() {
                 .expect("a string takes it");
             manifest(object, &settings)
         };
-        apply(&tool, &sized("stats_two", MOST)).status(0);
+        apply(&tool, &sized("stats_two", most)).status(0);
         let stop = AtomicBool::new(false);
         let sent = thread::scope(|scope| {
-            let sender = scope.spawn(|| send_numbers(&stop, MOST));
+            let sender = scope.spawn(|| send_numbers(&stop, most));
             // Each datagram has a key of its own, so that old and new program never write the same.
             for round in 1..=3 {
-                let said = apply(&tool, &sized("stats_two", MOST + round)).status(0);
+                let said = apply(&tool, &sized("stats_two", most + round)).status(0);
                 assert!(!said.err.contains("WARN"), "{}", said.err);
             }
-            apply(&tool, &sized("stats_three", MOST + 4)).status(0);
+            apply(&tool, &sized("stats_three", most + 4)).status(0);
             stop.store(true, Ordering::Relaxed);
             sender.join().expect("it sends to its end")
         });
         let counted = contents("stats");
         assert!(sent > 1000, "{sent} are no traffic");
         let missing = (0..sent).filter(|n| !counted.contains_key(&n.to_ne_bytes()[..])).count();
-        assert_eq!(missing, 0, "of {sent}");
-        assert_eq!(counted.len(), sent as usize);
+        // With one CPU, the sender may be faster than who takes the packets off its queue.
+        let dropped = host::dropped("veth1");
+        assert_eq!(missing, dropped, "of {sent}");
+        assert_eq!(counted.len() + dropped, sent as usize);
         let once = |value: &[u8]| value[..8] == 1_u64.to_ne_bytes();
         assert!(counted.values().all(|value| once(value)), "each was sent once");
     });

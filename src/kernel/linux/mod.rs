@@ -14,6 +14,7 @@ mod externs;
 mod handle;
 mod host;
 mod interface;
+mod interfaces;
 mod maps;
 mod modules;
 mod netlink;
@@ -38,6 +39,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 pub use handle::Handle;
+pub use interfaces::{Interfaces, Noticed};
 use rustix::io::Errno;
 
 use super::entries::{Carried, Copied};

@@ -13,7 +13,7 @@ use super::sys::Answer;
 
 /// Largest datagram the kernel builds for one read of a dump (`NLMSG_GOODSIZE` is at most 8 KiB, and
 /// a reader with a larger buffer gets up to 32 KiB).
-const DATAGRAM: usize = 32 * 1024;
+pub(super) const DATAGRAM: usize = 32 * 1024;
 
 /// Most messages one request is answered with; a dump that never ends is cut off.
 const MESSAGES_MAX: usize = 1 << 16;
@@ -50,7 +50,7 @@ pub(super) fn request(
 }
 
 /// Takes the messages of one datagram; says whether the last was among them.
-fn take(mut datagram: &[u8], answers: &mut Vec<RouteNetlinkMessage>) -> Answer<bool> {
+pub(super) fn take(mut datagram: &[u8], answers: &mut Vec<RouteNetlinkMessage>) -> Answer<bool> {
     while !datagram.is_empty() {
         let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(datagram)
             .map_err(|_malformed| Errno::BADMSG)?;

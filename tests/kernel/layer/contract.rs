@@ -11,6 +11,7 @@ use crate::sandbox::{Sandbox, ip};
 const NEEDS: &[(&str, Feature)] = &[
     ("links_of_tracepoints_are_not_updated", PERF_EVENT_LINK_NAMES),
     ("a_link_dies_with_its_last_reference", UNPINNED_AT_ONCE),
+    ("whoever_is_attached_is_found_and_opened", UNPINNED_AT_ONCE),
     ("tcx_takes_several_programs", TCX),
     ("a_program_for_one_hook_is_not_put_at_another", TCX),
 ];

@@ -93,7 +93,7 @@ fn sends_until_its_input_ends() {
 }
 
 /// What each generation has counted.
-fn counted() -> Vec<u64> {
+pub(super) fn counted() -> Vec<u64> {
     let map = MapData::from_pin("/sys/fs/bpf/edge/counted").expect("a pinned map");
     let map = Map::from_map_data(map).expect("a map of a known type");
     let array: Array<_, u64> = Array::try_from(map).expect("an array of u64");

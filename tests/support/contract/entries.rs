@@ -56,7 +56,8 @@ impl<'h, K: Kernel> Table<'h, K> {
 
     /// A value for each CPU, none like another.
     fn value(&self, content: u8) -> Vec<u8> {
-        let stride = if self.lanes == 1 { self.value } else { self.value.next_multiple_of(8) };
+        let per_cpu = self.kind.is_per_cpu();
+        let stride = if per_cpu { self.value.next_multiple_of(8) } else { self.value };
         let mut value = vec![0; stride * self.lanes];
         for (cpu, lane) in value.chunks_exact_mut(stride).enumerate() {
             lane[..self.value].fill(content);

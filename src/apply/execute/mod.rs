@@ -1,9 +1,11 @@
 //! The interpreter of steps: one match, an inverse for every effect, every handle held to the end.
 
+mod prepare;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::kernel::{Copied, Kernel, KernelError, LoadRequest, Removal, Replaced};
+use crate::kernel::{Copied, Kernel, KernelError, Removal};
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
 use crate::model::entries::Transfer;
@@ -14,8 +16,8 @@ use crate::model::map::MapSpec;
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
-use crate::plan::{ObjectLoad, ProgramRef, Slot, Step};
-use crate::validate::{Desired, DesiredObject, DesiredProgram};
+use crate::plan::{ProgramRef, Slot, Step};
+use crate::validate::{Desired, DesiredObject};
 
 use super::error::Failure;
 use super::fault;
@@ -118,11 +120,14 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 self.undo.push(Undo::Detach(slot));
                 Ok(())
             }
-            Step::TakeLink { address, link, program } => {
-                let (link, program) =
-                    (self.kernel.open_link(*link)?, self.kernel.open_program(*program)?);
+            Step::TakeLink { address, link } => {
+                let link = self.kernel.open_link(*link)?;
                 self.held.insert(Slot::New(address.clone()), link);
-                self.held.insert(Slot::Taken(address.clone()), program);
+                Ok(())
+            }
+            Step::OpenForeign { program } => {
+                let handle = self.kernel.open_program(*program)?;
+                self.held.insert(Slot::Foreign(*program), handle);
                 Ok(())
             }
             Step::UpdateLink { link, program, expected } => {
@@ -281,81 +286,6 @@ impl<'a, K: Kernel> Executor<'a, K> {
         Ok(())
     }
 
-    fn create_map(&mut self, address: &Address, object: &Name, map: &str) -> Result<()> {
-        self.load_btf(object)?;
-        let btf = self.btf.get(object).and_then(Option::as_ref);
-        let image = &self.object(object)?.image;
-        let handle = self.kernel.create_map(image, self.map_spec(object, map)?, btf)?;
-        self.held.insert(Slot::New(address.clone()), handle);
-        Ok(())
-    }
-
-    fn load_programs(&mut self, loads: &[ObjectLoad]) -> Result<()> {
-        for load in loads {
-            self.load_btf(&load.object)?;
-        }
-        let requests = loads.iter().map(|load| {
-            let programs = self.object(&load.object)?.programs.iter();
-            let ordinary = programs.filter(|program| program.replaces().is_none());
-            let programs = ordinary.map(|program| &program.spec).collect();
-            self.load_request(&load.object, programs, &load.maps)
-        });
-        let loaded = self.kernel.load_programs(&requests.collect::<Result<Vec<_>>>()?)?;
-        for (load, programs) in loads.iter().zip(loaded) {
-            for (program, handle) in programs {
-                self.held.insert(Slot::New(Address::program(&load.object, &program)), handle);
-            }
-        }
-        Ok(())
-    }
-
-    fn load_replacement(
-        &mut self,
-        name: &Name,
-        program: &str,
-        maps: &BTreeMap<String, Slot>,
-        replaced: &Slot,
-    ) -> Result<()> {
-        self.load_btf(name)?;
-        let object = self.object(name)?;
-        let wanted = object.program(program);
-        let function = wanted.and_then(DesiredProgram::replaces).map(|replaced| replaced.function);
-        let Some((wanted, function)) = wanted.zip(function) else {
-            let reason = "the plan does not say what it replaces";
-            return Err(KernelError::reason(format!("load program `{program}`"), reason));
-        };
-        let request = self.load_request(name, vec![&wanted.spec], maps)?;
-        let replaced = Replaced { program: self.handle(replaced)?, function };
-        let handle = self.kernel.load_replacement(&request, &replaced)?;
-        self.held.insert(Slot::New(Address::program(name, program)), handle);
-        Ok(())
-    }
-
-    /// What the kernel is asked for, of an object whose BTF was loaded.
-    fn load_request<'p>(
-        &'p self,
-        object: &Name,
-        programs: Vec<&'p ProgramSpec>,
-        maps: &'p BTreeMap<String, Slot>,
-    ) -> Result<LoadRequest<'p, K::Handle>> {
-        let mut handles = BTreeMap::new();
-        for (map, slot) in maps {
-            handles.insert(map.as_str(), self.handle(slot)?);
-        }
-        let btf = self.btf.get(object).and_then(Option::as_ref);
-        let image = &self.object(object)?.image;
-        Ok(LoadRequest { image, programs, maps: handles, btf })
-    }
-
-    /// Needs no inverse: the map goes when this run does.
-    fn fill_slots(&self, map: &Slot, slots: &BTreeMap<u32, Slot>) -> Result<()> {
-        let mut contents = BTreeMap::new();
-        for (index, slot) in slots {
-            contents.insert(*index, self.handle(slot)?);
-        }
-        self.kernel.fill_slots(self.handle(map)?, &contents)
-    }
-
     /// Needs no inverse: only the new map is written.
     fn copy_entries(&mut self, from: &Slot, to: &Slot, transfer: Transfer) -> Result<()> {
         let maps = [self.handle(from)?, self.handle(to)?];
@@ -370,14 +300,6 @@ impl<'a, K: Kernel> Executor<'a, K> {
         let mut copied = self.copied.remove(to).ok_or_else(missing)?;
         let maps = [self.handle(from)?, self.handle(to)?];
         migrate::carry(self.kernel, maps, to, transfer, &mut copied)
-    }
-
-    fn load_btf(&mut self, name: &Name) -> Result<()> {
-        if !self.btf.contains_key(name) {
-            let btf = self.kernel.load_btf(&self.object(name)?.image)?;
-            self.btf.insert(name.clone(), btf);
-        }
-        Ok(())
     }
 
     fn pin(&mut self, slot: &Slot, pin: &PinPath) -> Result<()> {
