@@ -234,10 +234,13 @@ impl<K: Kernel> Host<'_, K> {
         let mut others = Others::default();
         for other in self.state.names()?.into_iter().filter(|other| other != name) {
             let Some(inventory) = self.state.load(&other)? else { continue };
-            if !inventory.is_of(&self.kernel.identity(&inventory.pin_root)?) {
+            let host = self.kernel.identity(&inventory.pin_root)?;
+            if !inventory.is_of(&host) {
                 continue;
             }
-            others.clsact.extend(inventory.clsact());
+            if inventory.host.netns == host.netns {
+                others.clsact.extend(inventory.clsact());
+            }
             others.links.extend(inventory.links().map(|link| (link, other.clone())));
             if inventory.pin_root == *root {
                 let pins = inventory.owned_pins();

@@ -18,6 +18,7 @@ pub use error::{KernelError, VerifierLog};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
+use crate::model::identity::Identity;
 use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
@@ -36,8 +37,13 @@ pub trait Kernel {
     /// Keeps one kernel object alive.
     type Handle;
 
-    /// The kernel id of what `handle` holds.
-    fn id(&self, handle: &Self::Handle) -> u32;
+    /// Which object `handle` holds.
+    fn identity_of(&self, handle: &Self::Handle) -> Identity;
+
+    /// Its kernel id, for those who know the kind.
+    fn id(&self, handle: &Self::Handle) -> u32 {
+        self.identity_of(handle).id
+    }
 
     /// Facts that normalise map shapes.
     fn facts(&self) -> Result<HostFacts>;

@@ -1,7 +1,7 @@
 //! The disposable record of what a deployment owns.
 //!
 //! The kernel and bpffs are the truth; this says only what is *ours*. A record proves ownership
-//! when its path is the one in question **and** the kernel id found there is the recorded one.
+//! when its path is the one in question **and** the object found there is the recorded one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -12,6 +12,7 @@ use super::address::Address;
 use super::attach::Attachment;
 use super::digest::Digest;
 use super::host::HostIdentity;
+use super::identity::Identity;
 use super::live::{FilterKey, LiveObject};
 use super::map::MapShape;
 use super::name::Name;
@@ -39,9 +40,8 @@ pub struct Inventory {
     pub objects: BTreeMap<Name, ObjectRecord>,
     /// Maps, programs and links.
     pub resources: BTreeMap<Address, Resource>,
-    /// Persisting pins of ours that nothing in the manifest names any more, with their kernel ids:
-    /// kept, adopted by the next apply that wants them, and removed by a purge only.
-    pub forgotten: BTreeMap<PinPath, u32>,
+    /// Persisting pins of ours that nothing in the manifest names any more, with what they hold: kept, adopted by the next apply that wants them, and removed by a purge only.
+    pub forgotten: BTreeMap<PinPath, Identity>,
     /// Directories below the pin root that we made, outermost first.
     pub directories: Vec<PinPath>,
     /// Directories that we made on the way to the pin root, outermost first, the root last.
@@ -62,7 +62,7 @@ pub struct Pending {
     /// missing: where they are is known without.
     pub after: Inventory,
     /// Pins of ours that an earlier run, cut short as well, left where no resource is.
-    pub strays: BTreeMap<PinPath, u32>,
+    pub strays: BTreeMap<PinPath, Identity>,
     /// Where filters are added.
     pub filters: BTreeSet<Attachment>,
     /// Interfaces, by index, whose `clsact` qdisc is ours once it is there.
@@ -239,56 +239,39 @@ impl Inventory {
             .is_some_and(|pending| !pending.filters.is_empty() || pending.after.has_interfaces())
     }
 
-    /// Every pin on record with its kernel id, ours or only used by us.
-    pub fn pins(&self) -> impl Iterator<Item = (&PinPath, u32)> {
+    /// Every pin on record with what it holds, ours or only used by us.
+    pub fn pins(&self) -> impl Iterator<Item = (&PinPath, Identity)> {
         self.settled_pins().chain(self.pending.iter().flat_map(|pending| {
-            let strays = pending.strays.iter().map(|(pin, id)| (pin, *id));
+            let strays = pending.strays.iter().map(|(pin, of)| (pin, *of));
             pending.after.settled_pins().chain(strays)
         }))
     }
 
     /// [`pins`](Self::pins) without what is pending.
-    fn settled_pins(&self) -> impl Iterator<Item = (&PinPath, u32)> {
-        let forgotten = self.forgotten.iter().map(|(pin, id)| (pin, *id));
+    fn settled_pins(&self) -> impl Iterator<Item = (&PinPath, Identity)> {
+        let forgotten = self.forgotten.iter().map(|(pin, of)| (pin, *of));
         self.resources.values().flat_map(Resource::pins).chain(forgotten)
     }
 
-    /// Every pin on record that is ours to replace or unlink, with its kernel id.
-    pub fn owned_pins(&self) -> impl Iterator<Item = (&PinPath, u32)> {
+    /// Every pin on record that is ours to replace or unlink, with what it holds.
+    pub fn owned_pins(&self) -> impl Iterator<Item = (&PinPath, Identity)> {
         self.settled_owned_pins().chain(self.pending.iter().flat_map(|pending| {
-            let strays = pending.strays.iter().map(|(pin, id)| (pin, *id));
+            let strays = pending.strays.iter().map(|(pin, of)| (pin, *of));
             pending.after.settled_owned_pins().chain(strays)
         }))
     }
 
-    fn settled_owned_pins(&self) -> impl Iterator<Item = (&PinPath, u32)> {
+    fn settled_owned_pins(&self) -> impl Iterator<Item = (&PinPath, Identity)> {
         let owned = self.resources.values().filter(|resource| resource.is_owned());
-        let forgotten = self.forgotten.iter().map(|(pin, id)| (pin, *id));
+        let forgotten = self.forgotten.iter().map(|(pin, of)| (pin, *of));
         owned.flat_map(Resource::pins).chain(forgotten)
     }
 
     /// Whether what was `found` at that path is ours to replace or unlink.
     #[must_use]
     pub fn owns(&self, path: &PinPath, found: &LiveObject) -> bool {
-        let stray = |pending: &Pending| {
-            found.id().is_some() && pending.strays.get(path).copied() == found.id()
-        };
-        let pending = |pending: &Pending| pending.after.settled(path, found) || stray(pending);
-        self.settled(path, found) || self.pending.as_deref().is_some_and(pending)
-    }
-
-    fn settled(&self, path: &PinPath, found: &LiveObject) -> bool {
-        let recorded =
-            |resource: &Resource| resource.is(found) && resource.pins().any(|(pin, _)| pin == path);
-        self.resources.values().any(|resource| resource.is_owned() && recorded(resource))
-            || self.forgot(path, found)
-    }
-
-    /// Whether what was `found` at that path is one of the persisting pins that nothing names any more.
-    #[must_use]
-    pub fn forgot(&self, path: &PinPath, found: &LiveObject) -> bool {
-        let persists = matches!(found, LiveObject::Map(_) | LiveObject::Program(_));
-        persists && found.id().is_some() && self.forgotten.get(path).copied() == found.id()
+        let Some(identity) = found.identity() else { return false };
+        self.owned_pins().any(|(pin, of)| pin == path && of == identity)
     }
 
     /// Whether nothing is left to keep a record of.
@@ -329,32 +312,26 @@ impl Inventory {
 }
 
 impl Resource {
-    /// Whether `found` is what this records: of its kind, since each kind counts its ids by itself, and
-    /// with its id.
+    /// Whether `found` is what this records.
     #[must_use]
     pub fn is(&self, found: &LiveObject) -> bool {
-        let same_kind = matches!(
-            (self, found),
-            (Self::Map(_), LiveObject::Map(_))
-                | (Self::Program(_), LiveObject::Program(_))
-                | (Self::Link(_), LiveObject::Link(_))
-        );
-        same_kind && found.id() == Some(self.id())
+        found.identity() == Some(self.identity())
     }
 
-    /// Its pins with the kernel id that must be found there.
-    pub fn pins(&self) -> impl Iterator<Item = (&PinPath, u32)> {
-        let (first, second, id) = match self {
-            Self::Map(map) => (map.pin.as_ref(), None, map.id),
+    /// Its pins with what must be found there.
+    pub fn pins(&self) -> impl Iterator<Item = (&PinPath, Identity)> {
+        let (first, second) = match self {
+            Self::Map(map) => (map.pin.as_ref(), None),
             Self::Program(program) => {
-                (Some(&program.pin), program.public.as_ref().map(|public| &public.pin), program.id)
+                (Some(&program.pin), program.public.as_ref().map(|public| &public.pin))
             }
             Self::Link(link) => match &link.anchor {
-                Anchor::Pin(pin) => (Some(pin), None, link.id),
-                Anchor::Filter { .. } => (None, None, link.id),
+                Anchor::Pin(pin) => (Some(pin), None),
+                Anchor::Filter { .. } => (None, None),
             },
         };
-        first.into_iter().chain(second).map(move |pin| (pin, id))
+        let identity = self.identity();
+        first.into_iter().chain(second).map(move |pin| (pin, identity))
     }
 
     /// Whether its pins are ours to replace and unlink.
@@ -363,13 +340,14 @@ impl Resource {
         !matches!(self, Self::Map(map) if !map.owned)
     }
 
-    /// The kernel id; 0 for a netlink filter.
+    /// Which object of the kernel it is. The id is 0 for a netlink filter, and for what a run has not
+    /// made yet.
     #[must_use]
-    pub fn id(&self) -> u32 {
+    pub fn identity(&self) -> Identity {
         match self {
-            Self::Map(map) => map.id,
-            Self::Program(program) => program.id,
-            Self::Link(link) => link.id,
+            Self::Map(map) => Identity::map(map.id),
+            Self::Program(program) => Identity::program(program.id),
+            Self::Link(link) => Identity::link(link.id),
         }
     }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::attach::{Attachment, Direction};
 use super::ctype::CType;
 use super::host::HostFacts;
+use super::identity::Identity;
 use super::kinds::{AttachType, LinkType, ProgramType};
 use super::map::MapShape;
 use super::name::Name;
@@ -52,7 +53,7 @@ pub struct Others {
     pub directories: BTreeSet<PinPath>,
     /// Directories they made on the way to the same root.
     pub root_directories: BTreeSet<PathBuf>,
-    /// Interfaces, by index, to which they added a `clsact` qdisc.
+    /// Interfaces of this network namespace, by index, to which they added a `clsact` qdisc.
     pub clsact: BTreeSet<u32>,
 }
 
@@ -105,24 +106,15 @@ pub enum LiveObject {
 }
 
 impl LiveObject {
-    /// The kernel's id, for the kinds that have one.
+    /// Which object of the kernel it is, if it is one.
     #[must_use]
-    pub fn id(&self) -> Option<u32> {
+    pub fn identity(&self) -> Option<Identity> {
         match self {
-            Self::Map(map) => Some(map.id),
-            Self::Program(program) => Some(program.id),
-            Self::Link(link) => Some(link.id),
+            Self::Map(map) => Some(Identity::map(map.id)),
+            Self::Program(program) => Some(Identity::program(program.id)),
+            Self::Link(link) => Some(Identity::link(link.id)),
             Self::Directory | Self::Unreadable { .. } => None,
         }
-    }
-
-    /// Whether both are one object of the kernel, which counts ids for each kind by itself: map 7 and
-    /// link 7 have nothing to do with each other.
-    #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
-        self.id().is_some()
-            && self.id() == other.id()
-            && std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
     /// What it is, for messages.

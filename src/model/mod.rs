@@ -10,6 +10,7 @@ pub mod ctype;
 pub mod digest;
 pub mod entries;
 pub mod host;
+pub mod identity;
 pub mod inventory;
 pub mod kinds;
 pub mod layout;

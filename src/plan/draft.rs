@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::model::address::Address;
+use crate::model::identity::Identity;
 use crate::model::inventory::{Inventory, Pending};
 use crate::model::live::{LiveObject, LiveState, RootState};
 use crate::model::name::Name;
@@ -64,23 +65,29 @@ pub(super) enum Source {
     Live {
         /// Where.
         pin: PinPath,
-        /// Its kernel id.
-        id: u32,
+        /// Which object it is.
+        identity: Identity,
     },
     /// A map that lost its pin; programs hold it.
     Unpinned {
-        /// Its kernel id.
+        /// The map's kernel id.
         id: u32,
     },
 }
 
 impl Source {
-    /// The kernel id of what is there already.
-    pub(super) fn live_id(&self) -> Option<u32> {
+    /// Which object it is, if it is there already.
+    pub(super) fn identity(&self) -> Option<Identity> {
         match self {
             Self::New(_) => None,
-            Self::Live { id, .. } | Self::Unpinned { id } => Some(*id),
+            Self::Live { identity, .. } => Some(*identity),
+            Self::Unpinned { id } => Some(Identity::map(*id)),
         }
+    }
+
+    /// The kernel id to be recorded for it: 0 for what this run makes, until it is made.
+    pub(super) fn recorded_id(&self) -> u32 {
+        self.identity().map_or(0, |identity| identity.id)
     }
 }
 
@@ -192,16 +199,21 @@ impl<'a> Draft<'a> {
         pin.is_private_to(&self.after.name) || self.inventory().owns(pin, found)
     }
 
-    /// Kernel id of what lies at a pin path.
-    pub(super) fn id_at(&self, pin: &PinPath) -> Option<u32> {
-        self.live.pins.get(pin).and_then(LiveObject::id)
+    /// Which object lies at a pin path.
+    pub(super) fn identity_at(&self, pin: &PinPath) -> Option<Identity> {
+        self.live.pins.get(pin).and_then(LiveObject::identity)
+    }
+
+    /// Whether the program with that id lies at a pin path.
+    pub(super) fn holds_program(&self, pin: &PinPath, id: u32) -> bool {
+        self.identity_at(pin) == Some(Identity::program(id))
     }
 
     /// The slot of a source, which is opened if it is there already.
     pub(super) fn slot(&mut self, source: &Source) -> Slot {
         match source {
             Source::New(address) => Slot::New(address.clone()),
-            Source::Live { pin, id } => self.open(pin, *id),
+            Source::Live { pin, identity } => self.open(pin, *identity),
             Source::Unpinned { id } => {
                 if self.unpinned.insert(*id) {
                     self.step(Phase::Open, Step::OpenMap { id: *id });
@@ -212,9 +224,9 @@ impl<'a> Draft<'a> {
     }
 
     /// Holds what lies at `pin` until the run is over.
-    pub(super) fn open(&mut self, pin: &PinPath, id: u32) -> Slot {
+    pub(super) fn open(&mut self, pin: &PinPath, identity: Identity) -> Slot {
         if self.opened.insert(pin.clone()) {
-            self.step(Phase::Open, Step::Open { pin: pin.clone(), id });
+            self.step(Phase::Open, Step::Open { pin: pin.clone(), identity });
         }
         Slot::Live(pin.clone())
     }
@@ -222,7 +234,7 @@ impl<'a> Draft<'a> {
     /// Holds the program of ours with that id, if a pin of it is left to open.
     pub(super) fn open_program(&mut self, id: u32) -> Option<Slot> {
         let pin = self.known.program_pin(id)?.clone();
-        Some(self.open(&pin, id))
+        Some(self.open(&pin, Identity::program(id)))
     }
 
     /// Holds a program of someone else's.
@@ -349,7 +361,8 @@ pub(super) fn foreign(root: &PinRoot, pin: &PinPath, found: &LiveObject) -> Stri
     match found {
         LiveObject::Unreadable { reason } => format!("{} cannot be opened: {reason}", at.display()),
         found => {
-            let id = found.id().map(|id| format!(" (id {id})")).unwrap_or_default();
+            let id =
+                found.identity().map(|found| format!(" (id {})", found.id)).unwrap_or_default();
             format!(
                 "{} holds {}{id} that is not on record as this deployment's: remove it by hand, or \
                  choose another subpath",

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::model::address::Address;
+use crate::model::identity::Identity;
 use crate::model::inventory::{Anchor, Inventory, LinkRecord, MapRecord, ProgramRecord, Resource};
 use crate::model::live::{LiveObject, LiveState};
 use crate::model::pin::PinPath;
@@ -74,7 +75,7 @@ pub fn drift(inventory: &Inventory, live: &LiveState) -> Vec<ResourceStatus> {
         ResourceStatus {
             address: address.clone(),
             kind,
-            id: Some(resource.id()).filter(|id| *id != 0),
+            id: Some(resource.identity().id).filter(|id| *id != 0),
             pin: resource
                 .pins()
                 .next()
@@ -83,12 +84,12 @@ pub fn drift(inventory: &Inventory, live: &LiveState) -> Vec<ResourceStatus> {
             detail,
         }
     };
-    let forgotten = inventory.forgotten.iter().map(|(pin, id)| {
-        let (state, detail) = pin_state(pin, *id, live);
+    let forgotten = inventory.forgotten.iter().map(|(pin, identity)| {
+        let (state, detail) = pin_state(pin, *identity, live);
         ResourceStatus {
             address: Address::pin(pin.as_str()),
             kind: "pin",
-            id: Some(*id),
+            id: Some(identity.id),
             pin: Some(inventory.pin_root.join(pin).display().to_string()),
             state,
             detail: detail.or_else(|| Some("persists".to_owned())),
@@ -98,10 +99,11 @@ pub fn drift(inventory: &Inventory, live: &LiveState) -> Vec<ResourceStatus> {
 }
 
 fn program_state(program: &ProgramRecord, live: &LiveState) -> Verdict {
-    let verdict = pin_state(&program.pin, program.id, live);
+    let identity = Identity::program(program.id);
+    let verdict = pin_state(&program.pin, identity, live);
     match &program.public {
         Some(public) if verdict.0 == ResourceState::InSync => {
-            match pin_state(&public.pin, program.id, live) {
+            match pin_state(&public.pin, identity, live) {
                 (ResourceState::InSync, _) => verdict,
                 _ => (ResourceState::Drifted, Some(format!("its pin {} is gone", public.pin))),
             }
@@ -112,13 +114,14 @@ fn program_state(program: &ProgramRecord, live: &LiveState) -> Verdict {
 
 type Verdict = (ResourceState, Option<String>);
 
-fn pin_state(pin: &PinPath, id: u32, live: &LiveState) -> Verdict {
+fn pin_state(pin: &PinPath, identity: Identity, live: &LiveState) -> Verdict {
     match live.pins.get(pin) {
         None => (ResourceState::Missing, Some("its pin is gone".to_owned())),
-        Some(found) if found.id() == Some(id) => (ResourceState::InSync, None),
+        Some(found) if found.identity() == Some(identity) => (ResourceState::InSync, None),
         Some(LiveObject::Unreadable { reason }) => (ResourceState::Unknown, Some(reason.clone())),
         Some(found) => {
-            let other = found.id().map(|id| format!(" with id {id}")).unwrap_or_default();
+            let other =
+                found.identity().map(|found| format!(" with id {}", found.id)).unwrap_or_default();
             (
                 ResourceState::Foreign,
                 Some(format!("{}{other} is pinned in its place", found.kind())),
@@ -130,7 +133,7 @@ fn pin_state(pin: &PinPath, id: u32, live: &LiveState) -> Verdict {
 /// A map without a pin is seen through the programs that use it.
 fn map_state(map: &MapRecord, inventory: &Inventory, live: &LiveState) -> Verdict {
     if let Some(pin) = &map.pin {
-        return pin_state(pin, map.id, live);
+        return pin_state(pin, Identity::map(map.id), live);
     }
     let programs = inventory.resources.values().filter_map(|resource| match resource {
         Resource::Program(program) => live.pins.get(&program.pin),
@@ -157,7 +160,7 @@ fn link_state(link: &LinkRecord, inventory: &Inventory, live: &LiveState) -> Ver
                 }
                 runs(found.program_id, wanted)
             }
-            _ => pin_state(pin, link.id, live),
+            _ => pin_state(pin, Identity::link(link.id), live),
         },
         Anchor::Filter { key, .. } => match live.filters.get(key) {
             None => (ResourceState::Missing, Some("its filter is gone".to_owned())),

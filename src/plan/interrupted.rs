@@ -1,13 +1,14 @@
 //! What is ours after a run that was cut short.
 //!
 //! The record then tells of each resource twice: as it was, and as it was to be. Which of the two is
-//! true, the pins tell: each holds the kernel id of the one or of the other. A map that the run has
+//! true, the pins tell: each holds the object of the one or of the other. A map that the run has
 //! put into the stage is still there and takes its place again, unless the run came so far that
 //! programs at work use the one that replaced it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::address::Address;
+use crate::model::identity::Identity;
 use crate::model::inventory::{
     Anchor, Inventory, LinkRecord, MapRecord, ObjectRecord, ProgramRecord, Resource,
 };
@@ -20,7 +21,7 @@ pub(super) struct Resumed {
     /// What is ours, each where it is now; nothing is pending.
     pub(super) inventory: Inventory,
     /// Pins of ours that no resource needs: what the run made and nothing uses.
-    pub(super) strays: Vec<(PinPath, u32)>,
+    pub(super) strays: Vec<(PinPath, Identity)>,
     /// Interfaces, by index, whose `clsact` qdisc the run may have added.
     pub(super) clsact: BTreeSet<u32>,
 }
@@ -50,7 +51,7 @@ pub(super) fn resume(inventory: &Inventory, live: &LiveState) -> Resumed {
     add_missing(&mut merged.root_directories, &after.root_directories);
 
     let persisting =
-        persisting(inventory).chain(after.forgotten.iter().map(|(pin, id)| (pin, *id)));
+        persisting(inventory).chain(after.forgotten.iter().map(|(pin, of)| (pin, *of)));
     let persisting: Vec<_> = witness.leftover(persisting, &merged).collect();
     merged.forgotten.extend(persisting);
     let strays = witness.leftover(inventory.owned_pins(), &merged).collect();
@@ -93,8 +94,10 @@ impl<'a> Witness<'a> {
         let mut in_use = BTreeSet::new();
         for object in after.objects.keys() {
             let programs: Vec<u32> = of_object(after, object)
-                .filter(|(_, resource)| matches!(resource, Resource::Program(_)))
-                .map(|(_, program)| program.id())
+                .filter_map(|(_, resource)| match resource {
+                    Resource::Program(program) => Some(program.id),
+                    _ => None,
+                })
                 .collect();
             if programs.iter().any(|id| at_work.contains(id)) {
                 in_use.extend(programs.iter().filter_map(|id| maps.get(id)).copied().flatten());
@@ -103,8 +106,8 @@ impl<'a> Witness<'a> {
         Self { live, staged_maps, staged_links, held, in_use }
     }
 
-    fn is_at(&self, pin: &PinPath, id: u32) -> bool {
-        self.live.pins.get(pin).and_then(LiveObject::id) == Some(id)
+    fn is_at(&self, pin: &PinPath, identity: Identity) -> bool {
+        self.live.pins.get(pin).and_then(LiveObject::identity) == Some(identity)
     }
 
     /// The true one of two records of a resource; `None` if it was never made.
@@ -121,7 +124,9 @@ impl<'a> Witness<'a> {
                 Some(Resource::Program(old)) if self.is_unmoved(old) => {
                     Some(Resource::Program(old.clone()))
                 }
-                _ if self.is_at(&new.pin, new.id) => Some(Resource::Program(new.clone())),
+                _ if self.is_at(&new.pin, Identity::program(new.id)) => {
+                    Some(Resource::Program(new.clone()))
+                }
                 old => old.cloned(),
             },
             (Some(Resource::Link(old)), new) => {
@@ -149,11 +154,14 @@ impl<'a> Witness<'a> {
     /// Whether every pin of a program still is as recorded.
     fn is_unmoved(&self, program: &ProgramRecord) -> bool {
         let public = program.public.as_ref().map(|public| &public.pin);
-        std::iter::once(&program.pin).chain(public).all(|pin| self.is_at(pin, program.id))
+        let identity = Identity::program(program.id);
+        std::iter::once(&program.pin).chain(public).all(|pin| self.is_at(pin, identity))
     }
 
     fn map(&self, old: Option<MapRecord>, new: Option<MapRecord>) -> Option<MapRecord> {
-        let pinned = |map: &MapRecord| map.pin.as_ref().is_some_and(|pin| self.is_at(pin, map.id));
+        let pinned = |map: &MapRecord| {
+            map.pin.as_ref().is_some_and(|pin| self.is_at(pin, Identity::map(map.id)))
+        };
         let made = new.filter(|new| match new.pin {
             Some(_) => pinned(new),
             None => self.held.contains(&new.id),
@@ -194,13 +202,13 @@ impl<'a> Witness<'a> {
     /// Those pins that hold the recorded object and are not in `merged`.
     fn leftover<'p>(
         &self,
-        pins: impl Iterator<Item = (&'p PinPath, u32)>,
+        pins: impl Iterator<Item = (&'p PinPath, Identity)>,
         merged: &Inventory,
-    ) -> impl Iterator<Item = (PinPath, u32)> {
-        let left = pins.filter(|(pin, id)| {
-            self.is_at(pin, *id) && !merged.pins().any(|(kept, _)| kept == *pin)
+    ) -> impl Iterator<Item = (PinPath, Identity)> {
+        let left = pins.filter(|(pin, identity)| {
+            self.is_at(pin, *identity) && !merged.pins().any(|(kept, _)| kept == *pin)
         });
-        left.map(|(pin, id)| (pin.clone(), id))
+        left.map(|(pin, identity)| (pin.clone(), identity))
     }
 }
 
@@ -212,7 +220,10 @@ fn loaded_objects(merged: &Inventory, records: [&Inventory; 2]) -> BTreeMap<Name
         for (object, source) in &record.objects {
             let mut parts = of_object(record, object);
             let agrees = |(address, part): (&Address, &Resource)| {
-                merged.resources.get(address).is_some_and(|found| found.id() == part.id())
+                merged
+                    .resources
+                    .get(address)
+                    .is_some_and(|found| found.identity() == part.identity())
             };
             if !objects.contains_key(object) && parts.all(agrees) {
                 objects.insert(object.clone(), source.clone());
@@ -233,17 +244,17 @@ fn of_object<'i>(
 }
 
 /// The pins on record that outlive the deployment.
-fn persisting(inventory: &Inventory) -> impl Iterator<Item = (&PinPath, u32)> {
+fn persisting(inventory: &Inventory) -> impl Iterator<Item = (&PinPath, Identity)> {
     inventory.resources.values().filter_map(|resource| match resource {
         Resource::Map(MapRecord { pin: Some(pin), policy, owned: true, id, .. })
             if *policy == PinPolicy::PersistOnExit =>
         {
-            Some((pin, *id))
+            Some((pin, Identity::map(*id)))
         }
         Resource::Program(ProgramRecord { public: Some(public), id, .. })
             if public.policy == PinPolicy::PersistOnExit =>
         {
-            Some((&public.pin, *id))
+            Some((&public.pin, Identity::program(*id)))
         }
         _ => None,
     })

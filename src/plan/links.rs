@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
+use crate::model::identity::Identity;
 use crate::model::inventory::{Anchor, LinkRecord, Resource};
 use crate::model::live::{FilterKey, LiveLink, LiveObject, TargetState};
 use crate::model::pin::PinPath;
@@ -193,7 +194,7 @@ impl<'d> Wanted<'d> {
             return self.refuse_foreign_program(found, draft);
         };
         let step = Step::Detach {
-            link: draft.open(&found.pin, found.link.id),
+            link: draft.open(&found.pin, Identity::link(found.link.id)),
             pin: found.pin.clone(),
             program: ProgramRef { slot: program, ..self.program.clone() },
             attachment: old.clone(),
@@ -219,7 +220,7 @@ impl<'d> Wanted<'d> {
 
     fn plan_live_link(self, found: &Found, draft: &mut Draft<'_>) {
         let link = &found.link;
-        let keeps = matches!(&self.program.slot, Slot::Live(pin) if draft.id_at(pin) == Some(link.program_id));
+        let keeps = self.runs_already(link.program_id, draft);
         if keeps {
             let change = if found.address == self.address {
                 Change::new(self.address.clone(), Action::NoOp, "attached as declared")
@@ -251,7 +252,7 @@ impl<'d> Wanted<'d> {
     }
 
     fn update(self, found: &Found, expected: Option<Slot>, draft: &mut Draft<'_>) {
-        let link = draft.open(&found.pin, found.link.id);
+        let link = draft.open(&found.pin, Identity::link(found.link.id));
         self.hold_program(draft);
         let back = matches!(expected, Some(Slot::Foreign(_)));
         let step = Step::UpdateLink { link, program: self.program.slot.clone(), expected };
@@ -269,7 +270,8 @@ impl<'d> Wanted<'d> {
 
     /// Claims the pin for a live link and records it.
     fn bound(self, found: &Found, draft: &mut Draft<'_>) {
-        let source = Source::Live { pin: found.pin.clone(), id: found.link.id };
+        let identity = Identity::link(found.link.id);
+        let source = Source::Live { pin: found.pin.clone(), identity };
         draft.claim(self.pin.clone(), &self.address, source, Phase::Links);
         if found.address != self.address {
             draft.taken.insert(found.address.clone(), self.address.clone());
@@ -355,8 +357,7 @@ impl<'d> Wanted<'d> {
             return self.attach_filter(Action::Replace, &reason, target, draft);
         }
         let program_id = draft.live.filters.get(&key).map_or(0, |filter| filter.program_id);
-        let keeps =
-            matches!(&self.program.slot, Slot::Live(pin) if draft.id_at(pin) == Some(program_id));
+        let keeps = self.runs_already(program_id, draft);
         if keeps && address == self.address {
             draft.change(Change::new(self.address.clone(), Action::NoOp, "attached as declared"));
         } else {
@@ -410,11 +411,16 @@ impl<'d> Wanted<'d> {
         draft.change(Change::new(self.address.clone(), action, reason));
     }
 
+    /// Whether the program with that id is the wanted one, and loaded before this run.
+    fn runs_already(&self, program_id: u32, draft: &Draft<'_>) -> bool {
+        matches!(&self.program.slot, Slot::Live(pin) if draft.holds_program(pin, program_id))
+    }
+
     fn hold_program(&self, draft: &mut Draft<'_>) {
         if let Slot::Live(pin) = &self.program.slot
-            && let Some(id) = draft.id_at(pin)
+            && let Some(identity) = draft.identity_at(pin)
         {
-            draft.open(pin, id);
+            draft.open(pin, identity);
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::address::Address;
 use crate::model::digest::Digest;
 use crate::model::entries::Transfer;
+use crate::model::identity::Identity;
 use crate::model::inventory::{MapRecord, Resource};
 use crate::model::live::{LiveMap, LiveObject};
 use crate::model::map::{MapShape, MapSpec};
@@ -115,8 +116,8 @@ pub(super) fn held(address: &Address, draft: &Draft<'_>) -> Option<Held> {
 /// A second object's use of a map that the plan has decided on.
 fn share(one: &Wanted<'_>, owner: &Address, source: Option<&Source>, draft: &mut Draft<'_>) {
     let Some(Resource::Map(record)) = draft.after.resources.get(owner).cloned() else { return };
-    let known = draft.inventory().map(&one.address).map(|map| map.id);
-    let same = known.is_some() && source.and_then(Source::live_id) == known;
+    let known = draft.inventory().map(&one.address).map(|map| Identity::map(map.id));
+    let same = known.is_some() && source.and_then(Source::identity) == known;
     let action = if same { Action::NoOp } else { Action::Adopt };
     let reason = format!("shares the map of {owner}");
     draft.change(Change::new(one.address.clone(), action, reason));
@@ -162,7 +163,7 @@ impl Wanted<'_> {
                 let found = found.clone();
                 self.decide_found(&found, draft)
             }
-            found if found.id().is_some() && draft.owns(self.pin, found) => {
+            found if found.identity().is_some() && draft.owns(self.pin, found) => {
                 Some(self.create(Action::Create, "not pinned yet", draft))
             }
             found => {
@@ -199,7 +200,11 @@ impl Wanted<'_> {
             Change::new(self.address.clone(), Action::NoOp, "pinned as declared")
         };
         draft.change(change);
-        Some(self.bound(Source::Live { pin: held.pin.clone(), id: held.found.id }, true, draft))
+        Some(self.bound(
+            Source::Live { pin: held.pin.clone(), identity: Identity::map(held.found.id) },
+            true,
+            draft,
+        ))
     }
 
     /// The map of this very resource, whose pin someone has removed and that programs still use. What
@@ -289,7 +294,11 @@ impl Wanted<'_> {
                 .before(self.located(draft, &format!("id {}", found.id)))
         };
         draft.change(change);
-        Some(self.bound(Source::Live { pin: self.pin.clone(), id: found.id }, owned, draft))
+        Some(self.bound(
+            Source::Live { pin: self.pin.clone(), identity: Identity::map(found.id) },
+            owned,
+            draft,
+        ))
     }
 
     /// The map of ours in whose place another one is pinned. A run that takes back what drifted does
@@ -375,7 +384,7 @@ impl Wanted<'_> {
         draft: &mut Draft<'_>,
     ) -> Source {
         let source = self.create(Action::Migrate, reason, draft);
-        let (from, to) = (draft.open(at, found.id), Slot::New(self.address.clone()));
+        let (from, to) = (draft.open(at, Identity::map(found.id)), Slot::New(self.address.clone()));
         if at != self.pin {
             draft.superseded.insert(at.clone());
         }
@@ -403,7 +412,7 @@ impl Wanted<'_> {
 
     /// Claims the path, unless it is someone else's, and records the map.
     fn bound(&self, source: Source, owned: bool, draft: &mut Draft<'_>) -> Source {
-        let id = source.live_id().unwrap_or(0);
+        let id = source.recorded_id();
         draft.claim(self.pin.clone(), &self.address, source.clone(), Phase::PinMaps);
         record(&self.address, self.map, Some(self.pin.clone()), (id, owned), draft);
         source

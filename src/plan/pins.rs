@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::inventory::Resource;
+use crate::model::identity::{Identity, ObjectKind};
+use crate::model::inventory::{ProgramRecord, Resource};
 use crate::model::live::LiveObject;
 use crate::model::pin::{PinPath, PinPolicy};
 
@@ -34,55 +35,53 @@ pub(super) fn settle(mode: Mode, draft: &mut Draft<'_>) {
         settle_claim(pin, claim, from.as_ref(), &ours, draft);
         renamed.extend(from);
     }
-    for (pin, (id, fate)) in &ours {
+    for (pin, (identity, fate)) in &ours {
         if draft.claims.contains_key(pin) || renamed.contains(pin) {
             continue;
         }
         match fate {
-            _ if draft.superseded.contains(pin) => retire(pin, *id, draft),
-            Fate::Removed => retire(pin, *id, draft),
-            Fate::Forgotten => drop(draft.after.forgotten.insert(pin.clone(), *id)),
+            _ if draft.superseded.contains(pin) => retire(pin, *identity, draft),
+            Fate::Removed => retire(pin, *identity, draft),
+            Fate::Forgotten => drop(draft.after.forgotten.insert(pin.clone(), *identity)),
         }
     }
 }
 
-/// Every pin that is ours and there, with its kernel id and what becomes of it if unclaimed.
-fn ours(mode: Mode, draft: &Draft<'_>) -> BTreeMap<PinPath, (u32, Fate)> {
+/// Every pin that is ours and there, with its object and what becomes of it if unclaimed.
+fn ours(mode: Mode, draft: &Draft<'_>) -> BTreeMap<PinPath, (Identity, Fate)> {
     let persists = if mode == Mode::Purge { Fate::Removed } else { Fate::Forgotten };
     let fate = |policy| if policy == PinPolicy::PersistOnExit { persists } else { Fate::Removed };
     let inventory = draft.inventory();
-    let mut all: BTreeMap<PinPath, (u32, Fate)> = BTreeMap::new();
-    let mut add = |pin: &PinPath, fate: Fate, is: &dyn Fn(&LiveObject) -> bool| {
-        let Some(found) = draft.live.pins.get(pin).filter(|found| is(found)) else { return };
-        let Some(id) = found.id() else { return };
+    let mut all: BTreeMap<PinPath, (Identity, Fate)> = BTreeMap::new();
+    let mut add = |pin: &PinPath, identity: Identity, fate: Fate| {
+        if draft.identity_at(pin) != Some(identity) {
+            return;
+        }
         // Of two resources that share a pin, the one that persists decides.
-        let entry = all.entry(pin.clone()).or_insert((id, fate));
+        let entry = all.entry(pin.clone()).or_insert((identity, fate));
         if fate == Fate::Forgotten {
             entry.1 = fate;
         }
     };
     for resource in inventory.resources.values().filter(|resource| resource.is_owned()) {
-        let is = |found: &LiveObject| resource.is(found);
-        match resource {
-            Resource::Map(map) => {
-                map.pin.iter().for_each(|pin| add(pin, fate(map.policy), &is));
-            }
-            Resource::Program(program) => {
-                add(&program.pin, Fate::Removed, &is);
-                if let Some(public) = &program.public {
-                    add(&public.pin, fate(public.policy), &is);
+        for (pin, identity) in resource.pins() {
+            let fate = match resource {
+                Resource::Map(map) => fate(map.policy),
+                Resource::Program(ProgramRecord { public: Some(public), .. })
+                    if public.pin == *pin =>
+                {
+                    fate(public.policy)
                 }
-            }
-            Resource::Link(_) => {
-                resource.pins().for_each(|(pin, _)| add(pin, Fate::Removed, &is));
-            }
+                Resource::Program(_) | Resource::Link(_) => Fate::Removed,
+            };
+            add(pin, identity, fate);
         }
     }
-    for pin in inventory.forgotten.keys() {
-        add(pin, persists, &|found| inventory.forgot(pin, found));
+    for (pin, identity) in &inventory.forgotten {
+        add(pin, *identity, persists);
     }
-    for (pin, id) in &draft.known.litter {
-        add(pin, Fate::Removed, &|found| found.id() == Some(*id));
+    for (pin, identity) in &draft.known.litter {
+        add(pin, *identity, Fate::Removed);
     }
     all
 }
@@ -91,7 +90,7 @@ fn ours(mode: Mode, draft: &Draft<'_>) -> BTreeMap<PinPath, (u32, Fate)> {
 fn movable<'c>(
     pin: &PinPath,
     claim: &'c Claim,
-    ours: &BTreeMap<PinPath, (u32, Fate)>,
+    ours: &BTreeMap<PinPath, (Identity, Fate)>,
     renamed: &BTreeSet<PinPath>,
     draft: &Draft<'_>,
 ) -> Option<&'c PinPath> {
@@ -108,7 +107,7 @@ fn settle_claim(
     pin: &PinPath,
     claim: &Claim,
     from: Option<&PinPath>,
-    ours: &BTreeMap<PinPath, (u32, Fate)>,
+    ours: &BTreeMap<PinPath, (Identity, Fate)>,
     draft: &mut Draft<'_>,
 ) {
     let Some(found) = draft.live.pins.get(pin) else {
@@ -121,67 +120,55 @@ fn settle_claim(
         let step = Step::Rename { from: from.clone(), to: pin.clone() };
         return draft.step(claim.phase, step);
     };
-    if is_it(&claim.source, found, draft) {
+    if is_it(&claim.source, found) {
         return;
     }
-    match ours.get(pin) {
-        Some((id, fate)) => {
-            if *fate == Fate::Forgotten && !claim.replaces && !has_another_place(found, draft) {
-                let at = draft.after.pin_root.join(pin);
-                let reason = format!(
-                    "{} holds a map or program of this deployment that persists: move it with a \
-                     `subpath`, or remove it with `destroy --purge`",
-                    at.display()
-                );
-                return draft.refuse(claim.address.clone(), reason);
-            }
-            let slot = draft.slot(&claim.source);
-            let stage = draft.stage();
-            let step = Step::Swap { slot, pin: pin.clone(), stage, id: *id };
-            draft.step(claim.phase, step);
-        }
-        None if provably_ours(pin, found, draft) => {
-            let slot = draft.slot(&claim.source);
-            let id = found.id().unwrap_or_default();
-            let stage = draft.stage();
-            draft.step(claim.phase, Step::Swap { slot, pin: pin.clone(), stage, id });
-        }
-        None => {
-            let reason = foreign(&draft.after.pin_root, pin, found);
-            draft.refuse(claim.address.clone(), reason);
-        }
+    let recorded = ours.get(pin).copied();
+    if let Some((_, Fate::Forgotten)) = recorded
+        && !claim.replaces
+        && !has_another_place(found, draft)
+    {
+        let at = draft.after.pin_root.join(pin);
+        let reason = format!(
+            "{} holds a map or program of this deployment that persists: move it with a `subpath`, or \
+             remove it with `destroy --purge`",
+            at.display()
+        );
+        return draft.refuse(claim.address.clone(), reason);
     }
+    let proven = || found.identity().filter(|found| is_provably_ours(pin, *found, draft));
+    let Some(identity) = recorded.map(|(identity, _)| identity).or_else(proven) else {
+        let reason = foreign(&draft.after.pin_root, pin, found);
+        return draft.refuse(claim.address.clone(), reason);
+    };
+    let slot = draft.slot(&claim.source);
+    let stage = draft.stage();
+    draft.step(claim.phase, Step::Swap { slot, pin: pin.clone(), stage, identity });
 }
 
 /// Whether something that is on no record is ours all the same: it lies where only this deployment
 /// pins, or it is a program that this deployment loaded.
-fn provably_ours(pin: &PinPath, found: &LiveObject, draft: &Draft<'_>) -> bool {
-    match found {
-        LiveObject::Program(program) if draft.known.has_program(program.id) => true,
-        found => found.id().is_some() && pin.is_private_to(&draft.after.name),
-    }
+fn is_provably_ours(pin: &PinPath, found: Identity, draft: &Draft<'_>) -> bool {
+    (found.kind == ObjectKind::Program && draft.known.has_program(found.id))
+        || pin.is_private_to(&draft.after.name)
 }
 
 /// Whether some claim keeps the object, wherever.
 fn has_another_place(object: &LiveObject, draft: &Draft<'_>) -> bool {
-    draft.claims.values().any(|claim| is_it(&claim.source, object, draft))
+    draft.claims.values().any(|claim| is_it(&claim.source, object))
 }
 
 /// Whether `found` is what the source names.
-fn is_it(source: &Source, found: &LiveObject, draft: &Draft<'_>) -> bool {
-    match source {
-        Source::New(_) => false,
-        Source::Live { pin, .. } => draft.live.pins.get(pin).is_some_and(|at| at.is_same(found)),
-        Source::Unpinned { id } => matches!(found, LiveObject::Map(map) if map.id == *id),
-    }
+fn is_it(source: &Source, found: &LiveObject) -> bool {
+    source.identity().is_some_and(|identity| found.identity() == Some(identity))
 }
 
-fn retire(pin: &PinPath, id: u32, draft: &mut Draft<'_>) {
+fn retire(pin: &PinPath, identity: Identity, draft: &mut Draft<'_>) {
     if pin.is_staged() {
         // It is where retired pins go; it only has to be dropped.
-        draft.open(pin, id);
+        draft.open(pin, identity);
         return draft.step(Phase::DropStaged, Step::DropStaged(pin.clone()));
     }
     let stage = draft.stage();
-    draft.step(Phase::Retire, Step::Retire { pin: pin.clone(), stage, id });
+    draft.step(Phase::Retire, Step::Retire { pin: pin.clone(), stage, identity });
 }

@@ -1,6 +1,7 @@
 //! Maps that are not pinned by name: made anew whenever their object is loaded.
 
 use crate::model::address::Address;
+use crate::model::identity::Identity;
 use crate::model::kinds::MapType;
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinPolicy};
@@ -63,11 +64,17 @@ pub(super) fn plan(object: &DesiredObject, reload: bool, draft: &mut Draft<'_>) 
                 ),
             };
             let held = held(&address, draft);
-            (change, held.map(|held| Source::Live { pin: held.pin, id: held.found.id }))
+            (
+                change,
+                held.map(|held| Source::Live {
+                    pin: held.pin,
+                    identity: Identity::map(held.found.id),
+                }),
+            )
         };
         draft.change(change);
         let id = match &source {
-            Some(source) => source.live_id().unwrap_or(0),
+            Some(source) => source.recorded_id(),
             None => known.map_or(0, |known| known.id),
         };
         if let (Some(pin), Some(source)) = (&keeper, source) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::address::Address;
+use crate::model::identity::Identity;
 use crate::model::inventory::{ProgramRecord, PublicPin, Resource};
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinPolicy};
@@ -35,8 +36,8 @@ pub(super) fn reload_reason(
     }
     for (map, source) in bindings {
         let known = draft.inventory().map(&Address::map(&object.name, map));
-        let bound = source.as_ref().and_then(Source::live_id);
-        if bound.is_none() || bound != known.map(|known| known.id) {
+        let bound = source.as_ref().and_then(Source::identity);
+        if bound.is_none() || bound != known.map(|known| Identity::map(known.id)) {
             return Some(format!("map `{map}` is another one now"));
         }
     }
@@ -46,7 +47,7 @@ pub(super) fn reload_reason(
 /// The program on record for a resource, if it is still at its pin.
 pub(super) fn loaded(address: &Address, draft: &Draft<'_>) -> Option<(PinPath, u32)> {
     let record = draft.inventory().program(address)?;
-    (draft.id_at(&record.pin) == Some(record.id)).then(|| (record.pin.clone(), record.id))
+    draft.holds_program(&record.pin, record.id).then(|| (record.pin.clone(), record.id))
 }
 
 /// Plans an object's programs.
@@ -96,7 +97,7 @@ fn plan_program(
     let (source, change) = match (reload, &live) {
         (None, Some((pin, id))) => {
             let change = keep(&address, wanted.as_ref(), *id, draft);
-            (Source::Live { pin: pin.clone(), id: *id }, change)
+            (Source::Live { pin: pin.clone(), identity: Identity::program(*id) }, change)
         }
         (reason, _) => {
             let action = if live.is_some() { Action::Update } else { Action::Create };
@@ -112,7 +113,7 @@ fn plan_program(
         }
     };
     draft.change(change);
-    let id = source.live_id().unwrap_or(0);
+    let id = source.recorded_id();
     let private = PinPath::program(&draft.name(), object, &program.spec.name);
     for pin in std::iter::once(&private).chain(public) {
         draft.claim(pin.clone(), &address, source.clone(), Phase::PinPrograms);
@@ -128,7 +129,7 @@ fn plan_program(
 /// What is said of a program that stays loaded.
 fn keep(address: &Address, wanted: Option<&PublicPin>, id: u32, draft: &Draft<'_>) -> Change {
     let recorded = draft.inventory().program(address).and_then(|record| record.public.as_ref());
-    let missing = wanted.is_some_and(|wanted| draft.id_at(&wanted.pin) != Some(id));
+    let missing = wanted.is_some_and(|wanted| !draft.holds_program(&wanted.pin, id));
     let reason = match (recorded, wanted) {
         (Some(old), Some(new)) if old.policy != new.policy => "its pin policy changed",
         (old, new) if old.map(|old| &old.pin) != new.map(|new| &new.pin) => "its pin path changed",

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::address::Address;
+use crate::model::identity::Identity;
 use crate::model::inventory::{Anchor, LinkRecord, Resource};
 use crate::model::live::{FilterKey, LiveObject};
 use crate::model::pin::PinPath;
@@ -64,8 +65,8 @@ pub(super) fn prune(mode: Mode, draft: &mut Draft<'_>) {
         }
     }
     if mode == Mode::Purge {
-        for (pin, id) in &inventory.forgotten {
-            let gone = draft.id_at(pin) != Some(*id);
+        for (pin, identity) in &inventory.forgotten {
+            let gone = draft.identity_at(pin) != Some(*identity);
             let reason = if gone { "already gone" } else { "the deployment ends" };
             let address = Address::pin(pin.as_str());
             draft.change(Change::new(address, Action::Delete, reason));
@@ -119,8 +120,8 @@ fn prune_filter(
     let change = match (program, running) {
         (_, None) => Change::new(address.clone(), Action::Delete, "already gone"),
         (Some((pin, id)), Some(found)) if id == found => {
-            let there = draft.id_at(&pin) == Some(id);
-            let program = there.then(|| draft.open(&pin, id));
+            let there = draft.holds_program(&pin, id);
+            let program = there.then(|| draft.open(&pin, Identity::program(id)));
             let step = Step::RemoveFilter { key: key.clone(), program, with_clsact: false };
             draft.step(Phase::Links, step);
             Change::new(address.clone(), Action::Delete, mode.reason())

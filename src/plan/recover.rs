@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
+use crate::model::identity::Identity;
 use crate::model::inventory::{Anchor, Inventory, LinkRecord, MapRecord, ProgramRecord, Resource};
 use crate::model::live::{FilterKey, LiveMap, LiveObject, LiveState};
 use crate::model::name::Name;
@@ -21,7 +22,7 @@ pub(super) struct Known {
     /// What is ours.
     pub(super) inventory: Inventory,
     /// Pins of ours that belong to no resource: what a killed run left, in the stage or elsewhere.
-    pub(super) litter: Vec<(PinPath, u32)>,
+    pub(super) litter: Vec<(PinPath, Identity)>,
     /// Filters of ours that a killed run left beside the one on record, with the programs they run.
     pub(super) stray_filters: Vec<(FilterKey, u32)>,
     /// Whether the last run was cut short.
@@ -56,25 +57,25 @@ pub(super) fn known(inventory: &Inventory, live: &LiveState) -> Known {
     };
     let name = inventory.name.clone();
     for (pin, found) in live.pins.iter().filter(|(pin, _)| pin.is_private_to(&name)) {
-        let Some(id) = found.id() else { continue };
-        if matches!(found, LiveObject::Program(_)) {
-            known.programs.insert(id, Some(pin.clone()));
+        let Some(identity) = found.identity() else { continue };
+        if let LiveObject::Program(program) = found {
+            known.programs.insert(program.id, Some(pin.clone()));
         }
         let stray = known.litter.iter().any(|(stray, _)| stray == pin);
-        if stray || inventory.pins().any(|(recorded, of)| recorded == pin && of == id) {
+        if stray || inventory.pins().any(|(recorded, of)| recorded == pin && of == identity) {
             continue;
         }
         match (pin.private_parts(&name), found) {
-            (Some(PrivatePin::Program { object, program }), LiveObject::Program(_)) => {
-                known.adopt_program(&object, &program, pin, id);
+            (Some(PrivatePin::Program { object, program }), LiveObject::Program(found)) => {
+                known.adopt_program(&object, &program, pin, found.id);
             }
-            (Some(PrivatePin::Link { object, program, place }), LiveObject::Link(_)) => {
-                known.adopt_link(&object, &program, &place, pin, id);
+            (Some(PrivatePin::Link { object, program, place }), LiveObject::Link(found)) => {
+                known.adopt_link(&object, &program, &place, pin, found.id);
             }
             (Some(PrivatePin::Map { object, map }), LiveObject::Map(found)) => {
                 known.adopt_map(&object, &map, pin, found);
             }
-            _ => known.litter.push((pin.clone(), id)),
+            _ => known.litter.push((pin.clone(), identity)),
         }
     }
     known.adopt_filters(live);
@@ -93,7 +94,9 @@ impl Known {
     }
 
     fn adopt_program(&mut self, object: &str, program: &str, pin: &PinPath, id: u32) {
-        let Ok(object) = Name::new(object) else { return self.litter.push((pin.clone(), id)) };
+        let Ok(object) = Name::new(object) else {
+            return self.litter.push((pin.clone(), Identity::program(id)));
+        };
         let address = Address::program(&object, program);
         let public = self.inventory.program(&address).and_then(|record| record.public.clone());
         let record = ProgramRecord { id, pin: pin.clone(), public };
@@ -102,7 +105,9 @@ impl Known {
     }
 
     fn adopt_link(&mut self, object: &str, program: &str, place: &str, pin: &PinPath, id: u32) {
-        let Ok(name) = Name::new(object) else { return self.litter.push((pin.clone(), id)) };
+        let Ok(name) = Name::new(object) else {
+            return self.litter.push((pin.clone(), Identity::link(id)));
+        };
         let record = LinkRecord {
             id,
             program: Address::program(&name, program),
@@ -115,7 +120,7 @@ impl Known {
 
     fn adopt_map(&mut self, object: &str, map: &str, pin: &PinPath, found: &LiveMap) {
         let Ok(object) = Name::new(object) else {
-            return self.litter.push((pin.clone(), found.id));
+            return self.litter.push((pin.clone(), Identity::map(found.id)));
         };
         let record = MapRecord {
             id: found.id,

@@ -5,6 +5,7 @@
 //! new program, and then that takes the old one's place with the function replaced already.
 
 use crate::model::address::Address;
+use crate::model::identity::Identity;
 use crate::model::inventory::Anchor;
 use crate::model::live::LiveObject;
 use crate::model::pin::PinPath;
@@ -117,7 +118,7 @@ pub(super) fn plan(
         };
         let address = Address::program(&holder.name, target.program);
         let replaced = match loaded(&address, draft) {
-            Some((pin, id)) if reload.is_none() => draft.open(&pin, id),
+            Some((pin, id)) if reload.is_none() => draft.open(&pin, Identity::program(id)),
             _ => Slot::New(address),
         };
         let maps = map_slots(object, bindings, draft);

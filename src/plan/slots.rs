@@ -38,7 +38,7 @@ fn stale_arrays(desired: &Desired, all: &[Bindings], draft: &Draft<'_>) -> BTree
     for (object, bindings) in desired.objects.iter().zip(all) {
         let existing = |map: &DesiredMap| {
             let source = bindings.get(&map.spec.name).and_then(Option::as_ref);
-            source.is_some_and(|source| source.live_id().is_some())
+            source.is_some_and(|source| source.identity().is_some())
         };
         let arrays: Vec<&DesiredMap> =
             object.maps.iter().filter(|map| is_initialised_array(map) && existing(map)).collect();

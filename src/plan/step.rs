@@ -6,6 +6,7 @@ use std::fmt;
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
 use crate::model::entries::Transfer;
+use crate::model::identity::Identity;
 use crate::model::live::FilterKey;
 use crate::model::name::Name;
 use crate::model::pin::PinPath;
@@ -47,12 +48,12 @@ pub enum Step {
     MakeRoot,
     /// Makes a directory below the root, if it is missing.
     MakeDirectory(PinPath),
-    /// Opens a pin into [`Slot::Live`]; fails if another object than `id` lies there by now.
+    /// Opens a pin into [`Slot::Live`]; fails if another object lies there by now.
     Open {
         /// The pin.
         pin: PinPath,
-        /// The kernel id that the plan saw.
-        id: u32,
+        /// The object that the plan saw.
+        identity: Identity,
     },
     /// Opens a map without a pin into [`Slot::Unpinned`].
     OpenMap {
@@ -123,8 +124,8 @@ pub enum Step {
         pin: PinPath,
         /// Where the old object waits for the end of the run.
         stage: PinPath,
-        /// Kernel id of the old object; if another lies there by now, the step fails.
-        id: u32,
+        /// The old object; if another lies there by now, the step fails.
+        identity: Identity,
     },
     /// Renames a pin to a free path.
     Rename {
@@ -213,8 +214,8 @@ pub enum Step {
         pin: PinPath,
         /// Where it waits for the end of the run.
         stage: PinPath,
-        /// Kernel id of its object; if another lies there by now, the step fails.
-        id: u32,
+        /// Its object; if another lies there by now, the step fails.
+        identity: Identity,
     },
     /// Removes a pin from the stage for good. An object that nothing else holds goes with it.
     DropStaged(PinPath),

@@ -4,7 +4,7 @@ use rustix::process::Signal;
 
 use crate::features::{TCX, lacks};
 use crate::host::{self, attached, hash_map, map_id, send_udp, tree};
-use crate::program::Program;
+use crate::program::{Program, Said};
 use crate::sandbox::Sandbox;
 use crate::support::{object, root};
 
@@ -174,6 +174,36 @@ fn filters_of_a_lost_record_are_found_again() {
     });
 }
 
+/// Runs the program in a network namespace that is made for it and has nothing but `lo`.
+fn elsewhere(program: &Program, words: &[&str]) -> Said {
+    let mut command = std::process::Command::new("unshare");
+    let ours = program.command(words);
+    command.arg("--net").arg(ours.get_program()).args(ours.get_args());
+    command.output().expect("unshare is installed").into()
+}
+
+#[test]
+fn a_deployment_is_of_the_network_namespace_of_its_first_interface() {
+    Sandbox::run(|_| {
+        let program = Program::new();
+        let with = |rest: &str| {
+            let path = object("shape_a").display().to_string();
+            let text = format!(
+                "version = 1\nname = \"edge\"\npin-root = \"/sys/fs/bpf/edge\"\n\n[objects.a]\npath = \
+                 \"{path}\"\n{rest}"
+            );
+            program.manifest("edge.toml", &text)
+        };
+        program.run(&["apply", &with(""), "--detach"]).status(0);
+        let manifest = with(
+            "\n[objects.a.programs.count_a]\nattach = [{ hook = \"xdp\", interface = \"lo\", mode = \
+             \"generic\" }]\n",
+        );
+        elsewhere(&program, &["apply", &manifest, "--detach"]).status(0);
+        program.run(&["plan", &manifest]).status(1).complains("another network namespace");
+    });
+}
+
 #[test]
 fn another_network_namespace_is_not_mistaken_for_its_own() {
     Sandbox::run(|sandbox| {
@@ -181,16 +211,12 @@ fn another_network_namespace_is_not_mistaken_for_its_own() {
         let program = Program::new();
         let manifest = three_policies();
         program.run(&["apply", &manifest, "--detach"]).status(0);
-        let elsewhere = |words: &[&str]| {
-            let mut command = std::process::Command::new("unshare");
-            let ours = program.command(words);
-            command.arg("--net").arg(ours.get_program()).args(ours.get_args());
-            crate::program::Said::from(command.output().expect("unshare is installed"))
-        };
-        elsewhere(&["apply", &manifest, "--detach"])
+        elsewhere(&program, &["apply", &manifest, "--detach"])
             .status(1)
             .complains("another network namespace");
-        elsewhere(&["destroy", &manifest]).status(1).complains("another network namespace");
+        elsewhere(&program, &["destroy", &manifest])
+            .status(1)
+            .complains("another network namespace");
         assert_eq!(attached("veth0").len(), 1);
         program.run(&["destroy", &manifest, "--purge"]).status(0);
     });

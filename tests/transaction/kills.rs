@@ -300,7 +300,7 @@ fn without_ids(value: &mut serde_json::Value) {
             table.remove("id");
             table.remove("generation");
             if let Some(forgotten) = table.get_mut("forgotten").and_then(|it| it.as_object_mut()) {
-                forgotten.values_mut().for_each(|id| *id = 0.into());
+                forgotten.values_mut().for_each(|identity| *identity = 0.into());
             }
             for list in ["directories", "root_directories"] {
                 if let Some(list) = table.get_mut(list).and_then(|list| list.as_array_mut()) {

@@ -6,6 +6,7 @@
 mod kills;
 mod machine;
 mod migrations;
+mod strangers;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -15,7 +16,7 @@ use ebpf_apply::apply::{Applied, ApplyError};
 use ebpf_apply::kernel::Kernel;
 use ebpf_apply::model::attach::Direction;
 use ebpf_apply::model::name::Name;
-use ebpf_apply::plan::{Action, Change};
+use ebpf_apply::plan::{Action, Change, Step};
 use rustix::io::Errno;
 
 use kills::assert_shape;
@@ -280,6 +281,38 @@ fn deployments_that_share_a_root_leave_nothing() {
     machine.host().end(&name, None, true, &mut |_| {}).expect("the second ends");
     assert_eq!(machine.kernel.snapshot(), untouched);
     assert_eq!(machine.host().status(None).expect("readable").len(), 0);
+}
+
+/// Two deployments that only share an interface with a netlink filter of each.
+fn with_filter(name: &str) -> String {
+    let object = support::object("tc_counter").display().to_string();
+    format!(
+        "version = 1\nname = \"{name}\"\npin-root = \"/sys/fs/bpf/{name}\"\n\n[objects.tc]\npath = \
+         \"{object}\"\n\n[objects.tc.programs.tc_count]\nattach = [{{ hook = \"tc\", interface = \"eth1\", \
+         direction = \"egress\" }}]\n"
+    )
+}
+
+#[test]
+fn a_clsact_qdisc_of_another_network_namespace_makes_none_here_ours() {
+    for (elsewhere, shares) in [(false, true), (true, false)] {
+        let machine = Machine::new();
+        let (one, other) = (with_filter("one"), with_filter("other"));
+        machine.apply(&other).expect("applies");
+        let record = machine.directory.path().join("state/other/inventory.json");
+        let text = std::fs::read_to_string(&record).expect("a record");
+        let mut recorded: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        if elsewhere {
+            recorded["host"]["netns"] = 1.into();
+        }
+        std::fs::write(&record, recorded.to_string()).expect("a writable record");
+        let plan = machine.host().plan(desired(&one)).expect("observable");
+        let shared = plan.steps.iter().find_map(|step| match step {
+            Step::AttachFilter { shares_clsact, .. } => Some(*shares_clsact),
+            _ => None,
+        });
+        assert_eq!(shared, Some(shares), "elsewhere: {elsewhere}");
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::kernel::{Copied, Kernel, KernelError, Removal};
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
 use crate::model::entries::Transfer;
+use crate::model::identity::Identity;
 use crate::model::inventory::{Anchor, Inventory, LinkRecord, Resource};
 use crate::model::live::FilterKey;
 use crate::model::map::MapSpec;
@@ -98,7 +99,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
         match step {
             Step::MakeRoot => self.make_root(),
             Step::MakeDirectory(path) => self.make_directory(path),
-            Step::Open { pin, id } => self.open(pin, *id),
+            Step::Open { pin, identity } => self.open(pin, *identity),
             Step::OpenMap { id } => self.open_map(*id),
             Step::CreateMap { address, object, map } => self.create_map(address, object, map),
             Step::LoadPrograms(loads) => self.load_programs(loads),
@@ -109,7 +110,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::CopyEntries { from, to, transfer } => self.copy_entries(from, to, *transfer),
             Step::CarryEntries { from, to, transfer } => self.carry_entries(from, to, *transfer),
             Step::Pin { slot, pin } => self.pin(slot, pin),
-            Step::Swap { slot, pin, stage, id } => self.swap(slot, pin, stage, *id),
+            Step::Swap { slot, pin, stage, identity } => self.swap(slot, pin, stage, *identity),
             Step::Rename { from, to } => self.rename(from, to),
             Step::Attach { address, program, attachment } => {
                 let spec = self.program_spec(program)?;
@@ -151,7 +152,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 self.push_filter_undo(key, program.as_ref());
                 Ok(())
             }
-            Step::Retire { pin, stage, id } => self.retire(pin, stage, *id),
+            Step::Retire { pin, stage, identity } => self.retire(pin, stage, *identity),
             Step::DropStaged(stage) => {
                 self.hold(stage)?;
                 self.unpin(stage)?;
@@ -257,14 +258,14 @@ impl<'a, K: Kernel> Executor<'a, K> {
         Ok(())
     }
 
-    fn open(&mut self, pin: &PinPath, id: u32) -> Result<()> {
+    fn open(&mut self, pin: &PinPath, identity: Identity) -> Result<()> {
         self.hold(pin)?;
-        let found = self.kernel.id(self.handle(&Slot::Live(pin.clone()))?);
-        if found == id {
+        let found = self.kernel.identity_of(self.handle(&Slot::Live(pin.clone()))?);
+        if found == identity {
             return Ok(());
         }
         let reason =
-            format!("id {found} is pinned there now, not id {id} as when the plan was made");
+            format!("{found} is pinned there now, not {identity} as when the plan was made");
         Err(self.at(KernelError::reason("open pin", reason), pin))
     }
 
@@ -307,31 +308,36 @@ impl<'a, K: Kernel> Executor<'a, K> {
         Ok(())
     }
 
-    fn swap(&mut self, slot: &Slot, pin: &PinPath, stage: &PinPath, id: u32) -> Result<()> {
+    fn swap(
+        &mut self,
+        slot: &Slot,
+        pin: &PinPath,
+        stage: &PinPath,
+        identity: Identity,
+    ) -> Result<()> {
         self.kernel.pin(self.handle(slot)?, &self.root, stage)?;
         self.undo.push(Undo::Unpin(stage.clone()));
         self.kernel.exchange(&self.root, pin, stage)?;
         self.undo.pop();
         self.undo.push(Undo::SwapBack { pin: pin.clone(), stage: stage.clone() });
-        self.check_staged(pin, stage, id)
+        self.check_staged(pin, stage, identity)
     }
 
-    fn retire(&mut self, pin: &PinPath, stage: &PinPath, id: u32) -> Result<()> {
+    fn retire(&mut self, pin: &PinPath, stage: &PinPath, identity: Identity) -> Result<()> {
         self.rename(pin, stage)?;
-        self.check_staged(pin, stage, id)
+        self.check_staged(pin, stage, identity)
     }
 
     /// Whatever came out of its place must be what the plan saw there. If it is not, the failure
     /// brings it back.
-    fn check_staged(&self, pin: &PinPath, stage: &PinPath, id: u32) -> Result<()> {
+    fn check_staged(&self, pin: &PinPath, stage: &PinPath, identity: Identity) -> Result<()> {
         let found = self.kernel.open(&self.root, stage)?.and_then(|found| found.handle);
-        match found.map(|handle| self.kernel.id(&handle)) {
-            Some(found) if found == id => Ok(()),
+        match found.map(|handle| self.kernel.identity_of(&handle)) {
+            Some(found) if found == identity => Ok(()),
             found => {
-                let found =
-                    found.map_or_else(|| "nothing".to_owned(), |found| format!("id {found}"));
+                let found = found.map_or_else(|| "nothing".to_owned(), |found| found.to_string());
                 let reason =
-                    format!("{found} was pinned there, not id {id} as when the plan was made");
+                    format!("{found} was pinned there, not {identity} as when the plan was made");
                 Err(self.at(KernelError::reason("replace pin", reason), pin))
             }
         }
@@ -395,13 +401,15 @@ impl<'a, K: Kernel> Executor<'a, K> {
         let mut by_pin = BTreeMap::new();
         for (address, resource) in &mut self.after.resources {
             if let Some(handle) = self.held.get(&Slot::New(address.clone())) {
-                resource.set_id(self.kernel.id(handle));
-                by_pin.extend(resource.pins().map(|(pin, id)| (pin.clone(), id)));
+                resource.set_id(self.kernel.identity_of(handle).id);
+                by_pin.extend(resource.pins().map(|(pin, made)| (pin.clone(), made)));
             }
         }
-        for resource in self.after.resources.values_mut().filter(|resource| resource.id() == 0) {
-            let id = resource.pins().find_map(|(pin, _)| by_pin.get(pin).copied());
-            if let Some(id) = id {
+        for resource in self.after.resources.values_mut() {
+            let unmade = resource.identity();
+            let shared = |pin: &PinPath| by_pin.get(pin).filter(|made| made.kind == unmade.kind);
+            let made = resource.pins().find_map(|(pin, _)| shared(pin)).map(|made| made.id);
+            if let (0, Some(id)) = (unmade.id, made) {
                 resource.set_id(id);
             }
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::super::{KernelError, Removal, Result};
-use super::state::ObjectId;
+use crate::model::identity::Identity;
 use crate::model::live::RootState;
 
 /// Where bpffs is mounted.
@@ -18,7 +18,7 @@ const AROUND: u64 = 0x6265_6572;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Node {
     Directory,
-    Pin(ObjectId),
+    Pin(Identity),
 }
 
 /// Directories and pins by their absolute paths.
@@ -121,7 +121,7 @@ impl Tree {
         }
     }
 
-    pub(super) fn pin(&mut self, path: &Path, object: ObjectId) -> Result<()> {
+    pub(super) fn pin(&mut self, path: &Path, object: Identity) -> Result<()> {
         self.expect_parent(path, "pin")?;
         if self.nodes.contains_key(path) {
             return Err(refused("pin", Errno::EXIST, path));
@@ -130,7 +130,7 @@ impl Tree {
         Ok(())
     }
 
-    pub(super) fn unpin(&mut self, path: &Path) -> Result<ObjectId> {
+    pub(super) fn unpin(&mut self, path: &Path) -> Result<Identity> {
         let object = self.pinned(path, "unpin")?;
         self.nodes.remove(path);
         Ok(object)
@@ -156,7 +156,7 @@ impl Tree {
         Ok(())
     }
 
-    fn pinned(&self, path: &Path, operation: &str) -> Result<ObjectId> {
+    fn pinned(&self, path: &Path, operation: &str) -> Result<Identity> {
         match self.find(path) {
             Some(Node::Pin(object)) => Ok(object),
             Some(Node::Directory) => Err(KernelError::reason(operation, "it is no pin").at(path)),

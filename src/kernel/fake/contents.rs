@@ -8,15 +8,16 @@ use super::super::entries::{Condition, Lanes, Portion, Put, Table};
 use super::super::{KernelError, Result};
 use super::lock;
 use super::objects::{Map, Object};
-use super::state::{FACTS, ObjectId, State};
+use super::state::{FACTS, State};
 use crate::model::entries::{EntryKind, Transfer};
+use crate::model::identity::Identity;
 use crate::model::kinds::MapType;
 use crate::model::map::MapShape;
 
 /// One map.
 pub(super) struct Contents<'a> {
     state: &'a Mutex<State>,
-    id: ObjectId,
+    id: Identity,
     shape: MapShape,
     kind: EntryKind,
     lanes: Lanes,
@@ -24,7 +25,7 @@ pub(super) struct Contents<'a> {
 
 impl<'a> Contents<'a> {
     /// `EINVAL` unless it is a map with entries of that kind.
-    pub(super) fn open(state: &'a Mutex<State>, id: ObjectId, transfer: Transfer) -> Result<Self> {
+    pub(super) fn open(state: &'a Mutex<State>, id: Identity, transfer: Transfer) -> Result<Self> {
         let refused = || KernelError::errno(format!("read the entries of {id}"), Errno::INVAL);
         let shape = lock(state).map(id).ok_or_else(refused)?.shape;
         let kind = EntryKind::of(shape.map_type).map_err(|_reason| refused())?;

@@ -7,8 +7,9 @@ use rustix::io::Errno;
 
 use super::super::{AttachedFilter, KernelError, Result};
 use super::objects::{Link, Object};
-use super::state::{Counted, Kind, ObjectId, State};
+use super::state::{Counted, State};
 use crate::model::attach::{Attachment, Direction};
+use crate::model::identity::{Identity, ObjectKind};
 use crate::model::kinds::LinkType;
 use crate::model::live::{FilterKey, LinkTarget, LiveFilter, LiveObject, Occupant, TargetState};
 use crate::model::program::ProgramSpec;
@@ -26,7 +27,7 @@ pub(super) struct Hooks {
     pub(super) tracepoints: BTreeSet<(String, String)>,
     /// Indices of interfaces with a `clsact` qdisc.
     pub(super) clsact: BTreeSet<u32>,
-    pub(super) filters: BTreeMap<Place, ObjectId>,
+    pub(super) filters: BTreeMap<Place, Identity>,
     last_index: u32,
     last_cgroup: u64,
 }
@@ -142,10 +143,10 @@ impl Hooks {
 impl State {
     pub(super) fn attach(
         &mut self,
-        program: ObjectId,
+        program: Identity,
         spec: &ProgramSpec,
         attachment: &Attachment,
-    ) -> Result<ObjectId> {
+    ) -> Result<Identity> {
         let operation = format!("attach program `{}` to {attachment}", spec.name);
         self.program(program, &operation)?;
         let refused = |errno| KernelError::errno(operation.as_str(), errno);
@@ -153,7 +154,7 @@ impl State {
             Attachment::Xdp { interface, .. } => {
                 let index = self.hooks.interface(interface, &operation)?;
                 let target = LinkTarget::Interface { index, attach_type: None };
-                let busy = |(_, link): (ObjectId, &Link)| {
+                let busy = |(_, link): (Identity, &Link)| {
                     link.of_type == LinkType::XDP && link.target == target
                 };
                 if self.links().any(busy) {
@@ -208,7 +209,7 @@ impl State {
             (Attachment::Cgroup { .. }, LinkTarget::Cgroup { id, .. }) => *id == target,
             _ => false,
         };
-        let described = |(id, link): (ObjectId, &Link)| {
+        let described = |(id, link): (Identity, &Link)| {
             let (LiveObject::Link(live), LiveObject::Program(program)) =
                 (self.describe(id), self.describe(link.program))
             else {
@@ -221,9 +222,9 @@ impl State {
 
     pub(super) fn update_link(
         &mut self,
-        link: ObjectId,
-        new: ObjectId,
-        old: Option<ObjectId>,
+        link: Identity,
+        new: Identity,
+        old: Option<Identity>,
     ) -> Result<()> {
         const OPERATION: &str = "update the link";
         let made_for = self.program(new, OPERATION)?.attach_type;
@@ -264,9 +265,9 @@ impl State {
     }
 
     /// Severs a link. Links of tracepoints cannot be (`link_detach` in `kernel/bpf/syscall.c`).
-    pub(super) fn detach(&mut self, link: ObjectId) -> Result<()> {
+    pub(super) fn detach(&mut self, link: Identity) -> Result<()> {
         const OPERATION: &str = "detach the link";
-        self.expect(link, Kind::Link, OPERATION)?;
+        self.expect(link, ObjectKind::Link, OPERATION)?;
         let Some(Counted { object: Object::Link(link), .. }) = self.objects.get_mut(&link) else {
             return Err(KernelError::errno(OPERATION, Errno::INVAL));
         };
@@ -281,17 +282,17 @@ impl State {
     }
 
     /// tcx takes each program once (`bpf_mprog_attach`).
-    fn runs_by_tcx(&self, program: ObjectId, target: &LinkTarget) -> bool {
+    fn runs_by_tcx(&self, program: Identity, target: &LinkTarget) -> bool {
         self.links().any(|(_, link)| link.program == program && link.target == *target)
     }
 
     pub(super) fn attach_filter(
         &mut self,
-        program: ObjectId,
+        program: Identity,
         attachment: &Attachment,
     ) -> Result<AttachedFilter> {
         let operation = format!("attach to {attachment}");
-        self.expect(program, Kind::Program, &operation)?;
+        self.expect(program, ObjectKind::Program, &operation)?;
         let Attachment::Tc { interface, direction, priority, handle } = attachment else {
             return Err(KernelError::reason(operation, "this hook is attached by a link"));
         };
@@ -313,9 +314,9 @@ impl State {
         Ok(AttachedFilter { key, made_clsact })
     }
 
-    pub(super) fn replace_filter(&mut self, program: ObjectId, key: &FilterKey) -> Result<()> {
+    pub(super) fn replace_filter(&mut self, program: Identity, key: &FilterKey) -> Result<()> {
         const OPERATION: &str = "replace the filter";
-        self.expect(program, Kind::Program, OPERATION)?;
+        self.expect(program, ObjectKind::Program, OPERATION)?;
         if !self.hooks.interfaces.values().any(|index| *index == key.index) {
             return Err(KernelError::errno(OPERATION, Errno::NODEV));
         }

@@ -20,13 +20,13 @@ use rustix::io::Errno;
 
 pub use fault::{Call, CallKind, Killed};
 pub use snapshot::Snapshot;
-pub use state::{Kind, ObjectId};
 
 use super::entries::{self, Carried, Copied};
 use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
+use crate::model::identity::{Identity, ObjectKind};
 use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
@@ -46,7 +46,7 @@ pub struct Fake {
 #[derive(Debug)]
 pub struct Handle {
     state: Arc<Mutex<State>>,
-    object: ObjectId,
+    object: Identity,
 }
 
 impl Drop for Handle {
@@ -181,7 +181,7 @@ impl Fake {
         Ok(state)
     }
 
-    fn open_by_id(&self, object: ObjectId) -> Result<Handle> {
+    fn open_by_id(&self, object: Identity) -> Result<Handle> {
         let mut state = self.lock();
         if !state.objects.contains_key(&object) {
             return Err(KernelError::errno(format!("open {object}"), Errno::NOENT));
@@ -197,7 +197,7 @@ impl Fake {
     }
 
     /// A handle to an object that was just made with one reference.
-    fn handle(&self, object: ObjectId) -> Handle {
+    fn handle(&self, object: Identity) -> Handle {
         Handle { state: Arc::clone(&self.state), object }
     }
 }
@@ -205,8 +205,8 @@ impl Fake {
 impl Kernel for Fake {
     type Handle = Handle;
 
-    fn id(&self, handle: &Handle) -> u32 {
-        handle.object.id
+    fn identity_of(&self, handle: &Handle) -> Identity {
+        handle.object
     }
 
     fn facts(&self) -> Result<HostFacts> {
@@ -237,7 +237,7 @@ impl Kernel for Fake {
 
     fn open_map(&self, id: u32) -> Result<Option<Found<Handle>>> {
         let mut state = self.lock();
-        let map = ObjectId { kind: Kind::Map, id };
+        let map = Identity { kind: ObjectKind::Map, id };
         if !state.objects.contains_key(&map) {
             return Ok(None);
         }
@@ -261,11 +261,11 @@ impl Kernel for Fake {
     }
 
     fn open_link(&self, id: u32) -> Result<Handle> {
-        self.open_by_id(ObjectId { kind: Kind::Link, id })
+        self.open_by_id(Identity { kind: ObjectKind::Link, id })
     }
 
     fn open_program(&self, id: u32) -> Result<Handle> {
-        self.open_by_id(ObjectId { kind: Kind::Program, id })
+        self.open_by_id(Identity { kind: ObjectKind::Program, id })
     }
 
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>> {
@@ -361,21 +361,21 @@ impl Kernel for Fake {
         // Refused before anything is made, so that none is left over.
         for request in requests {
             for map in request.maps.values() {
-                state.expect(map.object, Kind::Map, "load programs")?;
+                state.expect(map.object, ObjectKind::Map, "load programs")?;
             }
         }
         for request in requests {
             request.programs.iter().try_for_each(|spec| state.verify(request.image, spec))?;
         }
-        let mut loaded: Vec<Vec<(String, ObjectId)>> = Vec::new();
+        let mut loaded: Vec<Vec<(String, Identity)>> = Vec::new();
         for LoadRequest { image, programs, maps, .. } in requests {
-            let maps: BTreeSet<ObjectId> = maps.values().map(|map| map.object).collect();
+            let maps: BTreeSet<Identity> = maps.values().map(|map| map.object).collect();
             let add =
                 |spec: &&ProgramSpec| (spec.name.clone(), state.add_program(image, spec, &maps));
             loaded.push(programs.iter().map(add).collect());
         }
         drop(state);
-        let handles = |programs: Vec<(String, ObjectId)>| {
+        let handles = |programs: Vec<(String, Identity)>| {
             programs.into_iter().map(|(name, program)| (name, self.handle(program))).collect()
         };
         Ok(loaded.into_iter().map(handles).collect())
@@ -387,7 +387,7 @@ impl Kernel for Fake {
         replaced: &Replaced<'_, Handle>,
     ) -> Result<Handle> {
         const OPERATION: &str = "load a replacement";
-        self.lock().expect(replaced.program.object, Kind::Program, OPERATION)?;
+        self.lock().expect(replaced.program.object, ObjectKind::Program, OPERATION)?;
         let loaded = self.load_programs(std::slice::from_ref(request))?;
         let program = loaded.into_iter().flatten().next();
         let (_, program) =
@@ -441,7 +441,7 @@ impl Kernel for Fake {
 
     fn pin(&self, handle: &Handle, root: &PinRoot, path: &PinPath) -> Result<()> {
         let mut state = self.act(CallKind::Pin, path.as_str())?;
-        if handle.object.kind == Kind::Btf {
+        if handle.object.kind == ObjectKind::Btf {
             return Err(KernelError::errno("pin", Errno::INVAL).at(root.join(path)));
         }
         state.tree.pin(&root.join(path), handle.object)?;

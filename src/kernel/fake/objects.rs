@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustix::io::Errno;
 
 use super::super::{KernelError, Result};
-use super::state::{FACTS, Kind, ObjectId, State};
+use super::state::{FACTS, State};
 use crate::model::ctype::CType;
 use crate::model::digest::Digest;
+use crate::model::identity::{Identity, ObjectKind};
 use crate::model::kinds::{AttachType, LinkType, MapType, ProgramType};
 use crate::model::live::{LinkTarget, LiveLink, LiveMap, LiveObject, LiveProgram};
 use crate::model::map::{DataSection, MapOrigin, MapShape, MapSpec};
@@ -33,9 +34,9 @@ pub(super) struct Map {
     pub(super) entries: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(super) frozen: bool,
     /// Programs of a prog array, maps of a map-in-map; `entries` has their ids.
-    slots: BTreeMap<u32, ObjectId>,
+    slots: BTreeMap<u32, Identity>,
     types: [Option<CType>; 2],
-    btf: Option<ObjectId>,
+    btf: Option<Identity>,
 }
 
 #[derive(Clone, Debug)]
@@ -44,28 +45,28 @@ pub(super) struct Program {
     pub(super) of_type: ProgramType,
     pub(super) attach_type: Option<AttachType>,
     tag: [u8; 8],
-    maps: BTreeSet<ObjectId>,
+    maps: BTreeSet<Identity>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     pub(super) of_type: LinkType,
-    pub(super) program: ObjectId,
+    pub(super) program: Identity,
     pub(super) target: LinkTarget,
 }
 
 impl Object {
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> ObjectKind {
         match self {
-            Self::Map(_) => Kind::Map,
-            Self::Program(_) => Kind::Program,
-            Self::Link(_) => Kind::Link,
-            Self::Btf => Kind::Btf,
+            Self::Map(_) => ObjectKind::Map,
+            Self::Program(_) => ObjectKind::Program,
+            Self::Link(_) => ObjectKind::Link,
+            Self::Btf => ObjectKind::Btf,
         }
     }
 
     /// What lives at least as long as this.
-    pub(super) fn uses(&self) -> Vec<ObjectId> {
+    pub(super) fn uses(&self) -> Vec<Identity> {
         match self {
             Self::Map(map) => map.btf.into_iter().chain(map.slots.values().copied()).collect(),
             Self::Program(program) => program.maps.iter().copied().collect(),
@@ -76,7 +77,7 @@ impl Object {
 
     /// What it lets go of when no handle and no pin is left (`map_release_uref` in
     /// `kernel/bpf/syscall.c`): a prog array, its programs.
-    pub(super) fn empty(&mut self) -> Vec<ObjectId> {
+    pub(super) fn empty(&mut self) -> Vec<Identity> {
         match self {
             Self::Map(map) if map.shape.map_type == MapType::PROG_ARRAY => {
                 map.entries.clear();
@@ -88,7 +89,7 @@ impl Object {
 }
 
 impl State {
-    pub(super) fn add_btf(&mut self) -> ObjectId {
+    pub(super) fn add_btf(&mut self) -> Identity {
         self.add(Object::Btf)
     }
 
@@ -96,11 +97,11 @@ impl State {
         &mut self,
         image: &Image,
         spec: &MapSpec,
-        btf: Option<ObjectId>,
-    ) -> Result<ObjectId> {
+        btf: Option<Identity>,
+    ) -> Result<Identity> {
         let operation = format!("create map `{}`", spec.name);
         if let Some(btf) = btf {
-            self.expect(btf, Kind::Btf, &operation)?;
+            self.expect(btf, ObjectKind::Btf, &operation)?;
         }
         let mut entries = BTreeMap::new();
         let mut frozen = false;
@@ -128,13 +129,13 @@ impl State {
 
     /// Fills a slot: `EINVAL` for a map without slots of that kind, `E2BIG` past its end
     /// (`fd_array_map_update_elem` in `kernel/bpf/arraymap.c`).
-    pub(super) fn fill_slot(&mut self, id: ObjectId, index: u32, content: ObjectId) -> Result<()> {
+    pub(super) fn fill_slot(&mut self, id: Identity, index: u32, content: Identity) -> Result<()> {
         let refuse = |errno| Err(KernelError::errno(format!("fill slot {index} of {id}"), errno));
         let counted = self.objects.get_mut(&id).map(|counted| &mut counted.object);
         let Some(Object::Map(map)) = counted else { return refuse(Errno::INVAL) };
         let wanted = match map.shape.map_type {
-            MapType::PROG_ARRAY => Kind::Program,
-            MapType::ARRAY_OF_MAPS | MapType::HASH_OF_MAPS => Kind::Map,
+            MapType::PROG_ARRAY => ObjectKind::Program,
+            MapType::ARRAY_OF_MAPS | MapType::HASH_OF_MAPS => ObjectKind::Map,
             _ => return refuse(Errno::INVAL),
         };
         if content.kind != wanted {
@@ -173,8 +174,8 @@ impl State {
         &mut self,
         image: &Image,
         spec: &ProgramSpec,
-        maps: &BTreeSet<ObjectId>,
-    ) -> ObjectId {
+        maps: &BTreeSet<Identity>,
+    ) -> Identity {
         let kind = spec.kind.as_ref();
         let text = Digest::of(format!("{} {}", image.digest, spec.name).as_bytes()).to_string();
         let mut tag = [0; 8];
@@ -190,21 +191,21 @@ impl State {
         }))
     }
 
-    pub(super) fn map(&self, id: ObjectId) -> Option<&Map> {
+    pub(super) fn map(&self, id: Identity) -> Option<&Map> {
         match self.objects.get(&id).map(|counted| &counted.object) {
             Some(Object::Map(map)) => Some(map),
             _ => None,
         }
     }
 
-    pub(super) fn program(&self, id: ObjectId, operation: &str) -> Result<&Program> {
+    pub(super) fn program(&self, id: Identity, operation: &str) -> Result<&Program> {
         match self.objects.get(&id).map(|counted| &counted.object) {
             Some(Object::Program(program)) => Ok(program),
             _ => Err(KernelError::errno(operation, Errno::INVAL)),
         }
     }
 
-    pub(super) fn links(&self) -> impl Iterator<Item = (ObjectId, &Link)> {
+    pub(super) fn links(&self) -> impl Iterator<Item = (Identity, &Link)> {
         self.objects.iter().filter_map(|(id, counted)| match &counted.object {
             Object::Link(link) => Some((*id, link)),
             _ => None,
@@ -219,7 +220,7 @@ impl State {
     }
 
     pub(super) fn write_entry(&mut self, map: u32, key: &[u8], value: &[u8]) -> Result<()> {
-        let id = ObjectId { kind: Kind::Map, id: map };
+        let id = Identity { kind: ObjectKind::Map, id: map };
         match self.objects.get_mut(&id).map(|counted| &mut counted.object) {
             Some(Object::Map(map)) => {
                 map.entries.insert(key.to_vec(), value.to_vec());
@@ -230,7 +231,7 @@ impl State {
     }
 
     pub(super) fn delete_entry(&mut self, map: u32, key: &[u8]) {
-        let id = ObjectId { kind: Kind::Map, id: map };
+        let id = Identity { kind: ObjectKind::Map, id: map };
         if let Some(Object::Map(map)) = self.objects.get_mut(&id).map(|counted| &mut counted.object)
         {
             map.entries.remove(key);
@@ -238,12 +239,12 @@ impl State {
     }
 
     pub(super) fn entries(&self, map: u32) -> BTreeMap<Vec<u8>, Vec<u8>> {
-        let map = self.map(ObjectId { kind: Kind::Map, id: map });
+        let map = self.map(Identity { kind: ObjectKind::Map, id: map });
         map.map(|map| map.entries.clone()).unwrap_or_default()
     }
 
     /// What the kernel says of an object.
-    pub(super) fn describe(&self, id: ObjectId) -> LiveObject {
+    pub(super) fn describe(&self, id: Identity) -> LiveObject {
         match self.objects.get(&id).map(|counted| &counted.object) {
             Some(Object::Map(map)) => {
                 let [key, value] = map.types.clone();

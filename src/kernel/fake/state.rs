@@ -1,7 +1,6 @@
 //! All of a host: objects with their reference counts, the tree of pins, what programs attach to.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use rustix::io::Errno;
 
@@ -11,6 +10,7 @@ use super::fault::Faults;
 use super::hooks::Hooks;
 use super::objects::Object;
 use crate::model::host::HostFacts;
+use crate::model::identity::{Identity, ObjectKind};
 
 /// What the fake says of its hardware.
 pub(super) const FACTS: HostFacts = HostFacts { possible_cpus: 4, page_size: 4096 };
@@ -18,48 +18,14 @@ pub(super) const FACTS: HostFacts = HostFacts { possible_cpus: 4, page_size: 409
 /// Inode of the one network namespace.
 pub(super) const NETNS: u64 = 4_026_531_840;
 
-/// Names one object: each kind counts its own ids, as in the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ObjectId {
-    /// What it is.
-    pub kind: Kind,
-    /// The kernel's id.
-    pub id: u32,
-}
-
-/// Kinds of objects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// A map.
-    Map,
-    /// A program.
-    Program,
-    /// A link.
-    Link,
-    /// A BTF.
-    Btf,
-}
-
-impl fmt::Display for ObjectId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.kind {
-            Kind::Map => "map",
-            Kind::Program => "program",
-            Kind::Link => "link",
-            Kind::Btf => "btf",
-        };
-        write!(f, "{kind} {}", self.id)
-    }
-}
-
 /// A host.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) tree: Tree,
     pub(super) hooks: Hooks,
     pub(super) faults: Faults,
-    pub(super) objects: BTreeMap<ObjectId, Counted>,
-    last_id: BTreeMap<Kind, u32>,
+    pub(super) objects: BTreeMap<Identity, Counted>,
+    last_id: BTreeMap<ObjectKind, u32>,
     boots: u64,
 }
 
@@ -87,11 +53,11 @@ impl Default for State {
 
 impl State {
     /// Adds an object with one handle, which the caller owns. The object holds what it uses.
-    pub(super) fn add(&mut self, object: Object) -> ObjectId {
+    pub(super) fn add(&mut self, object: Object) -> Identity {
         let kind = object.kind();
         let last = self.last_id.entry(kind).or_default();
         *last += 1;
-        let id = ObjectId { kind, id: *last };
+        let id = Identity { kind, id: *last };
         for used in object.uses() {
             self.hold(used);
         }
@@ -100,7 +66,7 @@ impl State {
     }
 
     /// Takes another handle, or a pin.
-    pub(super) fn hold_for_user(&mut self, id: ObjectId) {
+    pub(super) fn hold_for_user(&mut self, id: Identity) {
         if let Some(counted) = self.objects.get_mut(&id) {
             counted.users += 1;
         }
@@ -108,7 +74,7 @@ impl State {
     }
 
     /// Gives a handle or a pin back; with the last, a prog array lets go of its programs.
-    pub(super) fn release_by_user(&mut self, id: ObjectId) {
+    pub(super) fn release_by_user(&mut self, id: Identity) {
         let Some(counted) = self.objects.get_mut(&id) else { return };
         counted.users -= 1;
         if counted.users == 0 {
@@ -120,14 +86,14 @@ impl State {
     }
 
     /// Takes another reference.
-    pub(super) fn hold(&mut self, id: ObjectId) {
+    pub(super) fn hold(&mut self, id: Identity) {
         if let Some(counted) = self.objects.get_mut(&id) {
             counted.references += 1;
         }
     }
 
     /// Gives a reference back; the last takes the object with it, and what only that one used.
-    pub(super) fn release(&mut self, id: ObjectId) {
+    pub(super) fn release(&mut self, id: Identity) {
         let mut due = vec![id];
         while let Some(id) = due.pop() {
             let Some(counted) = self.objects.get_mut(&id) else { continue };
@@ -141,7 +107,7 @@ impl State {
     }
 
     /// `EINVAL` unless `id` is a living object of that kind.
-    pub(super) fn expect(&self, id: ObjectId, kind: Kind, operation: &str) -> Result<()> {
+    pub(super) fn expect(&self, id: Identity, kind: ObjectKind, operation: &str) -> Result<()> {
         if id.kind == kind && self.objects.contains_key(&id) {
             Ok(())
         } else {

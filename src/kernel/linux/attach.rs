@@ -8,9 +8,10 @@ use rustix::thread::CapabilitySet;
 
 use super::super::{KernelError, Result};
 use super::handle::Handle;
-use super::sys::{self, Answer, LinkTarget, ObjectKind, flags};
+use super::sys::{self, Answer, LinkTarget, flags};
 use super::{capability, interface, occupant, target, tracefs, xdp};
 use crate::model::attach::{Attachment, Position, XdpMode};
+use crate::model::identity::ObjectKind;
 use crate::model::kinds::{AttachType, LinkType};
 use crate::model::program::ProgramSpec;
 

@@ -69,7 +69,7 @@ pub(super) struct Contents<'a> {
 
 impl<'a> Contents<'a> {
     fn open(map: &'a Handle, transfer: Transfer, batches: bool) -> Result<Self> {
-        let operation = || format!("read the entries of map {}", map.id());
+        let operation = || format!("read the entries of {}", map.identity());
         let (elements, info) =
             Elements::of(map.as_fd()).map_err(|errno| KernelError::errno(operation(), errno))?;
         if EntryKind::of(info.shape.map_type) != Ok(transfer.kind) {

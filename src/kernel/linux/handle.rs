@@ -4,15 +4,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 
-use super::sys::{self, Answer, ObjectKind};
+use super::sys::{self, Answer};
+use crate::model::identity::{Identity, ObjectKind};
 use crate::model::kinds::AttachType;
 
 /// Keeps a map, program, link or BTF alive; knows its kind and id, which never change.
 #[derive(Debug)]
 pub struct Handle {
     fd: OwnedFd,
-    kind: ObjectKind,
-    id: u32,
+    identity: Identity,
     /// `expected_attach_type` of a program loaded here: the kernel keeps it and does not tell it.
     attach_type: Option<AttachType>,
 }
@@ -34,7 +34,7 @@ impl Handle {
             ObjectKind::Link => sys::link_info(fd.as_fd())?.id,
             ObjectKind::Btf => sys::btf_id(fd.as_fd())?,
         };
-        Ok(Self { fd, kind, id, attach_type: None })
+        Ok(Self { fd, identity: Identity { kind, id }, attach_type: None })
     }
 
     /// Remembers what the program was loaded for.
@@ -45,12 +45,12 @@ impl Handle {
 
     /// The object's kind.
     pub(super) fn kind(&self) -> ObjectKind {
-        self.kind
+        self.identity.kind
     }
 
-    /// The kernel's id.
-    pub(super) fn id(&self) -> u32 {
-        self.id
+    /// Which object it is.
+    pub(super) fn identity(&self) -> Identity {
+        self.identity
     }
 
     /// What the program was loaded for, where that is known.
@@ -60,7 +60,7 @@ impl Handle {
 
     /// `EINVAL` unless this is an object of that kind.
     pub(super) fn expect(&self, kind: ObjectKind) -> Answer<BorrowedFd<'_>> {
-        if self.kind == kind { Ok(self.fd.as_fd()) } else { Err(Errno::INVAL) }
+        if self.kind() == kind { Ok(self.fd.as_fd()) } else { Err(Errno::INVAL) }
     }
 }
 

@@ -6,8 +6,9 @@ use rustix::io::Errno;
 
 use super::super::{KernelError, Result};
 use super::handle::Handle;
-use super::sys::{self, MapAttributes, MapTypes, ObjectKind};
+use super::sys::{self, MapAttributes, MapTypes};
 use super::{Linux, capability, since, struct_ops};
+use crate::model::identity::ObjectKind;
 use crate::model::kinds::MapType;
 use crate::model::map::{DataSection, MapOrigin, MapShape, MapSpec};
 use crate::object::Image;

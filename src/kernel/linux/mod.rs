@@ -41,7 +41,6 @@ use std::sync::OnceLock;
 pub use handle::Handle;
 pub use interfaces::{Interfaces, Noticed};
 use rustix::io::Errno;
-use sys::ObjectKind;
 
 use super::entries::{Carried, Copied};
 use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result};
@@ -49,6 +48,7 @@ use crate::btf::Btf;
 use crate::model::attach::{Attachment, Direction};
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
+use crate::model::identity::{Identity, ObjectKind};
 use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
@@ -122,8 +122,8 @@ impl Linux {
 impl Kernel for Linux {
     type Handle = Handle;
 
-    fn id(&self, handle: &Handle) -> u32 {
-        handle.id()
+    fn identity_of(&self, handle: &Handle) -> Identity {
+        handle.identity()
     }
 
     fn facts(&self) -> Result<HostFacts> {

@@ -5,9 +5,10 @@ use std::os::fd::AsFd as _;
 use rustix::io::Errno;
 
 use super::handle::Handle;
-use super::sys::{self, Answer, LinkName, MapInfo, ObjectKind};
+use super::sys::{self, Answer, LinkName, MapInfo};
 use crate::btf::Btf;
 use crate::model::ctype::CType;
+use crate::model::identity::ObjectKind;
 use crate::model::kinds::LinkType;
 use crate::model::live::{LinkTarget, LiveLink, LiveMap, LiveObject, LiveProgram};
 use crate::object::expand_types;

@@ -10,10 +10,11 @@ use rustix::io::Errno;
 
 use super::super::{KernelError, Result};
 use super::handle::Handle;
-use super::sys::{self, Answer, ObjectKind};
+use super::sys::{self, Answer};
 use super::xdp::{self, By};
 use super::{observe, target};
 use crate::model::attach::{Attachment, Direction, XdpMode};
+use crate::model::identity::ObjectKind;
 use crate::model::kinds::LinkType;
 use crate::model::live::{LinkTarget, LiveLink, LiveObject, Occupant, TargetState};
 

@@ -6,8 +6,9 @@ use rustix::io::Errno;
 
 use super::super::Replaced;
 use super::handle::Handle;
-use super::sys::{self, ObjectKind};
+use super::sys;
 use crate::btf::{Btf, Kind, Linkage, Shape};
+use crate::model::identity::ObjectKind;
 use crate::relocate::AttachTarget;
 
 /// Id of the function in its program's own BTF, and the program's descriptor (libbpf

@@ -8,7 +8,8 @@ use rustix::io::Errno;
 
 use super::super::{KernelError, Result};
 use super::handle::Handle;
-use super::sys::{self, ObjectKind};
+use super::sys;
+use crate::model::identity::ObjectKind;
 
 /// Puts each program or map into its slot.
 pub(super) fn fill(map: &Handle, slots: &BTreeMap<u32, &Handle>) -> Result<()> {
@@ -20,11 +21,7 @@ pub(super) fn fill(map: &Handle, slots: &BTreeMap<u32, &Handle>) -> Result<()> {
 }
 
 fn refused(index: u32, content: &Handle, errno: Errno) -> KernelError {
-    let what = match content.kind() {
-        ObjectKind::Map => "map",
-        _ => "program",
-    };
-    let error = KernelError::errno(format!("put {what} {} into slot {index}", content.id()), errno);
+    let error = KernelError::errno(format!("put {} into slot {index}", content.identity()), errno);
     match (errno, content.kind()) {
         (Errno::INVAL, ObjectKind::Map) => error.advice(
             "it is not of the shape that the outer map says its inner maps have: type, sizes, flags \

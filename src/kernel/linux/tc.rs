@@ -15,9 +15,10 @@ use rustix::io::Errno;
 use super::super::{AttachedFilter, KernelError, Result};
 use super::handle::Handle;
 use super::netlink;
-use super::sys::{self, Answer, ObjectKind};
+use super::sys::{self, Answer};
 use super::{interface, target};
 use crate::model::attach::{Attachment, Direction};
+use crate::model::identity::ObjectKind;
 use crate::model::live::{FilterKey, LiveFilter};
 use crate::model::program::ProgramSpec;
 

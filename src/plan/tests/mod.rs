@@ -1,6 +1,7 @@
 //! The planner on hand-made states: each test says what is wanted, what is there, and what follows.
 
 mod adoption;
+mod identity;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use crate::model::address::Address;
 use crate::model::attach::{Attachment, XdpMode};
 use crate::model::digest::Digest;
 use crate::model::host::{HostFacts, HostIdentity};
+use crate::model::identity::Identity;
 use crate::model::inventory::{Inventory, Resource};
 use crate::model::kinds::{AttachType, LinkType, MapType, ProgramType};
 use crate::model::live::{
@@ -170,23 +172,24 @@ impl Host {
 
     fn settle(&mut self, done: &Plan) {
         let mut after = done.after.clone();
-        let mut by_pin: BTreeMap<PinPath, u32> = BTreeMap::new();
-        for resource in after.resources.values_mut().filter(|resource| resource.id() == 0) {
+        let mut by_pin = BTreeMap::new();
+        for resource in after.resources.values_mut().filter(|resource| resource.identity().id == 0)
+        {
             let shared = resource.pins().find_map(|(pin, _)| by_pin.get(pin).copied());
             let id = shared.unwrap_or_else(|| {
                 self.next_id += 1;
                 self.next_id
             });
             resource.set_id(id);
-            by_pin.extend(resource.pins().map(|(pin, id)| (pin.clone(), id)));
+            by_pin.extend(resource.pins().map(|(pin, made)| (pin.clone(), made.id)));
         }
         self.live.pins.retain(|pin, found| {
             let kept = after.pins().any(|(kept, _)| kept == pin);
-            let foreign = found.id().is_some_and(|id| id < 100);
+            let foreign = found.identity().is_some_and(|found| found.id < 100);
             kept || foreign
         });
         for resource in after.resources.values() {
-            for (pin, id) in resource.pins() {
+            for (pin, Identity { id, .. }) in resource.pins() {
                 let found = match resource {
                     Resource::Map(map) => live_map(id, map.shape),
                     Resource::Program(_) => live_program(id),
@@ -671,8 +674,10 @@ fn maps_that_swap_their_paths_keep_their_contents() {
         "{:#?}",
         steps(&plans[1])
     );
-    let id = |object: &str| host.inventory.map(&Address::map(&name(object), "m")).map(|map| map.id);
-    assert_eq!(host.live.pins[&path("b")].id(), id("one"));
+    let id = |object: &str| {
+        host.inventory.map(&Address::map(&name(object), "m")).map(|map| Identity::map(map.id))
+    };
+    assert_eq!(host.live.pins[&path("b")].identity(), id("one"));
     let (_, chain) = succession(&[&two("a", "b"), &two("b", "c")]);
     assert!(!steps(&chain[1]).iter().any(|step| step.starts_with("create")));
 }

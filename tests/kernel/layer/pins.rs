@@ -43,7 +43,10 @@ fn kinds_are_told_apart() {
         kernel.pin(loaded.program("count_packets"), &root(), &pin("flows")).expect("pin");
         let found = kernel.open(&root(), &pin("flows")).expect("open").expect("it is there");
         assert_eq!(found.object.kind(), "a program");
-        assert_eq!(found.object.id(), Some(kernel.id(loaded.program("count_packets"))));
+        assert_eq!(
+            found.object.identity(),
+            Some(kernel.identity_of(loaded.program("count_packets")))
+        );
     });
 }
 

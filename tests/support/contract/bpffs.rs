@@ -67,8 +67,9 @@ pub(crate) fn pins_are_found_and_listed<K: Kernel>(host: &Host<'_, K>) {
         Ok(["a", "b"].map(|name| pin_in("state", name)).to_vec())
     );
     let found = kernel.open(&root, &pin_in("state", "a")).expect("open").expect("it is pinned");
-    assert_eq!(found.object.id(), Some(kernel.id(map)));
-    assert_eq!(found.handle.as_ref().map(|handle| kernel.id(handle)), Some(kernel.id(map)));
+    let identity = kernel.identity_of(map);
+    assert_eq!(found.object.identity(), Some(identity));
+    assert_eq!(found.handle.as_ref().map(|handle| kernel.identity_of(handle)), Some(identity));
     let found = kernel.open(&root, &directory).expect("open").expect("it is there");
     assert_eq!(found.object, LiveObject::Directory);
     assert!(found.handle.is_none());
@@ -85,7 +86,7 @@ pub(crate) fn a_pin_is_never_replaced<K: Kernel>(host: &Host<'_, K>) {
     kernel.pin(map, &root, &pin("x")).expect("pin");
     let error = kernel.pin(program, &root, &pin("x")).expect_err("something is there");
     assert_eq!(error.raw(), Some(Errno::EXIST));
-    assert_eq!(host.look(&root, &pin("x")).id(), Some(kernel.id(map)));
+    assert_eq!(host.look(&root, &pin("x")).identity(), Some(kernel.identity_of(map)));
     let error = kernel.pin(map, &root, &pin_in("nowhere", "x")).expect_err("no such directory");
     assert_eq!(error.raw(), Some(Errno::NOENT));
     let error = kernel.pin(map, &root, &pin_in("x", "y")).expect_err("a pin is no directory");
@@ -110,8 +111,8 @@ pub(crate) fn pins_are_renamed_and_exchanged<K: Kernel>(host: &Host<'_, K>) {
     let kernel = host.kernel;
     let root = host.root();
     let (one, other) = (host.load("shape_a"), host.load("shape_b"));
-    let ids = [&one, &other].map(|loaded| Some(kernel.id(&loaded.maps["state"])));
-    let at = |path: &PinPath| host.look(&root, path).id();
+    let ids = [&one, &other].map(|loaded| Some(kernel.identity_of(&loaded.maps["state"])));
+    let at = |path: &PinPath| host.look(&root, path).identity();
     kernel.make_directory(&root, &pin("deep")).expect("make a directory");
     kernel.pin(&one.maps["state"], &root, &pin("one")).expect("pin");
     kernel.pin(&other.maps["state"], &root, &pin_in("deep", "other")).expect("pin");

@@ -54,6 +54,7 @@ macro_rules! for_each_case {
             directories_are_made_and_removed_one_by_one,
             objects_live_with_their_last_reference,
             a_map_without_a_pin_is_found_by_its_id,
+            a_handle_tells_what_it_holds,
             data_sections_are_maps_of_one_value,
             shapes_are_normalised,
             programs_use_their_maps,

@@ -2,13 +2,14 @@
 
 use ebpf_apply::kernel::{Kernel, LoadRequest};
 use ebpf_apply::model::ctype::CTypeKind;
+use ebpf_apply::model::identity::{Identity, ObjectKind};
 use ebpf_apply::model::kinds::{MapType, ProgramType};
 use ebpf_apply::model::map::MapOrigin;
 use ebpf_apply::object::Image;
 
 use rustix::io::Errno;
 
-use super::{Host, image, pin};
+use super::{Host, image, pin, xdp};
 
 pub(crate) fn objects_live_with_their_last_reference<K: Kernel>(host: &Host<'_, K>) {
     let kernel = host.kernel;
@@ -23,6 +24,27 @@ pub(crate) fn objects_live_with_their_last_reference<K: Kernel>(host: &Host<'_, 
     assert!(kernel.open(&root, &pin("p")).expect("open").is_none());
 }
 
+pub(crate) fn a_handle_tells_what_it_holds<K: Kernel>(host: &Host<'_, K>) {
+    let kernel = host.kernel;
+    let root = host.root();
+    let loaded = host.load("shape_a");
+    let link = host.attach(&loaded, "count_a", &xdp());
+    let handles = [
+        (&loaded.maps["state"], ObjectKind::Map),
+        (loaded.program("count_a"), ObjectKind::Program),
+        (&link, ObjectKind::Link),
+    ];
+    for (handle, kind) in handles {
+        let identity = kernel.identity_of(handle);
+        assert_eq!(identity, Identity { kind, id: kernel.id(handle) });
+        kernel.pin(handle, &root, &pin("it")).expect("pin");
+        assert_eq!(host.look(&root, &pin("it")).identity(), Some(identity));
+        kernel.unpin(&root, &pin("it")).expect("unpin");
+    }
+    let btf = kernel.load_btf(&loaded.image).expect("load BTF").expect("the object has it");
+    assert_eq!(kernel.identity_of(&btf).kind, ObjectKind::Btf);
+}
+
 pub(crate) fn a_map_without_a_pin_is_found_by_its_id<K: Kernel>(host: &Host<'_, K>) {
     let kernel = host.kernel;
     let root = host.root();
@@ -32,7 +54,8 @@ pub(crate) fn a_map_without_a_pin_is_found_by_its_id<K: Kernel>(host: &Host<'_, 
     drop(loaded);
     let found = kernel.open_map(id).expect("look").expect("the program keeps it");
     let map = found.handle.expect("it is open");
-    assert_eq!((found.object.id(), kernel.id(&map)), (Some(id), id));
+    assert_eq!(found.object.identity(), Some(Identity::map(id)));
+    assert_eq!(kernel.identity_of(&map), Identity::map(id));
     kernel.pin(&map, &root, &pin("m")).expect("pin");
     assert_eq!(host.map(&root, &pin("m")).id, id);
     drop(map);

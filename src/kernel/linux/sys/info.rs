@@ -5,18 +5,10 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
 use super::{Answer, abi, address_mut, bpf, length, number, own, text};
+use crate::model::identity::ObjectKind;
 use crate::model::kinds::{AttachType, LinkType, MapType, ProgramType};
 use crate::model::map::MapShape;
 use abi::Command;
-
-/// Kinds of objects that bpf(2) hands out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::kernel::linux) enum ObjectKind {
-    Map,
-    Program,
-    Link,
-    Btf,
-}
 
 /// What the kernel says of a map.
 #[derive(Clone, Debug)]

@@ -24,8 +24,8 @@ pub(super) use abi::flags;
 pub(super) use arena::map_arena;
 pub(super) use elements::{Batch, Elements};
 pub(super) use info::{
-    LinkName, MapInfo, ObjectKind, btf_bytes, btf_id, kernel_btf_name, kind, link_info, link_name,
-    map_info, next_btf_id, next_link, open_btf, open_link, open_map, open_program, program_info,
+    LinkName, MapInfo, btf_bytes, btf_id, kernel_btf_name, kind, link_info, link_name, map_info,
+    next_btf_id, next_link, open_btf, open_link, open_map, open_program, program_info,
     program_map_ids,
 };
 pub(super) use link::{
