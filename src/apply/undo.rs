@@ -31,7 +31,7 @@ pub(super) enum Undo {
     /// Give a link its old program back.
     UpdateLink { link: Slot, program: Slot, expected: Slot },
     /// Attach a detached link's program again, by a new link in the place of the old one's pin.
-    Reattach { pin: PinPath, program: ProgramRef, attachment: Attachment },
+    Reattach { pin: PinPath, program: ProgramRef, attachment: Attachment, named: Option<Slot> },
     /// Give a filter its old program back, or put it back where it was.
     PutFilter { key: FilterKey, program: Slot },
     /// Nothing takes it back; says what.

@@ -166,6 +166,16 @@ pub trait Kernel {
         attachment: &Attachment,
     ) -> Result<Self::Handle>;
 
+    /// The same for an attachment that names another object: `other` is the map of a sockmap, or the
+    /// link that it shall be beside.
+    fn attach_with(
+        &self,
+        program: &Self::Handle,
+        spec: &ProgramSpec,
+        attachment: &Attachment,
+        other: &Self::Handle,
+    ) -> Result<Self::Handle>;
+
     /// Swaps the program of a link atomically. With `old`, only if the link runs that one
     /// (`BPF_F_REPLACE`).
     fn update_link(

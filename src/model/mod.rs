@@ -17,6 +17,7 @@ pub mod layout;
 pub mod live;
 pub mod map;
 pub mod name;
+pub mod net_hook;
 pub mod object;
 pub mod pin;
 pub mod problem;

@@ -9,7 +9,11 @@ pub(super) fn link_type(attachment: &Attachment) -> Option<LinkType> {
     match attachment {
         Attachment::Xdp { .. } => Some(LinkType::XDP),
         Attachment::Tcx { .. } => Some(LinkType::TCX),
-        Attachment::Cgroup { .. } => Some(LinkType::CGROUP),
+        Attachment::Netkit { .. } => Some(LinkType::NETKIT),
+        Attachment::Cgroup { .. } | Attachment::CgroupUnit { .. } => Some(LinkType::CGROUP),
+        Attachment::SkLookup { .. } | Attachment::FlowDissector { .. } => Some(LinkType::NETNS),
+        Attachment::Sockmap { .. } => Some(LinkType::SOCKMAP),
+        Attachment::Netfilter { .. } => Some(LinkType::NETFILTER),
         Attachment::Tracepoint { .. } => Some(LinkType::PERF_EVENT),
         Attachment::RawTracepoint { .. } | Attachment::TpBtf { .. } => {
             Some(LinkType::RAW_TRACEPOINT)
@@ -24,7 +28,9 @@ pub(super) fn lost_its_target(link: &LiveLink, wanted: u64) -> bool {
     match link.target {
         LinkTarget::Interface { index, .. } => u64::from(index) != wanted,
         LinkTarget::Cgroup { id, .. } => id != wanted,
-        LinkTarget::Tracepoint { .. } | LinkTarget::Other => false,
+        LinkTarget::Netns { inode, .. } => inode != wanted,
+        LinkTarget::Map { id, .. } => u64::from(id) != wanted,
+        LinkTarget::Netfilter { .. } | LinkTarget::Tracepoint { .. } | LinkTarget::Other => false,
     }
 }
 

@@ -6,7 +6,8 @@ use crate::model::address::Address;
 use crate::model::attach::Attachment;
 use crate::model::identity::Identity;
 use crate::model::inventory::{Anchor, LinkRecord, Resource};
-use crate::model::live::{FilterKey, LiveLink, LiveObject, TargetState};
+use crate::model::kinds::LinkType;
+use crate::model::live::{LiveLink, LiveObject, TargetState};
 use crate::model::pin::PinPath;
 use crate::model::program::ProgramSpec;
 use crate::validate::{Desired, DesiredObject, DesiredProgram};
@@ -14,8 +15,9 @@ use crate::validate::{Desired, DesiredObject, DesiredProgram};
 use super::adopt::{self, Takeover};
 use super::draft::{Draft, Phase, Source, foreign};
 use super::link_kinds::{link_type, lost_its_target, updates_in_place};
+use super::named::{self, Named, names_another};
 use super::programs::loaded;
-use super::{Action, Change, ProgramRef, Slot, Step};
+use super::{Action, Change, ProgramRef, Slot, Step, netfilter};
 
 /// The addresses of all wanted attachments: those on record that are not among them are leaving.
 pub(super) fn wanted(desired: &Desired) -> BTreeSet<Address> {
@@ -38,27 +40,45 @@ pub(super) fn plan(
     draft: &mut Draft<'_>,
 ) {
     for program in &object.programs {
-        for attachment in &program.attachments {
-            let link = Wanted::new(object, program, attachment, reload, draft);
-            match link.target(draft) {
-                Err(reason) => draft.refuse(link.address, reason),
-                Ok(target) => match attachment {
-                    Attachment::Tc { .. } => link.plan_filter(target, wanted, draft),
-                    _ => link.plan_link(target, wanted, draft),
-                },
-            }
+        for attachment in program.attachments.iter().filter(|place| !names_another(place)) {
+            plan_one(Place { object, program, attachment, reload, named: None }, wanted, draft);
         }
     }
 }
 
+/// One attachment of a program of an object.
+pub(super) struct Place<'d> {
+    pub(super) object: &'d DesiredObject,
+    pub(super) program: &'d DesiredProgram,
+    pub(super) attachment: &'d Attachment,
+    /// Whether the object is loaded again.
+    pub(super) reload: bool,
+    /// What the attachment names.
+    pub(super) named: Option<Named>,
+}
+
+/// Plans one attachment.
+pub(super) fn plan_one(place: Place<'_>, wanted: &BTreeSet<Address>, draft: &mut Draft<'_>) {
+    let attachment = place.attachment;
+    let link = Wanted::new(place, draft);
+    match link.target(draft) {
+        Err(reason) => draft.refuse(link.address, reason),
+        Ok(target) => match attachment {
+            Attachment::Tc { .. } => link.plan_filter(target, wanted, draft),
+            _ => link.plan_link(target, wanted, draft),
+        },
+    }
+}
+
 /// One wanted attachment.
-struct Wanted<'d> {
-    address: Address,
+pub(super) struct Wanted<'d> {
+    pub(super) address: Address,
     spec: &'d ProgramSpec,
-    attachment: &'d Attachment,
+    pub(super) attachment: &'d Attachment,
     pin: PinPath,
-    program: ProgramRef,
-    program_address: Address,
+    pub(super) program: ProgramRef,
+    pub(super) program_address: Address,
+    named: Option<Named>,
 }
 
 /// A live link to attach through: where it is pinned, and for whom it is on record.
@@ -69,13 +89,8 @@ struct Found {
 }
 
 impl<'d> Wanted<'d> {
-    fn new(
-        object: &DesiredObject,
-        program: &'d DesiredProgram,
-        attachment: &'d Attachment,
-        reload: bool,
-        draft: &Draft<'_>,
-    ) -> Self {
+    fn new(place: Place<'d>, draft: &Draft<'_>) -> Self {
+        let Place { object, program, attachment, reload, named } = place;
         let name = &program.spec.name;
         let program_address = Address::program(&object.name, name);
         let slot = match loaded(&program_address, draft) {
@@ -89,11 +104,15 @@ impl<'d> Wanted<'d> {
             pin: PinPath::link(&draft.name(), &object.name, name, attachment),
             program: ProgramRef { slot, object: object.name.clone(), program: name.clone() },
             program_address,
+            named,
         }
     }
 
-    /// The interface index or cgroup id to attach to.
+    /// The interface index, cgroup, namespace or map id to attach to.
     fn target(&self, draft: &Draft<'_>) -> Result<u64, String> {
+        if let Some(target) = self.named.as_ref().and_then(Named::target) {
+            return Ok(target);
+        }
         match draft.live.targets.get(self.attachment) {
             Some(TargetState::Present(id)) => Ok(*id),
             Some(TargetState::Missing { reason }) => Err(reason.clone()),
@@ -122,14 +141,20 @@ impl<'d> Wanted<'d> {
             return self.attach_or_take(Action::Create, reason, draft);
         };
         if lost_its_target(&found.link, target) {
-            let reason = "it was detached, or its interface or cgroup went away and came back: attached \
-                          anew";
+            let reason = match self.attachment {
+                Attachment::Sockmap { .. } => {
+                    "it was detached, or its map is another one now: attached anew"
+                }
+                _ => {
+                    "it was detached, or what it was attached to went away and came back: attached anew"
+                }
+            };
             return self.attach_or_take(Action::Replace, reason, draft);
         }
         if let Some(old) = self.other_options(&found.address, draft) {
-            return self.attach_anew(&found, &old, draft);
+            return self.attach_anew(&found, &old, wanted, draft);
         }
-        self.plan_live_link(&found, draft);
+        self.plan_live_link(&found, wanted, draft);
     }
 
     /// A link for this very attachment that a run which was cut short left in the stage. It is attached
@@ -163,7 +188,8 @@ impl<'d> Wanted<'d> {
                     if leaving
                         && link.id == *id
                         && address.as_str().ends_with(&place)
-                        && updates_in_place(link.link_type) =>
+                        && (updates_in_place(link.link_type)
+                            || link.link_type == LinkType::NETFILTER) =>
                 {
                     Some(Found { pin: pin.clone(), address: address.clone(), link: link.clone() })
                 }
@@ -173,15 +199,26 @@ impl<'d> Wanted<'d> {
     }
 
     /// The attachment on record, if its options are not those that are wanted.
-    fn other_options(&self, recorded: &Address, draft: &Draft<'_>) -> Option<Attachment> {
+    pub(super) fn other_options(
+        &self,
+        recorded: &Address,
+        draft: &Draft<'_>,
+    ) -> Option<Attachment> {
         let record = draft.inventory().link(recorded)?;
         record.attachment.clone().filter(|old| old != self.attachment)
     }
 
     /// The options of a live link cannot change, and while it is attached, the same program cannot be
     /// attached beside it. So for a moment nothing is.
-    fn attach_anew(self, found: &Found, old: &Attachment, draft: &mut Draft<'_>) {
-        if found.address != self.address {
+    fn attach_anew(
+        self,
+        found: &Found,
+        old: &Attachment,
+        wanted: &BTreeSet<Address>,
+        draft: &mut Draft<'_>,
+    ) {
+        let netfilter = matches!(self.attachment, Attachment::Netfilter { .. });
+        if found.address != self.address && !netfilter {
             let reason = format!(
                 "takes the place of {}, which has other options ({}): take that one out of the \
                  manifest, apply, and put this one in",
@@ -190,23 +227,39 @@ impl<'d> Wanted<'d> {
             );
             return draft.refuse(self.address, reason);
         }
+        let reason =
+            format!("its options changed ({} → {})", options(old), options(self.attachment));
+        let reason = if netfilter {
+            format!("{reason}; {}", netfilter::BRIDGED)
+        } else {
+            format!("{reason}: detached, then attached again; in between nothing runs there")
+        };
+        self.detach_and_attach(found, old, &reason, wanted, draft);
+    }
+
+    fn detach_and_attach(
+        self,
+        found: &Found,
+        old: &Attachment,
+        reason: &str,
+        wanted: &BTreeSet<Address>,
+        draft: &mut Draft<'_>,
+    ) {
         let Some(program) = draft.open_program(found.link.program_id) else {
             return self.refuse_foreign_program(found, draft);
         };
+        self.hold_program(draft);
+        netfilter::bridge(&self.address, &self.program, self.attachment, wanted, draft);
+        let (attachment, named) = named::as_it_was(old, draft);
         let step = Step::Detach {
             link: draft.open(&found.pin, Identity::link(found.link.id)),
             pin: found.pin.clone(),
             program: ProgramRef { slot: program, ..self.program.clone() },
-            attachment: old.clone(),
+            attachment,
+            named,
         };
         draft.step(Phase::Links, step);
-        let reason = format!(
-            "its options changed ({} → {}): detached, then attached again; in between nothing runs \
-             there",
-            options(old),
-            options(self.attachment)
-        );
-        self.attach(Action::Replace, &reason, draft);
+        self.attach(Action::Replace, reason, draft);
     }
 
     fn refuse_foreign_program(self, found: &Found, draft: &mut Draft<'_>) {
@@ -218,7 +271,7 @@ impl<'d> Wanted<'d> {
         draft.refuse(self.address, reason);
     }
 
-    fn plan_live_link(self, found: &Found, draft: &mut Draft<'_>) {
+    fn plan_live_link(self, found: &Found, wanted: &BTreeSet<Address>, draft: &mut Draft<'_>) {
         let link = &found.link;
         let keeps = self.runs_already(link.program_id, draft);
         if keeps {
@@ -230,6 +283,11 @@ impl<'d> Wanted<'d> {
             };
             draft.change(change);
             return self.bound(found, draft);
+        }
+        if let Attachment::Netfilter { .. } = self.attachment {
+            let reason = format!("its program changed; {}", netfilter::BRIDGED);
+            let same = self.attachment;
+            return self.detach_and_attach(found, same, &reason, wanted, draft);
         }
         if !updates_in_place(link.link_type) {
             let reason = match self.attachment {
@@ -314,10 +372,12 @@ impl<'d> Wanted<'d> {
 
     fn attach(self, action: Action, reason: &str, draft: &mut Draft<'_>) {
         self.hold_program(draft);
+        let named = self.named.as_ref().map(|named| named.slot(draft));
         let step = Step::Attach {
             address: self.address.clone(),
             program: self.program.clone(),
             attachment: self.attachment.clone(),
+            named,
         };
         let phase = match self.attachment {
             Attachment::Freplace { .. } => Phase::Replacements,
@@ -330,93 +390,12 @@ impl<'d> Wanted<'d> {
         self.record(0, draft);
     }
 
-    fn plan_filter(self, target: u64, wanted: &BTreeSet<Address>, draft: &mut Draft<'_>) {
-        let found = live_filter(&self.address, target, draft).or_else(|| {
-            let place = format!("[{}]", self.attachment);
-            let leaving = draft.inventory().resources.keys().filter(|address| {
-                address.as_str().ends_with(&place)
-                    && !wanted.contains(*address)
-                    && !draft.taken.contains_key(*address)
-            });
-            leaving.cloned().find_map(|address| live_filter(&address, target, draft))
-        });
-        let Some((address, record, key)) = found else {
-            let reason = match draft.inventory().link(&self.address) {
-                Some(_) => "its filter is gone",
-                None => "not attached yet",
-            };
-            return self.attach_filter(Action::Create, reason, target, draft);
-        };
-        if let Some(old) = self.other_options(&address, draft) {
-            let reason = format!(
-                "its options changed ({} → {}): the new filter is there before the old one goes",
-                options(&old),
-                options(self.attachment)
-            );
-            remove_old_filter(&key, draft);
-            return self.attach_filter(Action::Replace, &reason, target, draft);
-        }
-        let program_id = draft.live.filters.get(&key).map_or(0, |filter| filter.program_id);
-        let keeps = self.runs_already(program_id, draft);
-        if keeps && address == self.address {
-            draft.change(Change::new(self.address.clone(), Action::NoOp, "attached as declared"));
-        } else {
-            let ours = draft.known.has_program(program_id);
-            if !ours && !adopt::takes_back(&address, record.id, draft) {
-                let reason = format!(
-                    "the filter runs program id {program_id}, which is not this deployment's: remove \
-                     it with `tc filter del dev {} {} pref {}`",
-                    key.interface,
-                    key.direction.as_str(),
-                    key.priority
-                );
-                return draft.refuse(self.address, reason);
-            }
-            let (previous, reason) = if ours {
-                let reason = "its program changed: replaced in place".to_owned();
-                (draft.open_program(program_id), reason)
-            } else {
-                let reason = format!("{}: put back in place", runs_another(program_id));
-                (Some(draft.open_foreign(program_id)), reason)
-            };
-            self.hold_program(draft);
-            let program = self.program.slot.clone();
-            draft.step(Phase::Links, Step::ReplaceFilter { key, program, previous });
-            draft.change(Change::new(self.address.clone(), Action::Update, reason));
-        }
-        if address != self.address {
-            draft.taken.insert(address, self.address.clone());
-        }
-        let attachment = Some(self.attachment.clone());
-        let record = LinkRecord { attachment, program: self.program_address.clone(), ..record };
-        draft.after.resources.insert(self.address, Resource::Link(record));
-    }
-
-    fn attach_filter(self, action: Action, reason: &str, target: u64, draft: &mut Draft<'_>) {
-        self.hold_program(draft);
-        let here = |index: &u32| u64::from(*index) == target;
-        let known = draft.live.others.clsact.union(&draft.clsact).any(here)
-            || draft.inventory().clsact().any(|index| here(&index));
-        if known || !draft.live.clsact.iter().any(here) {
-            draft.clsact.extend(u32::try_from(target));
-        }
-        let step = Step::AttachFilter {
-            shares_clsact: known,
-            address: self.address.clone(),
-            program: self.program.clone(),
-            attachment: self.attachment.clone(),
-        };
-        draft.step(Phase::Links, step);
-        // The executor records it: the kernel may choose priority and handle.
-        draft.change(Change::new(self.address.clone(), action, reason));
-    }
-
     /// Whether the program with that id is the wanted one, and loaded before this run.
-    fn runs_already(&self, program_id: u32, draft: &Draft<'_>) -> bool {
+    pub(super) fn runs_already(&self, program_id: u32, draft: &Draft<'_>) -> bool {
         matches!(&self.program.slot, Slot::Live(pin) if draft.holds_program(pin, program_id))
     }
 
-    fn hold_program(&self, draft: &mut Draft<'_>) {
+    pub(super) fn hold_program(&self, draft: &mut Draft<'_>) {
         if let Slot::Live(pin) = &self.program.slot
             && let Some(identity) = draft.identity_at(pin)
         {
@@ -435,40 +414,25 @@ impl<'d> Wanted<'d> {
     }
 }
 
-fn runs_another(program_id: u32) -> String {
+pub(super) fn runs_another(program_id: u32) -> String {
     format!("someone made it run program id {program_id}")
 }
 
-/// Removes the filter that another of the same attachment replaces, if it runs what is ours.
-fn remove_old_filter(key: &FilterKey, draft: &mut Draft<'_>) {
-    let running = draft.live.filters.get(key).map_or(0, |filter| filter.program_id);
-    if draft.known.has_program(running) {
-        let program = draft.open_program(running);
-        let step = Step::RemoveFilter { key: key.clone(), program, with_clsact: false };
-        draft.step(Phase::RemoveFilters, step);
-    }
-}
-
-/// The live filter on record for an address, at the wanted target.
-fn live_filter(
-    address: &Address,
-    target: u64,
-    draft: &Draft<'_>,
-) -> Option<(Address, LinkRecord, FilterKey)> {
-    let record = draft.inventory().link(address)?;
-    let Anchor::Filter { key, .. } = &record.anchor else { return None };
-    let there = u64::from(key.index) == target && draft.live.filters.contains_key(key);
-    there.then(|| (address.clone(), record.clone(), key.clone()))
-}
-
 /// The part of an attachment that is not its identity, in words.
-fn options(attachment: &Attachment) -> String {
+pub(super) fn options(attachment: &Attachment) -> String {
     match attachment {
         Attachment::Xdp { mode, .. } => format!("mode {}", format!("{mode:?}").to_lowercase()),
-        Attachment::Tcx { position, .. } => match position {
-            Some(position) => format!("position {}", format!("{position:?}").to_lowercase()),
+        Attachment::Tcx { position, .. } | Attachment::Netkit { position, .. } => match position {
+            Some(position) => format!("position {position}"),
             None => "no position".to_owned(),
         },
+        Attachment::Netfilter { defrag, .. } => {
+            if *defrag {
+                "defrag".to_owned()
+            } else {
+                "no defrag".to_owned()
+            }
+        }
         Attachment::Tc { priority, handle, .. } => {
             format!("priority {}, handle {}", number(*priority), number(*handle))
         }

@@ -10,11 +10,14 @@ pub mod compat;
 mod draft;
 mod drift;
 mod end;
+mod filters;
 mod interrupted;
 mod link_kinds;
 mod links;
 mod maps;
 mod migrate;
+mod named;
+mod netfilter;
 mod pins;
 mod private;
 mod programs;
@@ -115,6 +118,7 @@ pub fn plan(
         };
         draft.after.objects.insert(object.name.clone(), record);
     }
+    named::plan(desired, &bindings, &reloads, &mut draft);
     draft.finish(Mode::Converge)
 }
 

@@ -142,6 +142,18 @@ pub enum Step {
         program: ProgramRef,
         /// Where to.
         attachment: Attachment,
+        /// What the attachment names: a map, or the link that it shall be beside.
+        named: Option<Slot>,
+    },
+    /// Attaches a program at the first of some places that is free, until the run is over. If none is,
+    /// nothing runs there while its own place changes hands.
+    Bridge {
+        /// Address of the attachment that changes hands.
+        address: Address,
+        /// The program.
+        program: ProgramRef,
+        /// The places.
+        attachments: Vec<Attachment>,
     },
     /// Opens a link of someone else's into [`Slot::New`] by its kernel id.
     TakeLink {
@@ -176,6 +188,8 @@ pub enum Step {
         program: ProgramRef,
         /// Where it is attached.
         attachment: Attachment,
+        /// What that names, to attach it again.
+        named: Option<Slot>,
     },
     /// Attaches a classifier over netlink.
     AttachFilter {
@@ -315,6 +329,7 @@ impl fmt::Display for Step {
             Self::Attach { address, .. } | Self::AttachFilter { address, .. } => {
                 write!(f, "attach {address}")
             }
+            Self::Bridge { address, .. } => write!(f, "attach {address} at a place nearby"),
             Self::TakeLink { address, link } => write!(f, "take link {link} for {address}"),
             Self::OpenForeign { program } => write!(f, "open program id {program}"),
             Self::UpdateLink { link, .. } => write!(f, "swap the program of {link}"),

@@ -59,6 +59,7 @@ pub fn validate(
         resolved.push(resolve(subject, &mut places, &mut findings));
     }
     rules::paths::check(&subjects, &resolved, &mut findings);
+    rules::named::check(&subjects, &resolved, &mut findings);
     rules::replaced::check(&subjects, &resolved, &mut findings);
     let problems = findings.sorted();
     let valid = problems.iter().all(|problem| problem.severity != Severity::Error);

@@ -5,6 +5,8 @@ mod prepare;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use rustix::io::Errno;
+
 use crate::kernel::{Copied, Kernel, KernelError, Removal};
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
@@ -35,6 +37,8 @@ pub(super) struct Executor<'a, K: Kernel> {
     btf: BTreeMap<Name, Option<K::Handle>>,
     /// What the maps of this run were filled with.
     copied: BTreeMap<Slot, Copied>,
+    /// Links that are attached until the run is over.
+    bridges: Vec<K::Handle>,
     undo: Vec<Undo>,
     /// The inventory as the steps done so far make it.
     pub(super) after: Inventory,
@@ -49,6 +53,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             held: BTreeMap::new(),
             btf: BTreeMap::new(),
             copied: BTreeMap::new(),
+            bridges: Vec::new(),
             undo: Vec::new(),
             after,
         }
@@ -112,13 +117,15 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::Pin { slot, pin } => self.pin(slot, pin),
             Step::Swap { slot, pin, stage, identity } => self.swap(slot, pin, stage, *identity),
             Step::Rename { from, to } => self.rename(from, to),
-            Step::Attach { address, program, attachment } => {
-                let spec = self.program_spec(program)?;
-                let link = self.kernel.attach(self.handle(&program.slot)?, spec, attachment)?;
+            Step::Attach { address, program, attachment, named } => {
+                let link = self.attach(program, attachment, named.as_ref())?;
                 let slot = Slot::New(address.clone());
                 self.held.insert(slot.clone(), link);
                 self.undo.push(Undo::Detach(slot));
                 Ok(())
+            }
+            Step::Bridge { address, program, attachments } => {
+                self.bridge(address, program, attachments)
             }
             Step::TakeLink { address, link } => {
                 let link = self.kernel.open_link(*link)?;
@@ -133,10 +140,11 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::UpdateLink { link, program, expected } => {
                 self.update_link(link, program, expected.as_ref())
             }
-            Step::Detach { link, pin, program, attachment } => {
+            Step::Detach { link, pin, program, attachment, named } => {
                 self.kernel.detach(self.handle(link)?)?;
                 let (pin, program, attachment) = (pin.clone(), program.clone(), attachment.clone());
-                self.undo.push(Undo::Reattach { pin, program, attachment });
+                let named = named.clone();
+                self.undo.push(Undo::Reattach { pin, program, attachment, named });
                 Ok(())
             }
             Step::AttachFilter { shares_clsact, address, program, attachment } => {
@@ -192,9 +200,8 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 let (new, old) = (self.handle(&program)?, self.handle(&expected)?);
                 self.kernel.update_link(self.handle(&link)?, new, Some(old))
             }
-            Undo::Reattach { pin, program, attachment } => {
-                let spec = self.program_spec(&program)?;
-                let link = self.kernel.attach(self.handle(&program.slot)?, spec, &attachment)?;
+            Undo::Reattach { pin, program, attachment, named } => {
+                let link = self.attach(&program, &attachment, named.as_ref())?;
                 self.unpin(&pin)?;
                 self.kernel.pin(&link, &self.root, &pin)
             }
@@ -283,6 +290,40 @@ impl<'a, K: Kernel> Executor<'a, K> {
             return Err(self.at(KernelError::reason("open pin", reason), pin));
         };
         self.held.insert(Slot::Live(pin.clone()), handle);
+        Ok(())
+    }
+
+    fn attach(
+        &self,
+        program: &ProgramRef,
+        attachment: &Attachment,
+        named: Option<&Slot>,
+    ) -> Result<K::Handle> {
+        let (spec, handle) = (self.program_spec(program)?, self.handle(&program.slot)?);
+        match named {
+            None => self.kernel.attach(handle, spec, attachment),
+            Some(named) => self.kernel.attach_with(handle, spec, attachment, self.handle(named)?),
+        }
+    }
+
+    /// The link goes with the run, whatever comes of it.
+    fn bridge(
+        &mut self,
+        address: &Address,
+        program: &ProgramRef,
+        attachments: &[Attachment],
+    ) -> Result<()> {
+        for attachment in attachments {
+            match self.attach(program, attachment, None) {
+                Ok(link) => {
+                    self.bridges.push(link);
+                    return Ok(());
+                }
+                Err(error) if error.raw() == Some(Errno::BUSY) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        tracing::warn!(%address, "every place nearby is taken: for a moment nothing runs there");
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod bpffs;
 mod contents;
 mod fault;
 mod hooks;
+mod links;
 mod objects;
 mod snapshot;
 mod state;
@@ -138,6 +139,11 @@ impl Fake {
         if let Some(id) = state.hooks.remove_cgroup(path) {
             state.sever_cgroup(id);
         }
+    }
+
+    /// Adds a network namespace that is mounted there.
+    pub fn add_namespace(&self, path: &Path) {
+        self.lock().hooks.add_namespace(path);
     }
 
     /// Adds a static tracepoint.
@@ -402,7 +408,20 @@ impl Kernel for Fake {
         attachment: &Attachment,
     ) -> Result<Handle> {
         let mut state = self.act(CallKind::Attach, attachment.to_string())?;
-        let link = state.attach(program.object, spec, attachment)?;
+        let link = state.attach(program.object, spec, attachment, None)?;
+        drop(state);
+        Ok(self.handle(link))
+    }
+
+    fn attach_with(
+        &self,
+        program: &Handle,
+        spec: &ProgramSpec,
+        attachment: &Attachment,
+        other: &Handle,
+    ) -> Result<Handle> {
+        let mut state = self.act(CallKind::Attach, attachment.to_string())?;
+        let link = state.attach(program.object, spec, attachment, Some(other.object))?;
         drop(state);
         Ok(self.handle(link))
     }

@@ -53,6 +53,8 @@ pub(super) struct Link {
     pub(super) of_type: LinkType,
     pub(super) program: Identity,
     pub(super) target: LinkTarget,
+    /// The map that it is attached to, which it keeps alive.
+    pub(super) map: Option<Identity>,
 }
 
 impl Object {
@@ -70,7 +72,7 @@ impl Object {
         match self {
             Self::Map(map) => map.btf.into_iter().chain(map.slots.values().copied()).collect(),
             Self::Program(program) => program.maps.iter().copied().collect(),
-            Self::Link(link) => vec![link.program],
+            Self::Link(link) => std::iter::once(link.program).chain(link.map).collect(),
             Self::Btf => Vec::new(),
         }
     }

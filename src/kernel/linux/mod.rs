@@ -17,7 +17,10 @@ mod interface;
 mod interfaces;
 mod maps;
 mod modules;
+mod mprog;
+mod netfilter;
 mod netlink;
+mod netns;
 mod observe;
 mod occupant;
 mod parallel;
@@ -31,6 +34,7 @@ mod sys;
 mod target;
 mod tc;
 mod tracefs;
+mod unit;
 mod verifier;
 mod xdp;
 
@@ -274,7 +278,17 @@ impl Kernel for Linux {
         spec: &ProgramSpec,
         attachment: &Attachment,
     ) -> Result<Handle> {
-        attach::attach(program, spec, attachment)
+        attach::attach(program, spec, attachment, None)
+    }
+
+    fn attach_with(
+        &self,
+        program: &Handle,
+        spec: &ProgramSpec,
+        attachment: &Attachment,
+        other: &Handle,
+    ) -> Result<Handle> {
+        attach::attach(program, spec, attachment, Some(other))
     }
 
     fn update_link(&self, link: &Handle, new: &Handle, old: Option<&Handle>) -> Result<()> {

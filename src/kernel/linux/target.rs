@@ -1,5 +1,6 @@
-//! What programs are attached to: interfaces, cgroups and tracepoints, looked up by name.
+//! What programs are attached to: interfaces, cgroups, namespaces and tracepoints, looked up by name.
 
+use std::borrow::Cow;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -8,7 +9,8 @@ use rustix::io::Errno;
 
 use super::super::{KernelError, Result};
 use super::sys::Answer;
-use super::{interface, tracefs};
+use super::unit::{self, Search};
+use super::{interface, netns, tracefs};
 use crate::model::attach::Attachment;
 use crate::model::live::TargetState;
 
@@ -21,31 +23,60 @@ pub(super) fn state(attachment: &Attachment) -> Result<TargetState> {
     match attachment {
         Attachment::Xdp { interface, .. }
         | Attachment::Tcx { interface, .. }
-        | Attachment::Tc { interface, .. } => match interface::index(interface) {
+        | Attachment::Tc { interface, .. }
+        | Attachment::Netkit { interface, .. } => match interface::index(interface) {
             Ok(index) => Ok(TargetState::Present(u64::from(index))),
             Err(Errno::NODEV) => {
                 Ok(missing(format!("there is no network interface `{interface}`")))
             }
             Err(errno) => Err(KernelError::errno(operation(), errno)),
         },
-        Attachment::Cgroup { path } => match open_cgroup(path) {
-            Ok(Cgroup::V2(directory)) => rustix::fs::fstat(&directory)
-                .map(|status| TargetState::Present(status.st_ino))
-                .map_err(|errno| KernelError::errno(operation(), errno).at(path)),
-            Ok(Cgroup::Other) => Ok(missing(not_cgroup2(path))),
-            Err(Errno::NOENT) => Ok(missing(format!("there is no cgroup {}", path.display()))),
-            Err(Errno::NOTDIR) => Ok(missing(format!("{} is no directory", path.display()))),
-            Err(errno) => Err(KernelError::errno(operation(), errno).at(path)),
+        Attachment::Cgroup { path } => cgroup_state(path, operation),
+        Attachment::CgroupUnit { unit } => match unit::find(unit) {
+            Search::Found(path) => cgroup_state(&path, operation),
+            Search::Absent(reason) => Ok(missing(reason)),
         },
+        Attachment::SkLookup { netns } | Attachment::FlowDissector { netns } => {
+            netns::state(netns.as_deref(), &operation())
+        }
         Attachment::Tracepoint { category, name } => match tracefs::event_id(category, name) {
             Ok(_) => Ok(TargetState::Present(0)),
             Err(why) => Ok(missing(why.reason(category, name))),
         },
         // tracefs does not list every raw tracepoint; the kernel answers when one is attached.
-        // The program whose function is replaced is one of the same plan.
-        Attachment::RawTracepoint { .. }
+        // The program whose function is replaced is one of the same plan, and so is a sockmap.
+        Attachment::Sockmap { .. }
+        | Attachment::Netfilter { .. }
+        | Attachment::RawTracepoint { .. }
         | Attachment::TpBtf { .. }
         | Attachment::Freplace { .. } => Ok(TargetState::Present(0)),
+    }
+}
+
+fn cgroup_state(path: &Path, operation: impl Fn() -> String) -> Result<TargetState> {
+    match open_cgroup(path) {
+        Ok(Cgroup::V2(directory)) => rustix::fs::fstat(&directory)
+            .map(|status| TargetState::Present(status.st_ino))
+            .map_err(|errno| KernelError::errno(operation(), errno).at(path)),
+        Ok(Cgroup::Other) => Ok(missing(not_cgroup2(path))),
+        Err(Errno::NOENT) => Ok(missing(format!("there is no cgroup {}", path.display()))),
+        Err(Errno::NOTDIR) => Ok(missing(format!("{} is no directory", path.display()))),
+        Err(errno) => Err(KernelError::errno(operation(), errno).at(path)),
+    }
+}
+
+/// The directory of the cgroup that an attachment names.
+pub(super) fn cgroup_path<'a>(
+    attachment: &'a Attachment,
+    operation: &str,
+) -> Result<Cow<'a, Path>> {
+    match attachment {
+        Attachment::Cgroup { path } => Ok(Cow::Borrowed(path)),
+        Attachment::CgroupUnit { unit } => match unit::find(unit) {
+            Search::Found(path) => Ok(Cow::Owned(path)),
+            Search::Absent(reason) => Err(KernelError::reason(operation, reason)),
+        },
+        other => Err(KernelError::reason(operation, format!("{other} is no cgroup"))),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The places a manifest attaches a program to: whether the hook takes it, and what it comes to.
 
-use crate::manifest::{Cgroup, Freplace, Hook, KeyPath, Names, Tcx, listed};
-use crate::model::attach::{Attachment, Direction};
+use crate::manifest::{Cgroup, Freplace, Hook, KeyPath, Names, listed};
+use crate::model::attach::Attachment;
 use crate::model::code;
 use crate::model::kinds::{AttachType, ProgramType};
 use crate::model::problem::Problem;
@@ -64,9 +64,9 @@ fn misfit(hook: &Hook, program: &ProgramSpec, kind: &ProgramKind) -> Problem {
 }
 
 /// One element of `attach`.
-struct Place<'p, 'f, 'd> {
-    program: &'p ProgramSpec,
-    kind: &'p ProgramKind,
+pub(super) struct Place<'p, 'f, 'd> {
+    pub(super) program: &'p ProgramSpec,
+    pub(super) kind: &'p ProgramKind,
     at: KeyPath,
     findings: &'f mut Findings<'d>,
 }
@@ -74,18 +74,7 @@ struct Place<'p, 'f, 'd> {
 impl Place<'_, '_, '_> {
     /// Reports the options that are not carried out yet.
     fn options(&mut self, hook: &Hook) {
-        let (before, after) = match hook {
-            Hook::Tcx(Tcx { before, after, .. }) => (before.is_some(), after.is_some()),
-            _ => (false, false),
-        };
-        let unit = matches!(hook, Hook::Cgroup(Cgroup { unit: Some(_), .. }));
-        let used = [
-            ("wait", hook.wait()),
-            ("cookie", hook.cookie().is_some()),
-            ("before", before),
-            ("after", after),
-            ("unit", unit),
-        ];
+        let used = [("wait", hook.wait()), ("cookie", hook.cookie().is_some())];
         for (option, _) in used.into_iter().filter(|(_, used)| *used) {
             let message = format!("this version does not carry out `{option}` yet");
             self.report(option, Problem::error(code::OPTION_UNAVAILABLE, None, message));
@@ -103,10 +92,20 @@ impl Place<'_, '_, '_> {
             }
             Hook::Tcx(hook) => {
                 self.direction(hook.direction);
+                let position = self.position(&hook.into());
                 return self.each(&hook.interface, |interface| Attachment::Tcx {
                     interface,
                     direction: hook.direction,
-                    position: hook.position,
+                    position: position.clone(),
+                });
+            }
+            Hook::Netkit(hook) => {
+                self.side(hook.side);
+                let position = self.position(&hook.into());
+                return self.each(&hook.interface, |interface| Attachment::Netkit {
+                    interface,
+                    side: hook.side,
+                    position: position.clone(),
                 });
             }
             Hook::Tc(hook) => {
@@ -119,6 +118,10 @@ impl Place<'_, '_, '_> {
                 });
             }
             Hook::Cgroup(hook) => self.cgroup(hook),
+            Hook::SkLookup(hook) => self.sk_lookup(hook),
+            Hook::FlowDissector(hook) => self.flow_dissector(hook),
+            Hook::Sockmap(hook) => self.sockmap(hook),
+            Hook::Netfilter(hook) => self.netfilter(hook),
             Hook::Tracepoint(hook) => self.tracepoint(&hook.name),
             Hook::RawTracepoint(hook) => {
                 self.event(&hook.name);
@@ -156,28 +159,6 @@ impl Place<'_, '_, '_> {
         attachments
     }
 
-    /// A program whose section says a direction was made for it; the kernel does not check.
-    fn direction(&mut self, wanted: Direction) {
-        let declared = match self.kind.attach_type {
-            Some(AttachType::TCX_INGRESS) => Direction::Ingress,
-            Some(AttachType::TCX_EGRESS) => Direction::Egress,
-            _ => return,
-        };
-        if declared == wanted {
-            return;
-        }
-        let message = format!(
-            "program `{}` of section `{}` is for `{}`, not for `{}`",
-            self.program.name,
-            self.program.section,
-            declared.as_str(),
-            wanted.as_str()
-        );
-        let problem = Problem::error(code::TARGET_MISMATCH, None, message)
-            .help("`SEC(\"tc\")` makes a program for either direction");
-        self.report("direction", problem);
-    }
-
     fn cgroup(&mut self, hook: &Cgroup) -> Option<Attachment> {
         if self.kind.attach_type.is_none() {
             let message = format!(
@@ -204,10 +185,10 @@ impl Place<'_, '_, '_> {
                 self.report("unit", Problem::error(code::BAD_TARGET, None, message));
             }
             (None, None) => {
-                let message = "`cgroup` needs the option `path`";
+                let message = "`cgroup` needs one of the options `path` and `unit`";
                 self.report("hook", Problem::error(code::MISSING_KEY, None, message));
             }
-            (None, Some(_)) => {}
+            (None, Some(unit)) => return self.unit(unit),
         }
         None
     }
@@ -299,6 +280,8 @@ impl Place<'_, '_, '_> {
             (ProgramType::RAW_TRACEPOINT | ProgramType::RAW_TRACEPOINT_WRITABLE, _) => {
                 target.map(|name| Attachment::RawTracepoint { name: name.to_owned() })
             }
+            (ProgramType::SK_LOOKUP, _) => Some(Attachment::SkLookup { netns: None }),
+            (ProgramType::FLOW_DISSECTOR, _) => Some(Attachment::FlowDissector { netns: None }),
             (ProgramType::TRACING, Some(AttachType::TRACE_RAW_TP)) => {
                 target.map(|name| Attachment::TpBtf { name: name.to_owned() })
             }
@@ -332,7 +315,7 @@ impl Place<'_, '_, '_> {
         Problem::error(code::SECTION_INCOMPLETE, None, message)
     }
 
-    fn report(&mut self, option: &str, problem: Problem) {
+    pub(super) fn report(&mut self, option: &str, problem: Problem) {
         self.findings.at_value(&self.at.key(option), problem);
     }
 }

@@ -40,7 +40,7 @@ impl Places {
             findings.at_value(&at, problem);
             return;
         }
-        if let Some(place) = exclusive(attachment) {
+        if let Some(place) = exclusive(program, attachment) {
             if let Some((owner, first)) = self.exclusive.get(&place) {
                 let message = format!("`{name}` and `{owner}` both want {place}");
                 let problem = Problem::error(code::ATTACHMENT_CONFLICT, None, message)
@@ -57,7 +57,7 @@ impl Places {
 }
 
 /// The place, if it has room for one program.
-fn exclusive(attachment: &Attachment) -> Option<String> {
+fn exclusive(program: &ProgramSpec, attachment: &Attachment) -> Option<String> {
     match attachment {
         Attachment::Xdp { interface, .. } => Some(format!("the one XDP link of `{interface}`")),
         Attachment::Tc { interface, direction, priority: Some(priority), handle: Some(handle) } => {
@@ -66,6 +66,13 @@ fn exclusive(attachment: &Attachment) -> Option<String> {
                 "the {direction} filter of `{interface}` with priority {priority} and handle {handle}"
             ))
         }
+        // `sock_map_link_update_prog` in `net/core/sock_map.c`.
+        Attachment::Sockmap { object, map } => {
+            let of = program.kind.as_ref()?.attach_type?;
+            Some(format!("the one {of} of `{object}.{map}`"))
+        }
+        Attachment::FlowDissector { .. } => Some(format!("the one place of {attachment}")),
+        Attachment::Netfilter { .. } => Some(format!("the one place of {attachment}")),
         // `bpf_trampoline_link_prog` in `kernel/bpf/trampoline.c`.
         Attachment::Freplace { object, program, function } => {
             Some(format!("function `{function}` of `{object}.{program}`"))
@@ -80,6 +87,9 @@ fn advice(attachment: &Attachment) -> &'static str {
             "an interface runs one XDP program; that one can call others by a prog array"
         }
         Attachment::Freplace { .. } => "a function is replaced by one program at a time",
+        Attachment::Sockmap { .. } => "a map of sockets runs one program of each kind",
+        Attachment::FlowDissector { .. } => "a network namespace has one flow dissector",
+        Attachment::Netfilter { .. } => "give one of them another priority",
         _ => "give one of them another priority or handle",
     }
 }

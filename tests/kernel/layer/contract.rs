@@ -4,7 +4,9 @@ use ebpf_apply::kernel::linux::Linux;
 
 use super::running::{delete, entries, slot, update};
 use crate::contract::{self, Host};
-use crate::features::{Feature, PERF_EVENT_LINK_NAMES, TCX, UNPINNED_AT_ONCE, lacks};
+use crate::features::{
+    Feature, NETFILTER, PERF_EVENT_LINK_NAMES, SOCKMAP_LINKS, TCX, UNPINNED_AT_ONCE, lacks,
+};
 use crate::sandbox::{Sandbox, ip};
 
 /// Cases that not every kernel can pass.
@@ -14,6 +16,9 @@ const NEEDS: &[(&str, Feature)] = &[
     ("whoever_is_attached_is_found_and_opened", UNPINNED_AT_ONCE),
     ("tcx_takes_several_programs", TCX),
     ("a_program_for_one_hook_is_not_put_at_another", TCX),
+    ("a_program_is_put_beside_one_that_is_there", TCX),
+    ("a_map_of_sockets_takes_one_program_of_a_kind", SOCKMAP_LINKS),
+    ("a_priority_of_netfilter_takes_one_program", NETFILTER),
 ];
 
 pub(super) fn on_linux(kernel: &Linux, name: &str, case: fn(&Host<'_, Linux>)) {

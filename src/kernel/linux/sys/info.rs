@@ -188,6 +188,32 @@ impl LinkInfo {
         AttachType(Self::low(self.detail[1]))
     }
 
+    /// `netns.netns_ino`; 0 once the namespace is gone.
+    pub(in crate::kernel::linux) fn netns(&self) -> u32 {
+        Self::low(self.detail[0])
+    }
+
+    /// `netns.attach_type`.
+    pub(in crate::kernel::linux) fn netns_attach_type(&self) -> AttachType {
+        AttachType(Self::high(self.detail[0]))
+    }
+
+    /// `sockmap.map_id`; 0 once it is detached.
+    pub(in crate::kernel::linux) fn map(&self) -> u32 {
+        Self::low(self.detail[0])
+    }
+
+    /// `sockmap.attach_type`.
+    pub(in crate::kernel::linux) fn map_attach_type(&self) -> AttachType {
+        AttachType(Self::high(self.detail[0]))
+    }
+
+    /// `netfilter.pf`, `netfilter.hooknum` and `netfilter.priority`.
+    pub(in crate::kernel::linux) fn netfilter(&self) -> (u32, u32, i32) {
+        let [family, hook] = [Self::low(self.detail[0]), Self::high(self.detail[0])];
+        (family, hook, Self::low(self.detail[1]).cast_signed())
+    }
+
     /// `perf_event.type`, of `enum bpf_perf_event_type`: 5 is a tracepoint; 0 before 6.6.
     pub(in crate::kernel::linux) fn is_perf_tracepoint(&self) -> bool {
         self.link_type == LinkType::PERF_EVENT && Self::low(self.detail[0]) == 5
