@@ -11,6 +11,7 @@ mod locker;
 mod migrate;
 mod observe;
 mod store;
+mod surroundings;
 mod undo;
 
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub use error::{ApplyError, Failure};
 pub use lock::{Holder, LockError};
 pub use locker::Locker;
 pub use store::{StateDirectory, StoreError};
+pub use surroundings::Awaited;
 
 use execute::Executor;
 
@@ -80,7 +82,16 @@ impl<K: Kernel> Host<'_, K> {
 
     fn plan_with(&self, desired: &Desired, adoption: Adoption) -> Result<Plan, ApplyError> {
         let inventory = self.inventory(&desired.name, &desired.pin_root)?;
-        self.plan_from(desired, &inventory, adoption)
+        let desired = surroundings::settled(self.kernel, desired)?;
+        self.plan_from(&desired, &inventory, adoption)
+    }
+
+    /// What is there of the places that may come and go.
+    ///
+    /// # Errors
+    /// If the kernel cannot be asked.
+    pub fn awaited(&self, desired: &Desired) -> Result<Awaited, ApplyError> {
+        Ok(Awaited::look(self.kernel, desired)?)
     }
 
     /// Brings the host to `desired`; `show` sees the plan before anything is done.
@@ -129,6 +140,8 @@ impl<K: Kernel> Host<'_, K> {
     ) -> Result<Applied, ApplyError> {
         let _lock = lock::apply(self.state, &desired.name, &desired.pin_root, self.lock_timeout)?;
         let inventory = self.inventory(&desired.name, &desired.pin_root)?;
+        // Once for the whole run: what comes meanwhile is the next run's.
+        let desired = &surroundings::settled(self.kernel, desired)?;
         let mut plan = self.plan_from(desired, &inventory, adoption)?;
         show(&plan);
         if plan.is_refused() {

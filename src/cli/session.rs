@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::apply::{Applied, ApplyError, DeploymentStatus, Holder};
+use crate::apply::{Applied, ApplyError, Awaited, DeploymentStatus, Holder};
 use crate::kernel::VerifierLog;
 use crate::kernel::linux::Linux;
 use crate::model::name::Name;
@@ -29,12 +29,22 @@ pub(super) struct Session<'c> {
     root: PinRoot,
     /// The one that runs; 0 before the first apply.
     generation: u64,
+    /// What runs, if something that it attaches to may come and go.
+    open: Option<Open>,
     _holder: Holder,
+}
+
+/// A desired state that leaves something open, and what was there of it just before it was applied.
+struct Open {
+    desired: Desired,
+    seen: Awaited,
 }
 
 /// What became of a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reloaded {
+    /// Whether another state runs now, or the same was found to run.
+    pub(super) applied: bool,
     /// Whether the same files may do better later. If not, only another change helps.
     pub(super) retry: bool,
     /// The state in a few words.
@@ -54,9 +64,15 @@ impl<'c> Session<'c> {
             Ok(holder) => holder,
             Err(error) => return Err(failed(Some(&name), &error.into(), context)),
         };
-        let mut session = Self { args, context, name, root, generation: 0, _holder: holder };
+        let mut session =
+            Self { args, context, name, root, generation: 0, open: None, _holder: holder };
         match session.apply(desired, adoption) {
-            Ok(applied) => session.report(&applied, Some(session.future())),
+            Ok(applied) => {
+                session.report(&applied, Some(session.future()));
+                if args.detach {
+                    context.complain(|style| view::plan::left_waiting(&applied.plan, style));
+                }
+            }
             Err(error) => return Err(failed(Some(&session.name), &error, context)),
         }
         Ok(session)
@@ -70,10 +86,28 @@ impl<'c> Session<'c> {
         let Ok(desired) = self.context.accept(checked, Some(&self.name)) else {
             return self.goes_on("the manifest or an object is invalid", retry);
         };
-        match self.apply(&desired, self.args.on_drift.into()) {
+        self.apply_again(&desired)
+    }
+
+    /// Applies what runs to what is there now.
+    pub(super) fn reapply(&mut self) -> Reloaded {
+        match self.open.take() {
+            Some(open) => {
+                let reloaded = self.apply_again(&open.desired);
+                if !reloaded.applied {
+                    self.open = Some(open);
+                }
+                reloaded
+            }
+            None => Reloaded { applied: false, retry: false, status: self.status() },
+        }
+    }
+
+    fn apply_again(&mut self, desired: &Desired) -> Reloaded {
+        match self.apply(desired, self.args.on_drift.into()) {
             Ok(applied) => {
                 self.report(&applied, None);
-                Reloaded { retry: false, status: self.status() }
+                Reloaded { applied: true, retry: false, status: self.status() }
             }
             Err(error) => {
                 failed(Some(&self.name), &error, self.context);
@@ -95,6 +129,19 @@ impl<'c> Session<'c> {
         let seen = self.context.host(&kernel).status(Some(&self.name));
         let seen = seen
             .and_then(|mut all| all.pop().ok_or_else(|| ApplyError::Unknown(self.name.clone())));
+        seen.map_err(|error| error.to_string())
+    }
+
+    /// What was there of what may come and go, just before it was applied; `None` if nothing may.
+    pub(super) fn applied_to(&self) -> Option<&Awaited> {
+        self.open.as_ref().map(|open| &open.seen)
+    }
+
+    /// What is there of it now.
+    pub(super) fn awaited(&self) -> Result<Awaited, String> {
+        let Some(open) = &self.open else { return Ok(Awaited::default()) };
+        let kernel = Linux::new();
+        let seen = self.context.host(&kernel).awaited(&open.desired);
         seen.map_err(|error| error.to_string())
     }
 
@@ -148,13 +195,18 @@ impl<'c> Session<'c> {
         let show = &mut |plan: &Plan| {
             self.context.remark(|style| view::plan::of_deployment(&self.name, plan, style));
         };
+        let seen = Awaited::is_needed(desired).then(|| host.awaited(desired)).transpose()?;
         let applied = match adoption {
             Adoption::Never => host.apply(desired, show),
             Adoption::Foreign => host.adopt(desired, show),
             Adoption::Drifted => host.heal(desired, show),
         };
         match &applied {
-            Ok(applied) => self.generation = applied.generation,
+            Ok(applied) => {
+                self.generation = applied.generation;
+                let keep = |seen| Open { desired: desired.clone(), seen };
+                self.open = seen.filter(|_| !self.args.detach).map(keep);
+            }
             Err(error) => {
                 if let (Some(directory), Some(log)) =
                     (&self.args.verifier_log, error.verifier_log())
@@ -188,7 +240,7 @@ impl<'c> Session<'c> {
     fn goes_on(&self, why: &str, retry: bool) -> Reloaded {
         let (name, generation) = (&self.name, self.generation);
         self.context.complain(|style| view::failure::goes_on(name, generation, style));
-        Reloaded { retry, status: format!("{why}; serving {}", self.status()) }
+        Reloaded { applied: false, retry, status: format!("{why}; serving {}", self.status()) }
     }
 }
 

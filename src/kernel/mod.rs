@@ -21,6 +21,7 @@ use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::Identity;
 use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
 use crate::model::map::MapSpec;
+use crate::model::pattern::Interface;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
 use crate::object::Image;
@@ -67,6 +68,12 @@ pub trait Kernel {
 
     /// Whether the target of an attachment exists.
     fn target(&self, attachment: &Attachment) -> Result<TargetState>;
+
+    /// The interfaces of this network namespace, by name.
+    fn interfaces(&self) -> Result<Vec<Interface>>;
+
+    /// Whether the kernel has tcx.
+    fn has_tcx(&self) -> Result<bool>;
 
     /// The programs attached at what an attachment names by its kind of link, whoever made them: at an
     /// interface of this network namespace, or a cgroup, there for every attach type. None for hooks

@@ -1,7 +1,7 @@
 //! Where programs are attached.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::kinds::AttachType;
 use super::net_hook::{self, NetfilterAt, NetfilterFamily, NetkitSide};
@@ -244,6 +244,30 @@ impl Attachment {
             | Self::Tcx { interface, .. }
             | Self::Tc { interface, .. }
             | Self::Netkit { interface, .. } => Some(interface),
+            _ => None,
+        }
+    }
+
+    /// The same at another interface.
+    #[must_use]
+    pub fn at_interface(&self, name: &str) -> Self {
+        let mut other = self.clone();
+        if let Self::Xdp { interface, .. }
+        | Self::Tcx { interface, .. }
+        | Self::Tc { interface, .. }
+        | Self::Netkit { interface, .. } = &mut other
+        {
+            name.clone_into(interface);
+        }
+        other
+    }
+
+    /// The path that comes and goes with what it names, for the hooks that name one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Cgroup { path } => Some(path),
+            Self::SkLookup { netns } | Self::FlowDissector { netns } => netns.as_deref(),
             _ => None,
         }
     }

@@ -19,6 +19,7 @@ pub mod map;
 pub mod name;
 pub mod net_hook;
 pub mod object;
+pub mod pattern;
 pub mod pin;
 pub mod problem;
 pub mod program;

@@ -94,7 +94,7 @@ impl Wanted<'_> {
         };
         draft.step(Phase::Links, step);
         // The executor records it: the kernel may choose priority and handle.
-        draft.change(Change::new(self.address.clone(), action, reason));
+        draft.change(Change::new(self.address.clone(), action, self.noted(reason)));
     }
 }
 

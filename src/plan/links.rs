@@ -60,8 +60,12 @@ pub(super) struct Place<'d> {
 /// Plans one attachment.
 pub(super) fn plan_one(place: Place<'_>, wanted: &BTreeSet<Address>, draft: &mut Draft<'_>) {
     let attachment = place.attachment;
+    let waits = place.program.terms.waits.contains(attachment);
     let link = Wanted::new(place, draft);
     match link.target(draft) {
+        Err(reason) if waits && link.impossible.is_none() => {
+            draft.change(Change::new(link.address, Action::Wait, reason))
+        }
         Err(reason) => draft.refuse(link.address, reason),
         Ok(target) => match attachment {
             Attachment::Tc { .. } => link.plan_filter(target, wanted, draft),
@@ -79,6 +83,10 @@ pub(super) struct Wanted<'d> {
     pub(super) program: ProgramRef,
     pub(super) program_address: Address,
     named: Option<Named>,
+    /// What is to be said of it.
+    note: Option<&'d String>,
+    /// Why it cannot be had.
+    impossible: Option<&'d String>,
 }
 
 /// A live link to attach through: where it is pinned, and for whom it is on record.
@@ -105,6 +113,8 @@ impl<'d> Wanted<'d> {
             program: ProgramRef { slot, object: object.name.clone(), program: name.clone() },
             program_address,
             named,
+            note: program.terms.notes.get(attachment),
+            impossible: program.terms.impossible.get(attachment),
         }
     }
 
@@ -112,6 +122,9 @@ impl<'d> Wanted<'d> {
     fn target(&self, draft: &Draft<'_>) -> Result<u64, String> {
         if let Some(target) = self.named.as_ref().and_then(Named::target) {
             return Ok(target);
+        }
+        if let Some(reason) = self.impossible {
+            return Err(reason.clone());
         }
         match draft.live.targets.get(self.attachment) {
             Some(TargetState::Present(id)) => Ok(*id),
@@ -393,6 +406,11 @@ impl<'d> Wanted<'d> {
     /// Whether the program with that id is the wanted one, and loaded before this run.
     pub(super) fn runs_already(&self, program_id: u32, draft: &Draft<'_>) -> bool {
         matches!(&self.program.slot, Slot::Live(pin) if draft.holds_program(pin, program_id))
+    }
+
+    /// A reason with what else there is to say.
+    pub(super) fn noted(&self, reason: &str) -> String {
+        self.note.map_or_else(|| reason.to_owned(), |note| format!("{reason}; {note}"))
     }
 
     pub(super) fn hold_program(&self, draft: &mut Draft<'_>) {

@@ -10,6 +10,7 @@ pub mod compat;
 mod draft;
 mod drift;
 mod end;
+mod expand;
 mod filters;
 mod interrupted;
 mod link_kinds;
@@ -38,6 +39,7 @@ pub use adopt::Adoption;
 pub use change::{Action, Change, summarise};
 pub use drift::{ResourceState, ResourceStatus, drift};
 pub use end::end;
+pub use expand::{Surroundings, expand, has_patterns, has_tcx};
 pub use step::{ObjectLoad, ProgramRef, Slot, Step};
 
 use draft::Draft;
@@ -67,7 +69,7 @@ impl Plan {
     /// Whether everything is as wanted already.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
-        self.steps.is_empty() && self.changes.iter().all(|change| change.action == Action::NoOp)
+        self.steps.is_empty() && self.changes.iter().all(|change| change.action.is_at_rest())
     }
 
     /// Whether only the stage is left to be cleared.
@@ -76,7 +78,12 @@ impl Plan {
         let clears =
             |step: &Step| step.clears() || matches!(step, Step::Open { .. } | Step::OpenMap { .. });
         self.steps.iter().all(clears)
-            && self.changes.iter().all(|change| change.action == Action::NoOp)
+            && self.changes.iter().all(|change| change.action.is_at_rest())
+    }
+
+    /// The attachments whose targets are waited for.
+    pub fn waiting(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(|change| change.action == Action::Wait)
     }
 
     /// The refusals.

@@ -3,6 +3,7 @@
 
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
+use crate::model::live::TargetState;
 use crate::model::name::Name;
 use crate::model::net_hook::{Neighbour, Position};
 use crate::model::pin::PinPath;
@@ -67,12 +68,16 @@ pub(super) fn plan(
         let mut later = Vec::new();
         for one in open {
             let (index, object, program, attachment) = one;
-            let Some(named) = find(attachment, desired, bindings, draft) else {
+            let named = find(attachment, desired, bindings, draft);
+            // What it names is missing at a place that is missing as well.
+            let is_there =
+                matches!(draft.live.targets.get(attachment), Some(TargetState::Present(_)));
+            if named.is_none() && is_there {
                 later.push(one);
                 continue;
-            };
+            }
             let reload = reloads.get(index).is_some_and(Option::is_some);
-            let place = Place { object, program, attachment, reload, named: Some(named) };
+            let place = Place { object, program, attachment, reload, named };
             links::plan_one(place, &wanted, draft);
         }
         if later.len() == left {

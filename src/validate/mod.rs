@@ -11,7 +11,7 @@ mod load;
 mod rules;
 mod subject;
 
-pub use desired::{Desired, DesiredMap, DesiredObject, DesiredProgram};
+pub use desired::{Desired, DesiredMap, DesiredObject, DesiredProgram, Terms};
 pub use load::{OBJECT_MAX, OBJECTS_MAX, ObjectFile};
 
 use std::io;

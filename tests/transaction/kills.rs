@@ -11,7 +11,7 @@ use ebpf_apply::model::kinds::MapType;
 
 use crate::machine::{FIRST, Machine, desired, other_options, second};
 
-type Run = fn(&Machine) -> Result<Applied, ApplyError>;
+pub(crate) type Run = fn(&Machine) -> Result<Applied, ApplyError>;
 
 /// The same deployment later, with one map of another shape and everything else that can change, the
 /// options of attachments too.
@@ -90,7 +90,7 @@ fn kill_at_every_call(prepare: fn() -> Machine, run: Run, next: Run, wanted: &Sh
 }
 
 /// The same, where the next run is the same again.
-fn is_made_good(prepare: fn() -> Machine, run: Run) {
+pub(crate) fn is_made_good(prepare: fn() -> Machine, run: Run) {
     let (_, wanted) = undisturbed(prepare, run);
     kill_at_every_call(prepare, run, run, &wanted);
 }

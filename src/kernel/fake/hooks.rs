@@ -10,6 +10,7 @@ use super::state::{NETNS, State};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::identity::{Identity, ObjectKind};
 use crate::model::live::{FilterKey, LinkTarget, LiveFilter, TargetState};
+use crate::model::pattern::Interface;
 
 /// Where priorities begin that the kernel gives itself (`tc_new_tfilter` in `net/sched/cls_api.c`).
 const AUTO_PRIORITIES: u16 = 0x8000;
@@ -26,6 +27,7 @@ pub(super) struct Hooks {
     /// Indices of interfaces with a `clsact` qdisc.
     pub(super) clsact: BTreeSet<u32>,
     pub(super) filters: BTreeMap<Place, Identity>,
+    pub(super) lacks_tcx: bool,
     last_index: u32,
     last_cgroup: u64,
 }
@@ -41,6 +43,11 @@ impl Hooks {
 
     pub(super) fn remove_interface(&mut self, name: &str) -> Option<u32> {
         self.interfaces.remove(name)
+    }
+
+    pub(super) fn interfaces(&self) -> Vec<Interface> {
+        let names = self.interfaces.keys().cloned();
+        names.map(|name| Interface { name, physical: false }).collect()
     }
 
     pub(super) fn add_cgroup(&mut self, path: &Path) {

@@ -30,6 +30,7 @@ use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::{Identity, ObjectKind};
 use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
 use crate::model::map::MapSpec;
+use crate::model::pattern::Interface;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
 use crate::object::Image;
@@ -139,6 +140,11 @@ impl Fake {
         if let Some(id) = state.hooks.remove_cgroup(path) {
             state.sever_cgroup(id);
         }
+    }
+
+    /// Makes the kernel one from before tcx.
+    pub fn take_tcx_away(&self) {
+        self.lock().hooks.lacks_tcx = true;
     }
 
     /// Adds a network namespace that is mounted there.
@@ -260,6 +266,14 @@ impl Kernel for Fake {
 
     fn target(&self, attachment: &Attachment) -> Result<TargetState> {
         Ok(self.lock().hooks.target(attachment))
+    }
+
+    fn interfaces(&self) -> Result<Vec<Interface>> {
+        Ok(self.lock().hooks.interfaces())
+    }
+
+    fn has_tcx(&self) -> Result<bool> {
+        Ok(!self.lock().hooks.lacks_tcx)
     }
 
     fn occupants(&self, attachment: &Attachment) -> Result<Vec<Occupant>> {

@@ -45,6 +45,7 @@ use std::sync::OnceLock;
 pub use handle::Handle;
 pub use interfaces::{Interfaces, Noticed};
 use rustix::io::Errno;
+pub use target::places;
 
 use super::entries::{Carried, Copied};
 use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result};
@@ -55,6 +56,7 @@ use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::{Identity, ObjectKind};
 use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
 use crate::model::map::MapSpec;
+use crate::model::pattern::Interface;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
 use crate::object::Image;
@@ -177,6 +179,14 @@ impl Kernel for Linux {
 
     fn target(&self, attachment: &Attachment) -> Result<TargetState> {
         target::state(attachment)
+    }
+
+    fn interfaces(&self) -> Result<Vec<Interface>> {
+        interface::all().map_err(|errno| KernelError::errno("list the interfaces", errno))
+    }
+
+    fn has_tcx(&self) -> Result<bool> {
+        mprog::has_tcx().map_err(|errno| KernelError::errno("look for tcx", errno))
     }
 
     fn occupants(&self, attachment: &Attachment) -> Result<Vec<Occupant>> {

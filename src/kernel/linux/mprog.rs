@@ -138,6 +138,17 @@ impl Hook<'_> {
     }
 }
 
+/// Whether the kernel has tcx: it then looks for the interface, of which there is none with the index 0.
+pub(super) fn has_tcx() -> Answer<bool> {
+    match sys::query_chain(0, AttachType::TCX_INGRESS) {
+        Ok(_) | Err(Errno::NODEV) => Ok(true),
+        Err(Errno::INVAL) => Ok(false),
+        // Whoever may not ask may not attach either, and is told so then.
+        Err(Errno::PERM) => Ok(true),
+        Err(errno) => Err(errno),
+    }
+}
+
 fn beside(handle: &Handle) -> Beside<'_> {
     match handle.kind() {
         ObjectKind::Link => Beside::Link(handle.as_fd()),

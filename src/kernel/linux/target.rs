@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -13,6 +13,7 @@ use super::unit::{self, Search};
 use super::{interface, netns, tracefs};
 use crate::model::attach::Attachment;
 use crate::model::live::TargetState;
+use crate::model::pattern;
 
 /// `CGROUP2_SUPER_MAGIC` (`include/uapi/linux/magic.h`).
 const CGROUP2: u32 = 0x6367_7270;
@@ -26,6 +27,12 @@ pub(super) fn state(attachment: &Attachment) -> Result<TargetState> {
         | Attachment::Tc { interface, .. }
         | Attachment::Netkit { interface, .. } => match interface::index(interface) {
             Ok(index) => Ok(TargetState::Present(u64::from(index))),
+            Err(Errno::NODEV) if interface == pattern::PHYSICAL => {
+                Ok(missing("there is no physical network interface".to_owned()))
+            }
+            Err(Errno::NODEV) if pattern::is_pattern(interface) => {
+                Ok(missing(format!("no network interface matches `{interface}`")))
+            }
             Err(Errno::NODEV) => {
                 Ok(missing(format!("there is no network interface `{interface}`")))
             }
@@ -96,6 +103,15 @@ pub(super) fn interface_error(operation: &str, interface: &str, errno: Errno) ->
         error.advice(format!("there is no network interface `{interface}` (`ip link` lists them)"))
     } else {
         error
+    }
+}
+
+/// The paths at which what an attachment names comes and goes.
+#[must_use]
+pub fn places(attachment: &Attachment) -> Vec<PathBuf> {
+    match attachment {
+        Attachment::CgroupUnit { unit } => unit::places(unit),
+        other => other.path().map(Path::to_owned).into_iter().collect(),
     }
 }
 

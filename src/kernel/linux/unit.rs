@@ -31,6 +31,12 @@ pub(super) fn find(unit: &str) -> Search {
     find_below(&mount, unit)
 }
 
+/// Where the unit may appear.
+pub(super) fn places(unit: &str) -> Vec<PathBuf> {
+    let slices = mount().map(|mount| walk(&mount).slices).unwrap_or_default();
+    slices.into_iter().map(|slice| slice.join(unit)).collect()
+}
+
 fn find_below(mount: &Path, unit: &str) -> Search {
     let Walk { slices, mut units } = walk(mount);
     if let Some(slice) = slices.iter().find(|slice| slice.join(unit).is_dir()) {

@@ -24,7 +24,7 @@ use crate::model::object::ObjectSpec;
 use crate::model::pin::{OnMismatch, PinPath, PinPolicy, PinRoot, SubPath};
 use crate::model::program::{ProgramKind, ProgramSpec};
 use crate::object::Image;
-use crate::validate::{Desired, DesiredMap, DesiredObject, DesiredProgram};
+use crate::validate::{Desired, DesiredMap, DesiredObject, DesiredProgram, Terms};
 
 use super::{Action, Adoption, Plan, ResourceState, Step, drift, end, plan};
 
@@ -92,7 +92,13 @@ fn program(name: &str, attachments: Vec<Attachment>) -> DesiredProgram {
         autoload: true,
         instructions: 2,
     };
-    DesiredProgram { spec, policy: PinPolicy::None, pin: None, attachments }
+    DesiredProgram {
+        spec,
+        policy: PinPolicy::None,
+        pin: None,
+        attachments,
+        terms: Terms::default(),
+    }
 }
 
 fn object(label: &str, maps: Vec<DesiredMap>, programs: Vec<DesiredProgram>) -> DesiredObject {

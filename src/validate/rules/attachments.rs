@@ -4,8 +4,10 @@ use crate::manifest::{Cgroup, Freplace, Hook, KeyPath, Names, listed};
 use crate::model::attach::Attachment;
 use crate::model::code;
 use crate::model::kinds::{AttachType, ProgramType};
+use crate::model::pattern;
 use crate::model::problem::Problem;
 use crate::model::program::{ProgramKind, ProgramSpec};
+use crate::validate::desired::Terms;
 use crate::validate::findings::Findings;
 use crate::validate::hooks;
 use crate::validate::rules::places::Places;
@@ -17,10 +19,10 @@ pub(in crate::validate) fn resolve(
     program: &ProgramSpec,
     places: &mut Places,
     findings: &mut Findings<'_>,
-) -> Vec<Attachment> {
+) -> (Vec<Attachment>, Terms) {
     let entry = subject.entry.programs.get(&program.name);
-    let (Some(entry), Some(kind)) = (entry, &program.kind) else { return Vec::new() };
-    let mut attachments = Vec::new();
+    let (mut attachments, mut terms) = (Vec::new(), Terms::default());
+    let (Some(entry), Some(kind)) = (entry, &program.kind) else { return (attachments, terms) };
     for (index, hook) in entry.attach.iter().enumerate() {
         let at = subject.program(&program.name).key("attach").index(index);
         if findings.is_marked(&at) {
@@ -41,10 +43,13 @@ pub(in crate::validate) fn resolve(
         place.options(hook);
         for (at, attachment) in place.attachments(hook) {
             places.take(subject.name, program, &attachment, at, findings);
+            if hook.wait() {
+                terms.waits.insert(attachment.clone());
+            }
             attachments.push(attachment);
         }
     }
-    attachments
+    (attachments, terms)
 }
 
 fn misfit(hook: &Hook, program: &ProgramSpec, kind: &ProgramKind) -> Problem {
@@ -74,7 +79,14 @@ pub(super) struct Place<'p, 'f, 'd> {
 impl Place<'_, '_, '_> {
     /// Reports the options that are not carried out yet.
     fn options(&mut self, hook: &Hook) {
-        let used = [("wait", hook.wait()), ("cookie", hook.cookie().is_some())];
+        if hook.wait() && matches!(hook, Hook::Sockmap(_) | Hook::Netfilter(_) | Hook::StructOps(_))
+        {
+            let message = format!("`wait` changes nothing for `{}`", hook.name());
+            let problem = Problem::warning(code::NO_EFFECT, None, message)
+                .help("what it attaches to is there when it is attached, or never");
+            self.report("wait", problem);
+        }
+        let used = [("cookie", hook.cookie().is_some())];
         for (option, _) in used.into_iter().filter(|(_, used)| *used) {
             let message = format!("this version does not carry out `{option}` yet");
             self.report(option, Problem::error(code::OPTION_UNAVAILABLE, None, message));
@@ -322,12 +334,17 @@ impl Place<'_, '_, '_> {
 
 /// What is wrong with an interface's name (kernel: `dev_valid_name` in `net/core/dev.c`).
 fn bad_interface(name: &str) -> Option<Problem> {
-    if name.contains(['*', '?', '[']) {
-        let message = format!("this version does not carry out patterns such as `{name}` yet");
-        let problem = Problem::error(code::OPTION_UNAVAILABLE, None, message);
-        return Some(problem.help("name the interfaces: `interface = [\"eth0\", \"eth1\"]`"));
-    }
     let reason = match name {
+        pattern::PHYSICAL => return None,
+        _ if name.starts_with(':') => {
+            let message = format!("{name:?} stands for no interfaces");
+            let problem = Problem::error(code::BAD_TARGET, None, message);
+            return Some(
+                problem.help(format!("`{}` stands for all physical ones", pattern::PHYSICAL)),
+            );
+        }
+        // A pattern has more characters than the names that it stands for.
+        _ if pattern::is_pattern(name) && !name.contains(['/', ':', '\0']) => return None,
         "" => "it is empty",
         "." | ".." => "it stands for a directory",
         _ if name.len() > 15 => "it has more than 15 bytes",

@@ -118,18 +118,18 @@ fn netkit() {
         return;
     }
     Sandbox::run(|_| {
-        ip(&["link", "add", "nk0", "type", "netkit"]);
-        let peer = peer_of("nk0");
-        for interface in ["nk0", &peer] {
+        ip(&["link", "add", "net0", "type", "netkit"]);
+        let peer = peer_of("net0");
+        for interface in ["net0", &peer] {
             ip(&["link", "set", interface, "up"]);
         }
-        ip(&["address", "add", "10.9.0.1/24", "dev", "nk0"]);
-        ip(&["neighbour", "add", "10.9.0.2", "lladdr", "02:00:00:00:00:02", "dev", "nk0"]);
+        ip(&["address", "add", "10.9.0.1/24", "dev", "net0"]);
+        ip(&["neighbour", "add", "10.9.0.2", "lladdr", "02:00:00:00:00:02", "dev", "net0"]);
         let send = || {
             let socket = std::net::UdpSocket::bind("10.9.0.1:0").expect("an address");
             socket.send_to(b"x", "10.9.0.2:9").expect("a route");
         };
-        let place = "hook = \"netkit\", interface = \"nk0\", side = \"primary\"";
+        let place = "hook = \"netkit\", interface = \"net0\", side = \"primary\"";
         let deployment = Deployment::apply(&format!(
             "[objects.hooks.programs.on_netkit]\nattach = [{{ {place} }}]\n\n\
              [objects.hooks.programs.on_netkit_first]\nattach = [{{ {place}, before = \

@@ -1,0 +1,63 @@
+//! What a manifest leaves open until the host is known, and what of it comes and goes.
+
+use std::collections::BTreeMap;
+
+use crate::kernel::{Kernel, Result};
+use crate::model::attach::Attachment;
+use crate::model::live::TargetState;
+use crate::model::pattern;
+use crate::plan::{self, Surroundings};
+use crate::validate::Desired;
+
+/// The desired state with every interface by its name, and by means that the kernel has.
+pub(super) fn settled<K: Kernel>(kernel: &K, desired: &Desired) -> Result<Desired> {
+    let mut around = Surroundings::default();
+    if plan::has_patterns(desired) {
+        around.interfaces = kernel.interfaces()?;
+    }
+    around.lacks_tcx = plan::has_tcx(desired) && !kernel.has_tcx()?;
+    Ok(plan::expand(desired.clone(), &around))
+}
+
+/// The places that may come and go, with what is there: interfaces that a pattern stands for, and
+/// targets that are waited for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Awaited {
+    places: BTreeMap<Attachment, Option<u64>>,
+}
+
+impl Awaited {
+    /// Whether a manifest has such places.
+    #[must_use]
+    pub fn is_needed(desired: &Desired) -> bool {
+        let mut programs = desired.objects.iter().flat_map(|object| &object.programs);
+        plan::has_patterns(desired) || programs.any(|program| !program.terms.waits.is_empty())
+    }
+
+    pub(super) fn look<K: Kernel>(kernel: &K, desired: &Desired) -> Result<Self> {
+        let by_pattern =
+            |attachment: &Attachment| attachment.interface().is_some_and(pattern::is_pattern);
+        let programs = || desired.objects.iter().flat_map(|object| &object.programs);
+        let all = || programs().flat_map(|program| &program.attachments);
+        let settled = settled(kernel, desired)?;
+        let named: Vec<&Attachment> = all().filter(|place| !by_pattern(place)).collect();
+        let mut places = BTreeMap::new();
+        for program in settled.objects.iter().flat_map(|object| &object.programs) {
+            for attachment in &program.attachments {
+                if program.terms.waits.contains(attachment) || !named.contains(&attachment) {
+                    let state = match kernel.target(attachment)? {
+                        TargetState::Present(id) => Some(id),
+                        TargetState::Missing { .. } => None,
+                    };
+                    places.insert(attachment.clone(), state);
+                }
+            }
+        }
+        Ok(Self { places })
+    }
+
+    /// The attachments.
+    pub fn attachments(&self) -> impl Iterator<Item = &Attachment> {
+        self.places.keys()
+    }
+}
