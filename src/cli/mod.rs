@@ -16,6 +16,7 @@ mod failure;
 mod files;
 mod hold;
 mod inspect;
+mod log;
 mod manager;
 mod plan;
 mod reader;
