@@ -8,7 +8,8 @@ use crate::model::code;
 use crate::model::name::Name;
 use crate::model::pin::PinRoot;
 use crate::model::problem::Problem;
-use crate::validate::{Desired, OBJECT_MAX, validate};
+use crate::model::release::Release;
+use crate::validate::{Desired, OBJECT_MAX, validate_for};
 use crate::view::problems::Report;
 
 use super::reader::{Exposed, Reader};
@@ -39,16 +40,26 @@ impl Checked {
     /// Reads and validates a manifest and the objects it names. That it cannot be read is a problem
     /// like another, and so is that others could have changed one of them.
     pub(super) fn read(manifest: &Path, exposed: Exposed) -> Self {
+        Self::read_for(manifest, exposed, None)
+    }
+
+    /// As [`Checked::read`], and whether a kernel of that release can do it.
+    pub(super) fn read_for(manifest: &Path, exposed: Exposed, kernel: Option<Release>) -> Self {
         let reader = Reader::default();
-        Self::of(manifest, &|path| reader.read_of(manifest, path)).judged(&reader, exposed)
+        let read = |path: &Path| reader.read_of(manifest, path);
+        Self::of_for(manifest, kernel, &read).judged(&reader, exposed)
     }
 
     /// Validates a manifest and the objects it names as `read` yields them.
     pub(super) fn of(manifest: &Path, read: &Read<'_>) -> Self {
+        Self::of_for(manifest, None, read)
+    }
+
+    fn of_for(manifest: &Path, kernel: Option<Release>, read: &Read<'_>) -> Self {
         match Self::source(manifest, read) {
             Err(unreadable) => *unreadable,
             Ok(source) => {
-                let validation = validate(manifest, &source.source, read);
+                let validation = validate_for(manifest, &source.source, kernel, read);
                 Self { problems: validation.problems, desired: validation.desired, ..source }
             }
         }

@@ -12,7 +12,7 @@ use super::context::Context;
 use super::reader::Exposed;
 
 pub(super) fn run(args: &ValidateArgs, context: &Context) -> ExitStatus {
-    let read = |path: &PathBuf| Checked::read(path, Exposed::Ignored);
+    let read = |path: &PathBuf| Checked::read_for(path, Exposed::Ignored, args.kernel);
     let checked: Vec<Checked> = args.manifests.iter().map(read).collect();
     let reports: Vec<_> = checked.iter().map(Checked::report).collect();
     context.result(

@@ -3,6 +3,7 @@
 //! Knows no kernel and prints nothing. Files come through a reader that the caller hands in, so it
 //! does no I/O of its own.
 
+mod declaration;
 mod desired;
 mod encode;
 mod findings;
@@ -20,6 +21,7 @@ use std::path::Path;
 use crate::manifest::{self, Parsed};
 use crate::model::pin::PinRoot;
 use crate::model::problem::{Problem, Severity};
+use crate::model::release::Release;
 use findings::Findings;
 use rules::places::Places;
 use subject::Subject;
@@ -44,6 +46,16 @@ pub fn validate(
     text: &str,
     read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Validation {
+    validate_for(path, text, None, read)
+}
+
+/// Checks a manifest as [`validate`] does, and that a kernel of that release can do what it asks for.
+pub fn validate_for(
+    path: &Path,
+    text: &str,
+    kernel: Option<Release>,
+    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+) -> Validation {
     let Parsed { manifest, document, problems } = manifest::parse(text);
     let mut findings = Findings::new(&document, problems);
     let objects = load::load(&manifest, path, read, &mut findings);
@@ -60,6 +72,9 @@ pub fn validate(
     }
     rules::paths::check(&subjects, &resolved, &mut findings);
     rules::replaced::check(&subjects, &resolved, &mut findings);
+    if let Some(kernel) = kernel {
+        rules::kernel::check(&subjects, &resolved, kernel, &mut findings);
+    }
     let problems = findings.sorted();
     let valid = problems.iter().all(|problem| problem.severity != Severity::Error);
     let desired = valid.then(|| Desired {
@@ -79,7 +94,9 @@ fn resolve(
 ) -> DesiredObject {
     let specs = rules::globals::resolve(subject, findings);
     let maps = rules::maps::resolve(subject, specs, findings);
+    rules::kernel_names::check(subject, &maps, findings);
     let programs = rules::programs::resolve(subject, places, findings);
+    rules::license::check(subject, &programs, findings);
     DesiredObject {
         name: subject.name.clone(),
         load_digest: desired::load_digest(subject.image, &maps, &programs),
