@@ -7,6 +7,8 @@ mod fixtures;
 mod mutations;
 #[path = "invalid/pages.rs"]
 mod pages;
+#[path = "invalid/scenarios.rs"]
+mod scenarios;
 mod support;
 #[path = "invalid/ten_mistakes.rs"]
 mod ten_mistakes;

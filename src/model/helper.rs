@@ -6,6 +6,7 @@
 //! Which are for GPL-compatible programs is the member `gpl_only` of each `struct bpf_func_proto`;
 //! `tests/kernel/layer/helpers.rs` asks the verifier.
 
+use super::kinds::ProgramType;
 use super::release::Release;
 
 /// A helper by its number, as in the instruction that calls it.
@@ -128,10 +129,12 @@ impl Helper {
         (self.0 > 0).then_some(Release::new(*major, *minor))
     }
 
-    /// Whether it is for GPL-compatible programs only.
+    /// Whether programs of that type may call it only if they are GPL-compatible.
     #[must_use]
-    pub fn is_gpl_only(self) -> bool {
-        GPL_ONLY.contains(&self.0)
+    pub fn is_gpl_only(self, program_type: ProgramType) -> bool {
+        // `bpf_get_stackid_proto_pe` of `kernel/bpf/stackmap.c` is the one exception for a type.
+        let excepted = (self, program_type) == (Self(27), ProgramType::PERF_EVENT);
+        GPL_ONLY.contains(&self.0) && !excepted
     }
 }
 

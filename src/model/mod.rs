@@ -23,4 +23,5 @@ pub mod pin;
 pub mod problem;
 pub mod program;
 pub mod release;
+pub mod shape;
 pub mod since;

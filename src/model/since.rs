@@ -271,10 +271,8 @@ pub fn of_instruction(instruction: Instruction) -> Release {
         Instruction::MayGoto | Instruction::AddressSpaceCast => at(6, 9),
         // 880442305a39.
         Instruction::LoadAcquire => at(6, 15),
-        // 69c087ba6225 and 25c5a5b8a2b5, the first to pass functions as values.
-        Instruction::Callback => at(5, 13),
-        // e6ac2450d6de.
-        Instruction::KernelFunction => at(5, 13),
+        // 69c087ba6225 and e6ac2450d6de.
+        Instruction::Callback | Instruction::KernelFunction => at(5, 13),
         // cc8b0b92a169.
         Instruction::Call => at(4, 16),
     }

@@ -112,7 +112,7 @@ impl<'a> Elf<'a> {
     }
 }
 
-impl<'a> Elf<'a> {
+impl Elf<'_> {
     /// All relocations, each with the section that it applies to.
     pub(super) fn all_relocations(&self) -> impl Iterator<Item = (usize, Relocation)> {
         self.sections.iter().filter(|section| section.kind == SHT_REL).flat_map(|section| {

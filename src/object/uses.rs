@@ -180,7 +180,7 @@ impl Graph {
             let symbol = symbols.get(&(section, here));
             match (insn.opcode, insn.source) {
                 (CALL, 0) if symbol.is_none() => own.add_helper(insn.immediate),
-                (CALL, PSEUDO_CALL | PSEUDO_KFUNC) | (CALL, 0) => match symbol {
+                (CALL, 0 | PSEUDO_CALL | PSEUDO_KFUNC) => match symbol {
                     Some(symbol) if symbol.is_undefined() => own.add(Instruction::KernelFunction),
                     None if insn.source == PSEUDO_KFUNC => own.add(Instruction::KernelFunction),
                     _ => {
@@ -194,7 +194,7 @@ impl Graph {
                     if function.is_some() || insn.source == PSEUDO_FUNC {
                         own.add(Instruction::Callback);
                         let distance = match function {
-                            Some(_) => i64::from(insn.immediate) / SIZE as i64,
+                            Some(_) => i64::from(insn.immediate) / 8,
                             None => i64::from(insn.immediate) + 1,
                         };
                         called.push(target(function, section, here, distance));
@@ -209,11 +209,11 @@ impl Graph {
             node.own = own;
         }
         for (section, instruction) in called.into_iter().flatten() {
-            let callee = self.holding(section, instruction);
-            if let Some(callee) = callee.and_then(|callee| self.0.get_mut(callee))
-                && callee.callers.last() != Some(&index)
+            let Some(found) = self.holding(section, instruction) else { continue };
+            if let Some(node) = self.0.get_mut(found)
+                && node.callers.last() != Some(&index)
             {
-                callee.callers.push(index);
+                node.callers.push(index);
             }
         }
     }

@@ -80,6 +80,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn json_has_the_page_as_it_is() {
+        let page = page_json("no-effect", "# no-effect\n");
+        assert_eq!(page["severity"], "warning");
+        assert_eq!(page["page"], "# no-effect\n");
+        let list = list_json();
+        let codes = list["codes"].as_array().expect("a list");
+        assert_eq!(codes.len(), code::ALL.len());
+        assert!(
+            codes.iter().any(|one| one["code"] == "kernel-too-old" && one["severity"] == "either")
+        );
+    }
+
+    #[test]
     fn fences_go_and_code_stays() {
         let markdown =
             "# no-effect\n\nText.\n\n## Example\n\n```toml\npin = \"none\"\n\na = 1\n```\n";

@@ -90,18 +90,14 @@ fn mends_are_manifests() {
                 continue;
             }
             let has = |key: &str| piece.lines().any(|line| line.starts_with(key));
-            let mut whole = String::new();
-            for (key, value) in [("version", "1"), ("name", "\"demo\"")] {
-                if !has(&format!("{key} = ")) {
-                    whole.push_str(&format!("{key} = {value}\n"));
-                }
-            }
-            whole.push_str(&piece);
+            let head = [("version = ", "version = 1\n"), ("name = ", "name = \"demo\"\n")];
+            let head = head.into_iter().filter(|(key, _)| !has(key)).map(|(_, line)| line);
+            let mut whole: String = head.chain([piece.as_str()]).collect();
             for object in ["demo", "first", "second"] {
-                if whole.contains(&format!("[objects.{object}"))
-                    && !has(&format!("[objects.{object}]"))
-                {
-                    whole.push_str(&format!("\n[objects.{object}]\npath = \"demo.bpf.o\"\n"));
+                let is_named = whole.contains(&format!("[objects.{object}"));
+                let header = format!("[objects.{object}]");
+                if is_named && !has(&header) {
+                    whole.extend(["\n", &header, "\npath = \"demo.bpf.o\"\n"]);
                 }
             }
             let problems = manifest::parse(&whole).problems;

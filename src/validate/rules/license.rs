@@ -24,7 +24,9 @@ pub(in crate::validate) fn check(
         Some(license) => format!("the license of its object is {license:?}"),
     };
     for program in programs {
-        let helpers = program.spec.uses.helpers.iter().copied().filter(|h| h.is_gpl_only());
+        let Some(kind) = &program.spec.kind else { continue };
+        let helpers = program.spec.uses.helpers.iter().copied();
+        let helpers = helpers.filter(|helper| helper.is_gpl_only(kind.program_type));
         let names: Vec<String> = helpers.filter_map(Helper::name).collect();
         if names.is_empty() {
             continue;
