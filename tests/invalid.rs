@@ -18,6 +18,7 @@ const WITHOUT_EXAMPLE: &[(&str, &str)] = &[
     (code::MANIFEST_TOO_LARGE, "the example would have a megabyte"),
     (code::INSECURE_PERMISSIONS, "permissions are not in the repository; tests/kernel shows it"),
     (code::TOO_MANY_OBJECTS, "the example would have 257 objects"),
+    (code::DUPLICATE_DEPLOYMENT, "it takes two manifests; examples/invalid-together has them"),
     (code::DEPLOYMENT_CHANGED, "only a running deployment has it; tests/kernel/watch shows it"),
     (code::OBJECT_TOO_LARGE, "the example would need an object of 64 megabytes"),
 ];
