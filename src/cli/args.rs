@@ -70,6 +70,11 @@ pub(super) enum Command {
     Destroy(DestroyArgs),
     /// Show what objects declare: maps, programs, globals, externs
     Inspect(InspectArgs),
+    /// Write a commented manifest for objects, to begin with
+    ///
+    /// It is valid, and what needs a target, such as an interface, is commented out. Paths are relative
+    /// to the working directory, or to that of FILE.
+    Init(InitArgs),
     /// Print the manifest's JSON schema
     Schema,
 }
@@ -302,6 +307,21 @@ pub(super) struct InspectArgs {
     /// The objects
     #[arg(required = true, value_name = "OBJECT")]
     pub(super) objects: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// The objects
+    #[arg(required = true, value_name = "OBJECT")]
+    pub(super) objects: Vec<PathBuf>,
+
+    /// The deployment's name; by default that of the first object
+    #[arg(long)]
+    pub(super) name: Option<String>,
+
+    /// Write to FILE, which must not exist, instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

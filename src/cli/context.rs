@@ -114,6 +114,12 @@ impl Context {
         ExitStatus::Usage
     }
 
+    /// Says what is wrong with an object or a manifest.
+    pub(super) fn invalid(&self, what: &str) -> ExitStatus {
+        self.error(what);
+        ExitStatus::Invalid
+    }
+
     /// Says what of the process's own surroundings could not be had.
     pub(super) fn failed(&self, what: &str) -> ExitStatus {
         self.error(what);

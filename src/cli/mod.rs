@@ -15,6 +15,7 @@ mod exit;
 mod failure;
 mod files;
 mod hold;
+mod init;
 mod inspect;
 mod manager;
 mod plan;
@@ -56,6 +57,7 @@ pub fn run() -> ExitStatus {
         (Some(Command::Status(args)), None) => status::run(&args, &context),
         (Some(Command::Destroy(args)), None) => destroy::run(&args, &context),
         (Some(Command::Inspect(args)), None) => inspect::run(&args, &context),
+        (Some(Command::Init(args)), None) => init::run(&args, &context),
         (Some(Command::Schema), None) => {
             context.print(crate::manifest::SCHEMA);
             ExitStatus::Ok

@@ -23,6 +23,7 @@ pub use crate::model::position::Position;
 pub use crate::model::problem::{Problem, Related, Severity};
 pub use desired::{Desired, DesiredMap, DesiredObject, DesiredProgram};
 pub use disk::manifests_in;
+pub use hooks::fitting_hooks;
 pub use load::{OBJECT_MAX, OBJECTS_MAX, ObjectFile};
 pub use report::{CheckedManifest, Report};
 pub use validator::Validator;
