@@ -21,8 +21,6 @@ use std::path::Path;
 use ebpf_apply::model::code;
 use ebpf_apply::model::problem::{Problem, Severity};
 use ebpf_apply::validate::{OBJECT_MAX, OBJECTS_MAX, validate};
-use ebpf_apply::view::Style;
-use ebpf_apply::view::problems::{Report, human};
 
 use fixtures::Fixture;
 
@@ -32,6 +30,7 @@ const WITHOUT_EXAMPLE: &[(&str, &str)] = &[
     (code::MANIFEST_TOO_LARGE, "the example would have a megabyte"),
     (code::INSECURE_PERMISSIONS, "permissions are not in the repository; tests/kernel shows it"),
     (code::TOO_MANY_OBJECTS, "the example would have 257 objects"),
+    (code::DUPLICATE_DEPLOYMENT, "it takes two manifests; examples/invalid-together has them"),
     (code::DEPLOYMENT_CHANGED, "only a running deployment has it; tests/kernel/watch shows it"),
     (code::OBJECT_TOO_LARGE, "the example would need an object of 64 megabytes"),
 ];
@@ -69,12 +68,6 @@ fn facts(text: &str, problems: &[Problem]) -> String {
     out
 }
 
-/// As `validate` prints it where nothing says how wide the terminal is: 80 columns.
-fn drawn(fixture: &Fixture, problems: &[Problem]) -> String {
-    let file = fixture.path.to_str().expect("a path in UTF-8");
-    human(&Report { file, source: &fixture.text, problems }, Style::PLAIN)
-}
-
 /// Digests of built objects depend on the compiler.
 fn without_digests(text: &str, manifest: &str) -> String {
     let words = text.split(' ').map(|word| {
@@ -107,8 +100,6 @@ fn every_example_is_answered() {
             assert_eq!(problem.severity, fixed, "{name}: {problem:?}");
         }
         insta::assert_snapshot!(name.as_str(), without_digests(&facts(text, problems), text));
-        let drawn = without_digests(&drawn(&fixture, problems), text);
-        insta::assert_snapshot!(format!("{name}-drawn"), drawn);
     }
 }
 

@@ -8,8 +8,7 @@ use crate::model::code;
 use crate::model::name::Name;
 use crate::model::pin::PinRoot;
 use crate::model::problem::Problem;
-use crate::model::release::Release;
-use crate::validate::{Desired, OBJECT_MAX, validate_for};
+use crate::validate::{Desired, OBJECT_MAX, manifest_text, validate};
 use crate::view::problems::Report;
 
 use super::reader::{Exposed, Reader};
@@ -40,26 +39,16 @@ impl Checked {
     /// Reads and validates a manifest and the objects it names. That it cannot be read is a problem
     /// like another, and so is that others could have changed one of them.
     pub(super) fn read(manifest: &Path, exposed: Exposed) -> Self {
-        Self::read_for(manifest, exposed, None)
-    }
-
-    /// As [`Checked::read`], and whether a kernel of that release can do it.
-    pub(super) fn read_for(manifest: &Path, exposed: Exposed, kernel: Option<Release>) -> Self {
         let reader = Reader::default();
-        let read = |path: &Path| reader.read_of(manifest, path);
-        Self::of_for(manifest, kernel, &read).judged(&reader, exposed)
+        Self::of(manifest, &|path| reader.read_of(manifest, path)).judged(&reader, exposed)
     }
 
     /// Validates a manifest and the objects it names as `read` yields them.
     pub(super) fn of(manifest: &Path, read: &Read<'_>) -> Self {
-        Self::of_for(manifest, None, read)
-    }
-
-    fn of_for(manifest: &Path, kernel: Option<Release>, read: &Read<'_>) -> Self {
         match Self::source(manifest, read) {
             Err(unreadable) => *unreadable,
             Ok(source) => {
-                let validation = validate_for(manifest, &source.source, kernel, read);
+                let validation = validate(manifest, &source.source, read);
                 Self { problems: validation.problems, desired: validation.desired, ..source }
             }
         }
@@ -120,22 +109,11 @@ impl Checked {
 
     fn source(manifest: &Path, read: &Read<'_>) -> Result<Self, Box<Self>> {
         let file = manifest.display().to_string();
-        let text = read(manifest).and_then(|bytes| {
-            let not_text = |error: std::string::FromUtf8Error| {
-                let at = error.utf8_error().valid_up_to();
-                io::Error::new(io::ErrorKind::InvalidData, format!("it is not UTF-8 at byte {at}"))
-            };
-            String::from_utf8(bytes).map_err(not_text)
-        });
         let none =
             |source, problems| Self { file, source, problems, desired: None, exposed: false };
-        match text {
+        match manifest_text(manifest, read) {
             Ok(source) => Ok(none(source, Vec::new())),
-            Err(error) => {
-                let message = format!("the manifest cannot be read: {error}");
-                let problem = Problem::error(code::MANIFEST_UNREADABLE, None, message);
-                Err(Box::new(none(String::new(), vec![problem])))
-            }
+            Err(problem) => Err(Box::new(none(String::new(), vec![*problem]))),
         }
     }
 }

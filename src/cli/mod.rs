@@ -16,6 +16,7 @@ mod explain;
 mod failure;
 mod files;
 mod hold;
+mod init;
 mod inspect;
 mod manager;
 mod plan;
@@ -58,6 +59,7 @@ pub fn run() -> ExitStatus {
         (Some(Command::Destroy(args)), None) => destroy::run(&args, &context),
         (Some(Command::Inspect(args)), None) => inspect::run(&args, &context),
         (Some(Command::Explain(args)), None) => explain::run(&args, &context),
+        (Some(Command::Init(args)), None) => init::run(&args, &context),
         (Some(Command::Schema), None) => {
             context.print(crate::manifest::SCHEMA);
             ExitStatus::Ok

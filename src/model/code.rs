@@ -57,6 +57,7 @@ codes! {
     BAD_NAME = "bad-name", error, "a name with characters that bpffs or a path would not take";
     BAD_SUBPATH = "bad-subpath", error, "a sub-path that does not stay below the pin root or that bpffs would refuse";
     BAD_PIN_ROOT = "bad-pin-root", error, "a pin root that is not an absolute path, or that bpffs would refuse";
+    DUPLICATE_DEPLOYMENT = "duplicate-deployment", error, "two manifests of one host declare a deployment of one name";
     DEPLOYMENT_CHANGED = "deployment-changed", error, "the manifest of a running deployment has become that of another one";
     BAD_DIGEST = "bad-digest", error, "a digest that is not 64 hexadecimal digits";
 

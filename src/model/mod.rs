@@ -20,6 +20,7 @@ pub mod map;
 pub mod name;
 pub mod object;
 pub mod pin;
+pub mod position;
 pub mod problem;
 pub mod program;
 pub mod release;

@@ -1,27 +1,42 @@
-//! A manifest held against the objects it names: either a [`Desired`] state, or every problem at once.
+//! Manifests held against the objects they name: either a [`Desired`] state, or every problem at once.
 //!
-//! Knows no kernel and prints nothing. Files come through a reader that the caller hands in, so it
-//! does no I/O of its own.
+//! [`Validator`] checks the manifests of a host and yields a [`Report`] of [`Problem`]s; it is what
+//! `ebpf-apply validate` prints. [`validate`] checks one manifest and yields what it asks for, too.
+//!
+//! Knows no kernel and prints nothing. Files come through a reader that the caller hands in;
+//! [`Validator::new`] and [`manifests_in`] bring one that reads the disk.
 
+mod claims;
 mod declaration;
 mod desired;
+mod disk;
 mod encode;
 mod findings;
 mod hooks;
 mod load;
+mod report;
 mod rules;
 mod subject;
+mod together;
+mod validator;
 
+pub use crate::model::position::Position;
+pub use crate::model::problem::{Problem, Related, Severity};
 pub use desired::{Desired, DesiredMap, DesiredObject, DesiredProgram};
+pub use disk::manifests_in;
+pub use hooks::fitting_hooks;
 pub use load::{OBJECT_MAX, OBJECTS_MAX, ObjectFile};
+pub use report::{CheckedManifest, Report};
+pub use validator::Validator;
+pub(crate) use validator::manifest_text;
 
 use std::io;
 use std::path::Path;
 
 use crate::manifest::{self, Parsed};
 use crate::model::pin::PinRoot;
-use crate::model::problem::{Problem, Severity};
 use crate::model::release::Release;
+use claims::Claims;
 use findings::Findings;
 use rules::places::Places;
 use subject::Subject;
@@ -35,6 +50,8 @@ pub struct Validation {
     pub desired: Option<Desired>,
     /// The objects the manifest names, in its order, those too that could not be read.
     pub objects: Vec<ObjectFile>,
+    /// What it claims of its host.
+    claims: Claims,
 }
 
 /// Checks a manifest's text against the objects it names.
@@ -75,6 +92,7 @@ pub fn validate_for(
     if let Some(kernel) = kernel {
         rules::kernel::check(&subjects, &resolved, kernel, &mut findings);
     }
+    let claims = claims::of(&manifest, &subjects, &resolved, &places, &findings);
     let problems = findings.sorted();
     let valid = problems.iter().all(|problem| problem.severity != Severity::Error);
     let desired = valid.then(|| Desired {
@@ -83,7 +101,7 @@ pub fn validate_for(
         manifest: path.to_owned(),
         objects: resolved,
     });
-    Validation { problems, desired, objects }
+    Validation { problems, desired, objects, claims }
 }
 
 /// One object as the manifest wants it, as far as that can be settled.
