@@ -122,7 +122,7 @@ pub fn of_attach_type(attach_type: AttachType) -> Option<Release> {
         | AttachType::NETKIT_PEER => at(6, 7),
         // 535a3692ba72.
         AttachType::TRACE_KPROBE_SESSION => at(6, 10),
-        // d920179b3d4842.
+        // d920179b3d48.
         AttachType::TRACE_UPROBE_SESSION => at(6, 13),
         AttachType::TRACE_FSESSION => at(7, 0),
         AttachType::TRACE_FENTRY_MULTI
@@ -137,14 +137,8 @@ pub fn of_attach_type(attach_type: AttachType) -> Option<Release> {
 #[must_use]
 pub fn of_hook(hook: &str) -> Option<Release> {
     Some(match hook {
-        "kprobe" | "kretprobe" => at(4, 1),
-        // 04a22fae4cbc: uprobes through `perf_event_open` take a path since 4.17.
-        "uprobe" | "uretprobe" | "raw-tracepoint" => at(4, 17),
         "tc" => at(4, 5),
-        "tracepoint" => at(4, 7),
-        "perf-event" => at(4, 9),
-        // a6ca88b241d5: the semaphore's offset.
-        "usdt" => at(4, 20),
+        "raw-tracepoint" => at(4, 17),
         "tp-btf" | "fentry" | "fexit" => at(5, 5),
         "freplace" | "struct-ops" => at(5, 6),
         // af6eea57437a: links of cgroups.
@@ -153,6 +147,10 @@ pub fn of_hook(hook: &str) -> Option<Release> {
         "iter" | "flow-dissector" => at(5, 8),
         // aa8d3a716b59: links of XDP.
         "xdp" | "sk-lookup" => at(5, 9),
+        // b89fbfbb854c: links of perf events. Older kernels detach a program with whoever attached it.
+        "kprobe" | "kretprobe" | "uprobe" | "uretprobe" | "usdt" | "tracepoint" | "perf-event" => {
+            at(5, 15)
+        }
         "lsm-cgroup" => at(6, 0),
         "netfilter" => at(6, 4),
         "tcx" => at(6, 6),
@@ -253,6 +251,8 @@ pub fn of_map(map_type: MapType) -> Option<Release> {
         MapType::CGRP_STORAGE => at(6, 2),
         // 317460317a02.
         MapType::ARENA => at(6, 9),
+        // b4ce5923e780.
+        MapType::INSN_ARRAY => at(6, 19),
         _ => return None,
     })
 }
@@ -292,9 +292,9 @@ mod tests {
             assert!(since >= last, "{name} is said to be older than the type before it");
             last = since;
         }
-        let maps = MapType::KNOWN.iter().filter(|(known, _)| *known <= MapType::ARENA);
+        let maps = MapType::KNOWN.iter().map(|(known, name)| (of_map(*known), name));
         let mut last = at(0, 0);
-        for (since, name) in maps.map(|(known, name)| (of_map(*known), name)).skip(1) {
+        for (since, name) in maps.skip(1) {
             let since = since.expect(name);
             assert!(since >= last, "{name} is said to be older than the type before it");
             last = since;

@@ -1,26 +1,45 @@
 //! What the running release means for something that the kernel refuses.
 
-use crate::model::release::Release;
+use crate::model::map::MapShape;
+use crate::model::program::ProgramKind;
+use crate::model::release::Release as Since;
+use crate::model::since;
 
-pub(super) use crate::model::since::{of_kind, of_shape};
+/// Major and minor number of a release.
+pub(super) type Release = (u16, u16);
+
+/// The release that brought a type of program with what its section asks for.
+pub(super) fn of_kind(kind: &ProgramKind) -> Option<Release> {
+    since::of_kind(kind).map(numbers)
+}
+
+/// The release that brought a type of map with its flags.
+pub(super) fn of_shape(shape: &MapShape) -> Option<Release> {
+    since::of_shape(shape).map(numbers)
+}
+
+fn numbers(Since { major, minor }: Since) -> Release {
+    (major, minor)
+}
 
 /// The release that runs.
 pub(super) fn running() -> Option<Release> {
     let code = aya::util::KernelVersion::current().ok()?.code();
     let [_, major, minor, _] = code.to_be_bytes();
-    Some(Release::new(major.into(), minor.into()))
+    Some((major.into(), minor.into()))
 }
 
 /// "which Linux has since 6.4, and this is 5.15"; that it was built without, if it is new enough.
 pub(super) fn compare(since: Release, running: Option<Release>) -> String {
+    let (major, minor) = since;
     match running {
         Some(running) if running < since => {
-            format!("Linux has them since {since}, and this is {running}")
+            format!("Linux has them since {major}.{minor}, and this is {}.{}", running.0, running.1)
         }
-        Some(running) => {
-            format!("Linux has them since {since}, so this one ({running}) was built without")
+        Some((a, b)) => {
+            format!("Linux has them since {major}.{minor}, so this one ({a}.{b}) was built without")
         }
-        None => format!("Linux has them since {since}"),
+        None => format!("Linux has them since {major}.{minor}"),
     }
 }
 
@@ -30,15 +49,13 @@ mod tests {
 
     #[test]
     fn too_old_is_told_from_built_without() {
-        let at = Release::new;
-        let old = compare(at(6, 4), Some(at(5, 15)));
-        assert_eq!(old, "Linux has them since 6.4, and this is 5.15");
-        assert!(compare(at(6, 4), Some(at(6, 18))).ends_with("this one (6.18) was built without"));
-        assert!(compare(at(5, 8), Some(at(5, 8))).contains("built without"));
+        assert_eq!(compare((6, 4), Some((5, 15))), "Linux has them since 6.4, and this is 5.15");
+        assert!(compare((6, 4), Some((6, 18))).ends_with("this one (6.18) was built without"));
+        assert!(compare((5, 8), Some((5, 8))).contains("built without"));
     }
 
     #[test]
     fn the_running_release_is_known() {
-        assert!(running().is_some_and(|release| release > Release::new(4, 0)));
+        assert!(running().is_some_and(|release| release > (4, 0)));
     }
 }

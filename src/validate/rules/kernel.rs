@@ -157,7 +157,6 @@ fn older(hook: &str) -> Option<&'static str> {
     match hook {
         "tcx" => Some("hook `tc` attaches to the same place since 4.5"),
         "lsm-cgroup" => Some("hook `lsm` sees the whole host since 5.7"),
-        "fentry" | "fexit" => Some("hooks `kprobe` and `kretprobe` see functions since 4.1"),
         "tp-btf" => Some("hook `raw-tracepoint` sees tracepoints since 4.17"),
         _ => None,
     }

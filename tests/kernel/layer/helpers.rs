@@ -44,7 +44,8 @@ fn the_verifier_agrees_with_the_table() {
             let kind = program.kind.as_ref().expect("a section of libbpf's");
             assert_eq!(refused, helper.is_gpl_only(kind.program_type), "{}:\n{log}", program.name);
         }
-        assert!(judged > 300, "{judged} answers");
+        // Linux 5.10 has helpers for some 200 of these pairs.
+        assert!(judged > 150, "{judged} answers");
     });
 }
 
