@@ -97,6 +97,13 @@ pub(super) fn available() -> impl Iterator<Item = &'static str> {
     AVAILABLE.iter().copied()
 }
 
+/// The hooks that take a program, each with whether this version can attach to it. `section`, which
+/// stands for one of them, is not listed.
+#[must_use]
+pub fn fitting_hooks(kind: &ProgramKind) -> Vec<(&'static str, bool)> {
+    fitting(kind).map(|hook| (hook, is_available(hook))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

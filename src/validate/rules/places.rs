@@ -17,7 +17,16 @@ pub(in crate::validate) struct Places {
     /// By object, program and place.
     of_programs: BTreeMap<String, KeyPath>,
     /// Places with room for one program: who has it.
-    exclusive: BTreeMap<String, (String, KeyPath)>,
+    exclusive: BTreeMap<String, Holder>,
+}
+
+/// The one program of a place.
+#[derive(Debug)]
+struct Holder {
+    name: String,
+    at: KeyPath,
+    /// Whether the place is one of the host, and not of another program of the manifest.
+    of_host: bool,
 }
 
 impl Places {
@@ -41,7 +50,7 @@ impl Places {
             return;
         }
         if let Some(place) = exclusive(attachment) {
-            if let Some((owner, first)) = self.exclusive.get(&place) {
+            if let Some(Holder { name: owner, at: first, .. }) = self.exclusive.get(&place) {
                 let message = format!("`{name}` and `{owner}` both want {place}");
                 let problem = Problem::error(code::ATTACHMENT_CONFLICT, None, message)
                     .label(format!("`{name}`"))
@@ -49,10 +58,18 @@ impl Places {
                     .help(advice(attachment));
                 findings.at_value(&at, problem);
             } else {
-                self.exclusive.insert(place, (name.clone(), at.clone()));
+                let of_host = !matches!(attachment, Attachment::Freplace { .. });
+                self.exclusive
+                    .insert(place, Holder { name: name.clone(), at: at.clone(), of_host });
             }
         }
         self.of_programs.insert(format!("{name} {attachment}"), at);
+    }
+
+    /// The host's places with room for one program: the place, who has it, and where that is said.
+    pub(in crate::validate) fn of_host(&self) -> impl Iterator<Item = (&str, &str, &KeyPath)> {
+        let of_host = self.exclusive.iter().filter(|(_, holder)| holder.of_host);
+        of_host.map(|(place, holder)| (place.as_str(), holder.name.as_str(), &holder.at))
     }
 }
 
