@@ -79,6 +79,9 @@ pub trait Kernel {
     /// Opens a program by its kernel id.
     fn open_program(&self, id: u32) -> Result<Self::Handle>;
 
+    /// Opens the program that is pinned at an absolute path, whoever pinned it.
+    fn open_pinned(&self, pin: &Path) -> Result<Self::Handle>;
+
     /// A `clsact` filter, if it is there.
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>>;
 
@@ -177,6 +180,10 @@ pub trait Kernel {
 
     /// Detaches a link from what it is attached to. It stays as if its target had gone.
     fn detach(&self, link: &Self::Handle) -> Result<()>;
+
+    /// Removes the pin of a link and the link with it, and returns once it is detached. If something
+    /// else keeps it attached, that is an error, and the pin is there again.
+    fn release_link(&self, link: Self::Handle, root: &PinRoot, pin: &PinPath) -> Result<()>;
 
     /// Attaches a classifier to `clsact` over netlink, adding the qdisc where it is missing.
     fn attach_filter(

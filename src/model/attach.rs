@@ -69,6 +69,14 @@ pub enum Attachment {
         /// Its function.
         function: String,
     },
+    /// A function of a program that someone else keeps pinned, replaced.
+    #[serde(rename = "freplace-pinned")]
+    FreplacePinned {
+        /// Absolute path of the program's pin.
+        pin: PathBuf,
+        /// Its function.
+        function: String,
+    },
 }
 
 /// How XDP runs.
@@ -175,7 +183,7 @@ impl Attachment {
             Self::Tracepoint { .. } => "tracepoint",
             Self::RawTracepoint { .. } => "raw-tracepoint",
             Self::TpBtf { .. } => "tp-btf",
-            Self::Freplace { .. } => "freplace",
+            Self::Freplace { .. } | Self::FreplacePinned { .. } => "freplace",
         }
     }
 
@@ -193,6 +201,9 @@ impl Attachment {
             Self::RawTracepoint { name } | Self::TpBtf { name } => vec![name.clone()],
             Self::Freplace { object, program, function } => {
                 vec![format!("{object}.{program}"), function.clone()]
+            }
+            Self::FreplacePinned { pin, function } => {
+                vec![pin.display().to_string(), function.clone()]
             }
         }
     }

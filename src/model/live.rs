@@ -195,6 +195,11 @@ pub enum LinkTarget {
         /// Its name, where the kernel tells it (perf event links since 6.6).
         name: Option<String>,
     },
+    /// A function of another program, which is replaced.
+    Program {
+        /// Kernel id of that program.
+        id: u32,
+    },
     /// Another kind.
     Other,
 }
@@ -206,7 +211,7 @@ impl LiveLink {
         match self.target {
             LinkTarget::Interface { index, .. } => index == 0,
             LinkTarget::Cgroup { id, .. } => id == 0,
-            LinkTarget::Tracepoint { .. } | LinkTarget::Other => false,
+            LinkTarget::Tracepoint { .. } | LinkTarget::Program { .. } | LinkTarget::Other => false,
         }
     }
 }

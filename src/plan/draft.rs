@@ -4,7 +4,7 @@
 //! there, and what becomes of ours that nobody claims, is decided once, in [`super::pins`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::model::address::Address;
 use crate::model::identity::Identity;
@@ -107,6 +107,8 @@ pub(super) struct Draft<'a> {
     pub(super) adopted: BTreeSet<u32>,
     /// Pins of ours whose contents go over to a map elsewhere.
     pub(super) superseded: BTreeSet<PinPath>,
+    /// Pins of links that the run removes before it makes what takes their places.
+    pub(super) released: BTreeSet<PinPath>,
     /// Links on record that another address has taken over.
     pub(super) taken: BTreeMap<Address, Address>,
     changes: Vec<Change>,
@@ -140,6 +142,7 @@ impl<'a> Draft<'a> {
             claims: BTreeMap::new(),
             adopted: BTreeSet::new(),
             superseded: BTreeSet::new(),
+            released: BTreeSet::new(),
             taken: BTreeMap::new(),
             changes: Vec::new(),
             steps: Vec::new(),
@@ -240,6 +243,12 @@ impl<'a> Draft<'a> {
     /// Holds a program of someone else's.
     pub(super) fn open_foreign(&mut self, program: u32) -> Slot {
         self.step(Phase::Open, Step::OpenForeign { program });
+        Slot::Foreign(program)
+    }
+
+    /// Holds the program that someone else keeps pinned at a path outside of the pin root.
+    pub(super) fn open_pinned(&mut self, pin: &Path, program: u32) -> Slot {
+        self.step(Phase::Open, Step::OpenPinned { pin: pin.to_owned(), program });
         Slot::Foreign(program)
     }
 

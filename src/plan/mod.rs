@@ -20,6 +20,7 @@ mod private;
 mod programs;
 mod prune;
 mod recover;
+mod released;
 mod replacements;
 mod slots;
 mod step;

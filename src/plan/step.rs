@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
@@ -54,6 +55,14 @@ pub enum Step {
         pin: PinPath,
         /// The object that the plan saw.
         identity: Identity,
+    },
+    /// Opens the program that someone else keeps pinned at a path into [`Slot::Foreign`]; fails if
+    /// another lies there by now.
+    OpenPinned {
+        /// The absolute path.
+        pin: PathBuf,
+        /// The program that the plan saw.
+        program: u32,
     },
     /// Opens a map without a pin into [`Slot::Unpinned`].
     OpenMap {
@@ -177,6 +186,18 @@ pub enum Step {
         /// Where it is attached.
         attachment: Attachment,
     },
+    /// Removes the pin of a live link and the link with it, because it cannot be updated and its place
+    /// has room for one.
+    Release {
+        /// The link.
+        link: Slot,
+        /// Where it is pinned.
+        pin: PinPath,
+        /// What it runs.
+        program: ProgramRef,
+        /// Where it is attached.
+        attachment: Attachment,
+    },
     /// Attaches a classifier over netlink.
     AttachFilter {
         /// Whether a `clsact` qdisc that is there already was added for another deployment, or by a run
@@ -254,6 +275,7 @@ impl Step {
             Self::Open { .. }
                 | Self::TakeLink { .. }
                 | Self::OpenForeign { .. }
+                | Self::OpenPinned { .. }
                 | Self::OpenMap { .. }
                 | Self::CreateMap { .. }
                 | Self::LoadPrograms(_)
@@ -317,8 +339,12 @@ impl fmt::Display for Step {
             }
             Self::TakeLink { address, link } => write!(f, "take link {link} for {address}"),
             Self::OpenForeign { program } => write!(f, "open program id {program}"),
+            Self::OpenPinned { pin, .. } => {
+                write!(f, "open the program pinned at {}", pin.display())
+            }
             Self::UpdateLink { link, .. } => write!(f, "swap the program of {link}"),
             Self::Detach { link, .. } => write!(f, "detach {link}"),
+            Self::Release { pin, .. } => write!(f, "let go of the link {pin}"),
             Self::ReplaceFilter { key, .. } => write!(f, "replace {}", filter(key)),
             Self::RemoveFilter { key, .. } => write!(f, "remove {}", filter(key)),
             Self::Retire { pin, .. } => write!(f, "retire pin {pin}"),

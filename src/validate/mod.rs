@@ -13,6 +13,7 @@ mod subject;
 
 pub use desired::{Desired, DesiredMap, DesiredObject, DesiredProgram};
 pub use load::{OBJECT_MAX, OBJECTS_MAX, ObjectFile};
+pub use rules::replaced::{Holder, Replaced};
 
 use std::io;
 use std::path::Path;
@@ -59,11 +60,12 @@ pub fn validate(
         resolved.push(resolve(subject, &mut places, &mut findings));
     }
     rules::paths::check(&subjects, &resolved, &mut findings);
-    rules::replaced::check(&subjects, &resolved, &mut findings);
+    let pin_root = manifest.pin_root.unwrap_or_else(|| PinRoot::default_for(&manifest.name));
+    rules::replaced::check(&subjects, &resolved, &pin_root, &mut findings);
     let problems = findings.sorted();
     let valid = problems.iter().all(|problem| problem.severity != Severity::Error);
     let desired = valid.then(|| Desired {
-        pin_root: manifest.pin_root.unwrap_or_else(|| PinRoot::default_for(&manifest.name)),
+        pin_root,
         name: manifest.name,
         manifest: path.to_owned(),
         objects: resolved,

@@ -99,6 +99,7 @@ features! {
     /// Before, only functions for error injection could be changed or slept in.
     CHANGEABLE_TEST_FUNCTIONS = since("test functions of the kernel that may be changed", 6, 3)
         .shown_by(Sign::Function("register_btf_fmodret_id_set"));
+    REPLACED_PROGRAMS_TOLD = since("links that tell whose function they replace", 5, 13);
     PROGRAMS_AT_FUNCTIONS = since("programs at functions of the kernel", 5, 5)
         .built_with(&["CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS", "CONFIG_DEBUG_INFO_BTF"])
         .unless("EPERM for root, from libbpf as well", libbpf_is_forbidden);

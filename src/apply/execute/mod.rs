@@ -101,6 +101,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::MakeDirectory(path) => self.make_directory(path),
             Step::Open { pin, identity } => self.open(pin, *identity),
             Step::OpenMap { id } => self.open_map(*id),
+            Step::OpenPinned { pin, program } => self.open_pinned(pin, *program),
             Step::CreateMap { address, object, map } => self.create_map(address, object, map),
             Step::LoadPrograms(loads) => self.load_programs(loads),
             Step::LoadReplacement { object, program, maps, replaced } => {
@@ -138,6 +139,9 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 let (pin, program, attachment) = (pin.clone(), program.clone(), attachment.clone());
                 self.undo.push(Undo::Reattach { pin, program, attachment });
                 Ok(())
+            }
+            Step::Release { link, pin, program, attachment } => {
+                self.release(link, pin, program, attachment)
             }
             Step::AttachFilter { shares_clsact, address, program, attachment } => {
                 self.attach_filter(address, program, attachment, *shares_clsact)
@@ -196,6 +200,11 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 let spec = self.program_spec(&program)?;
                 let link = self.kernel.attach(self.handle(&program.slot)?, spec, &attachment)?;
                 self.unpin(&pin)?;
+                self.kernel.pin(&link, &self.root, &pin)
+            }
+            Undo::Attach { pin, program, attachment } => {
+                let spec = self.program_spec(&program)?;
+                let link = self.kernel.attach(self.handle(&program.slot)?, spec, &attachment)?;
                 self.kernel.pin(&link, &self.root, &pin)
             }
             Undo::PutFilter { key, program } => {
@@ -273,6 +282,35 @@ impl<'a, K: Kernel> Executor<'a, K> {
         let found = self.kernel.open_map(id)?.and_then(|found| found.handle);
         let gone = || KernelError::reason(format!("open the map with id {id}"), "it is gone");
         self.held.insert(Slot::Unpinned(id), found.ok_or_else(gone)?);
+        Ok(())
+    }
+
+    fn open_pinned(&mut self, pin: &Path, program: u32) -> Result<()> {
+        let handle = self.kernel.open_pinned(pin)?;
+        let found = self.kernel.id(&handle);
+        if found != program {
+            let reason = format!(
+                "program id {found} is pinned there now, not id {program} as when the plan was made"
+            );
+            return Err(KernelError::reason("open the program", reason).at(pin));
+        }
+        self.held.insert(Slot::Foreign(program), handle);
+        Ok(())
+    }
+
+    fn release(
+        &mut self,
+        link: &Slot,
+        pin: &PinPath,
+        program: &ProgramRef,
+        attachment: &Attachment,
+    ) -> Result<()> {
+        self.open(pin, self.kernel.identity_of(self.handle(link)?))?;
+        let missing = || KernelError::reason(format!("use {link}"), "no earlier step obtained it");
+        let handle = self.held.remove(link).ok_or_else(missing)?;
+        self.kernel.release_link(handle, &self.root, pin)?;
+        let (pin, program, attachment) = (pin.clone(), program.clone(), attachment.clone());
+        self.undo.push(Undo::Attach { pin, program, attachment });
         Ok(())
     }
 

@@ -34,6 +34,7 @@ pub enum CallKind {
     Attach,
     UpdateLink,
     Detach,
+    ReleaseLink,
     AttachFilter,
     ReplaceFilter,
     RemoveFilter,

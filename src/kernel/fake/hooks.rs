@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::super::{AttachedFilter, KernelError, Result};
+use super::bpffs::Node;
 use super::objects::{Link, Object};
 use super::state::{Counted, State};
 use crate::model::attach::{Attachment, Direction};
@@ -81,7 +82,9 @@ impl Hooks {
             }
             Attachment::RawTracepoint { .. }
             | Attachment::TpBtf { .. }
-            | Attachment::Freplace { .. } => TargetState::Present(0),
+            | Attachment::Freplace { .. }
+            // Who looks for it asks bpffs.
+            | Attachment::FreplacePinned { .. } => TargetState::Present(0),
         }
     }
 
@@ -189,11 +192,34 @@ impl State {
                 (LinkType::RAW_TRACEPOINT, LinkTarget::Tracepoint { name: Some(name.clone()) })
             }
             Attachment::Freplace { .. } => (LinkType::TRACING, LinkTarget::Other),
+            Attachment::FreplacePinned { pin, function } => {
+                let target = LinkTarget::Program { id: self.pinned_program(pin)?.id };
+                let busy = |(_, link): (Identity, &Link)| {
+                    link.target == target && link.function.as_ref() == Some(function)
+                };
+                if self.links().any(busy) {
+                    return Err(refused(Errno::BUSY));
+                }
+                (LinkType::TRACING, target)
+            }
             Attachment::Tc { .. } => {
                 return Err(KernelError::reason(operation, "this hook has no link"));
             }
         };
-        Ok(self.add(Object::Link(Link { of_type, program, target })))
+        let function = match attachment {
+            Attachment::FreplacePinned { function, .. } => Some(function.clone()),
+            _ => None,
+        };
+        Ok(self.add(Object::Link(Link { of_type, program, target, function })))
+    }
+
+    /// The program pinned at an absolute path.
+    pub(super) fn pinned_program(&self, pin: &Path) -> Result<Identity> {
+        match self.tree.find(pin) {
+            Some(Node::Pin(found)) if found.kind == ObjectKind::Program => Ok(found),
+            Some(_) => Err(KernelError::reason("open the program", "it is none").at(pin)),
+            None => Err(KernelError::reason("open the program", "nothing is pinned there").at(pin)),
+        }
     }
 
     /// The links at what `attachment` names.
@@ -239,7 +265,7 @@ impl State {
             }
             LinkTarget::Interface { attach_type, .. } => attach_type,
             LinkTarget::Cgroup { attach_type, .. } => Some(attach_type),
-            LinkTarget::Tracepoint { .. } | LinkTarget::Other => None,
+            LinkTarget::Tracepoint { .. } | LinkTarget::Program { .. } | LinkTarget::Other => None,
         };
         if let (Some(runs_at), Some(made_for)) = (runs_at, made_for)
             && runs_at != made_for
@@ -274,7 +300,7 @@ impl State {
         match &mut link.target {
             LinkTarget::Interface { index, .. } => *index = 0,
             LinkTarget::Cgroup { id, .. } => *id = 0,
-            LinkTarget::Tracepoint { .. } | LinkTarget::Other => {
+            LinkTarget::Tracepoint { .. } | LinkTarget::Program { .. } | LinkTarget::Other => {
                 return Err(KernelError::errno(OPERATION, Errno::OPNOTSUPP));
             }
         }

@@ -253,7 +253,14 @@ impl Kernel for Fake {
     }
 
     fn target(&self, attachment: &Attachment) -> Result<TargetState> {
-        Ok(self.lock().hooks.target(attachment))
+        let state = self.lock();
+        Ok(match attachment {
+            Attachment::FreplacePinned { pin, .. } => match state.pinned_program(pin) {
+                Ok(program) => TargetState::Present(u64::from(program.id)),
+                Err(error) => TargetState::Missing { reason: error.to_string() },
+            },
+            _ => state.hooks.target(attachment),
+        })
     }
 
     fn occupants(&self, attachment: &Attachment) -> Result<Vec<Occupant>> {
@@ -266,6 +273,14 @@ impl Kernel for Fake {
 
     fn open_program(&self, id: u32) -> Result<Handle> {
         self.open_by_id(Identity { kind: ObjectKind::Program, id })
+    }
+
+    fn open_pinned(&self, pin: &Path) -> Result<Handle> {
+        let mut state = self.lock();
+        let program = state.pinned_program(pin)?;
+        state.hold_for_user(program);
+        drop(state);
+        Ok(self.handle(program))
     }
 
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>> {
@@ -417,6 +432,24 @@ impl Kernel for Fake {
 
     fn detach(&self, link: &Handle) -> Result<()> {
         self.act(CallKind::Detach, link.object.to_string())?.detach(link.object)
+    }
+
+    fn release_link(&self, link: Handle, root: &PinRoot, pin: &PinPath) -> Result<()> {
+        const OPERATION: &str = "let go of the link";
+        let mut state = self.act(CallKind::ReleaseLink, pin.as_str())?;
+        state.expect(link.object, ObjectKind::Link, OPERATION)?;
+        let unpinned = state.tree.unpin(&root.join(pin))?;
+        state.release_by_user(unpinned);
+        drop(state);
+        let id = link.object;
+        drop(link);
+        let mut state = self.lock();
+        if state.objects.contains_key(&id) {
+            state.tree.pin(&root.join(pin), id)?;
+            state.hold_for_user(id);
+            return Err(KernelError::reason(OPERATION, "it is held by someone else as well"));
+        }
+        Ok(())
     }
 
     fn attach_filter(

@@ -53,6 +53,8 @@ pub(super) struct Link {
     pub(super) of_type: LinkType,
     pub(super) program: Identity,
     pub(super) target: LinkTarget,
+    /// What of a program it replaces.
+    pub(super) function: Option<String>,
 }
 
 impl Object {

@@ -9,7 +9,7 @@ use rustix::thread::CapabilitySet;
 use super::super::{KernelError, Result};
 use super::handle::Handle;
 use super::sys::{self, Answer, LinkTarget, flags};
-use super::{capability, interface, occupant, target, tracefs, xdp};
+use super::{capability, interface, occupant, replaced, target, tracefs, xdp};
 use crate::model::attach::{Attachment, Position, XdpMode};
 use crate::model::identity::ObjectKind;
 use crate::model::kinds::{AttachType, LinkType};
@@ -67,6 +67,10 @@ pub(super) fn attach(
         // The program was loaded for its tracepoint or function, so it is not named again.
         Attachment::TpBtf { .. } | Attachment::Freplace { .. } => {
             sys::open_raw_tracepoint(program, None).map_err(|errno| call.refused(errno))?
+        }
+        Attachment::FreplacePinned { pin, function } => {
+            replaced::attach(program, (pin, function), &operation)?
+                .map_err(|errno| call.refused(errno))?
         }
         Attachment::Tc { .. } => {
             return Err(KernelError::reason(operation, "this hook has no link"));
@@ -185,8 +189,13 @@ impl Call<'_> {
             (Errno::NOENT, Attachment::RawTracepoint { name }) => {
                 format!("the kernel has no tracepoint `{name}`")
             }
-            (Errno::BUSY, Attachment::Freplace { .. }) => {
+            (Errno::BUSY, Attachment::Freplace { .. } | Attachment::FreplacePinned { .. }) => {
                 "the function is replaced by another program already, or traced (fentry, fexit)"
+                    .to_owned()
+            }
+            (Errno::INVAL, Attachment::FreplacePinned { .. }) => {
+                "the function has other arguments or another result than what replaces it, or its \
+                 program is of another type than the one it was loaded for"
                     .to_owned()
             }
             (Errno::EXIST, Attachment::Tcx { .. }) => {

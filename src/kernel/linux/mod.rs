@@ -23,6 +23,7 @@ mod occupant;
 mod parallel;
 mod programs;
 mod refusal;
+mod released;
 mod replaced;
 mod since;
 mod slots;
@@ -187,6 +188,10 @@ impl Kernel for Linux {
         occupant::open(id, ObjectKind::Program)
     }
 
+    fn open_pinned(&self, pin: &Path) -> Result<Handle> {
+        bpffs::open_program(pin)
+    }
+
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>> {
         tc::get(key)
     }
@@ -283,6 +288,10 @@ impl Kernel for Linux {
 
     fn detach(&self, link: &Handle) -> Result<()> {
         attach::detach(link)
+    }
+
+    fn release_link(&self, link: Handle, root: &PinRoot, pin: &PinPath) -> Result<()> {
+        released::release(link, root, pin)
     }
 
     fn attach_filter(

@@ -70,6 +70,9 @@ fn exclusive(attachment: &Attachment) -> Option<String> {
         Attachment::Freplace { object, program, function } => {
             Some(format!("function `{function}` of `{object}.{program}`"))
         }
+        Attachment::FreplacePinned { pin, function } => {
+            Some(format!("function `{function}` of the program pinned at {}", pin.display()))
+        }
         _ => None,
     }
 }
@@ -79,7 +82,9 @@ fn advice(attachment: &Attachment) -> &'static str {
         Attachment::Xdp { .. } => {
             "an interface runs one XDP program; that one can call others by a prog array"
         }
-        Attachment::Freplace { .. } => "a function is replaced by one program at a time",
+        Attachment::Freplace { .. } | Attachment::FreplacePinned { .. } => {
+            "a function is replaced by one program at a time"
+        }
         _ => "give one of them another priority or handle",
     }
 }

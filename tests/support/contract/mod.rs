@@ -75,6 +75,7 @@ macro_rules! for_each_case {
             cgroups_take_several_programs,
             a_program_for_one_hook_is_not_put_at_another,
             whoever_is_attached_is_found_and_opened,
+            a_function_of_a_pinned_program_is_replaced_once,
             links_of_tracepoints_are_not_updated,
             a_severed_link_says_so,
             a_detached_link_leaves_its_place,

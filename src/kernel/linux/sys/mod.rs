@@ -29,7 +29,8 @@ pub(super) use info::{
     program_map_ids,
 };
 pub(super) use link::{
-    Attached, LinkTarget, create_link, detach_link, open_raw_tracepoint, query_tcx, update_link,
+    Attached, LinkTarget, create_link, detach_link, open_raw_tracepoint, query_tcx,
+    replace_function, update_link,
 };
 pub(super) use load::{
     MapAttributes, MapTypes, ProgramAttributes, ProgramBtf, bind_map, create_map, freeze_map,
