@@ -19,7 +19,9 @@ use crate::model::attach::{Attachment, Direction};
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::Identity;
-use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
+use crate::model::live::{
+    FilterKey, LiveFilter, LiveObject, Occupant, OperationsState, RootState, TargetState,
+};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
@@ -125,6 +127,29 @@ pub trait Kernel {
     /// handle and pin, though programs still use it.
     fn fill_slots(&self, map: &Self::Handle, slots: &BTreeMap<u32, &Self::Handle>) -> Result<()>;
 
+    /// Puts programs and values into a map of struct ops, in the kernel's layout. One without a link is
+    /// registered by that. One that is filled already stays as it is.
+    fn fill_operations(
+        &self,
+        map: &Self::Handle,
+        image: &Image,
+        spec: &MapSpec,
+        programs: &BTreeMap<&str, &Self::Handle>,
+    ) -> Result<()>;
+
+    /// Whether a map of struct ops is registered without a link, or can be.
+    fn operations_state(&self, map: &Self::Handle) -> Result<OperationsState>;
+
+    /// Unregisters a map of struct ops that has no link. It can never be registered again.
+    fn unregister_operations(&self, map: &Self::Handle) -> Result<()>;
+
+    /// Registers a map of struct ops by a link, which lives as long as its handle or its pin.
+    fn attach_operations(
+        &self,
+        map: &Self::Handle,
+        attachment: &Attachment,
+    ) -> Result<Self::Handle>;
+
     /// Copies every entry of a map into one that was just created and that nobody else sees. What is
     /// written meanwhile is copied as far as it is seen. Fails if the new map has no room for all.
     /// `progress` hears from time to time how many entries were copied.
@@ -169,8 +194,8 @@ pub trait Kernel {
         attachment: &Attachment,
     ) -> Result<Self::Handle>;
 
-    /// Swaps the program of a link atomically. With `old`, only if the link runs that one
-    /// (`BPF_F_REPLACE`).
+    /// Swaps the program of a link atomically, or the map of struct ops. With `old`, only if the link
+    /// runs that one (`BPF_F_REPLACE`).
     fn update_link(
         &self,
         link: &Self::Handle,

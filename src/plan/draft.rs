@@ -15,7 +15,7 @@ use crate::model::pin::{PinPath, PinRoot};
 
 use super::prune::Mode;
 use super::recover::Known;
-use super::{Action, Adoption, Change, ObjectLoad, Plan, Slot, Step, pins, prune};
+use super::{Action, Adoption, Change, ObjectLoad, Plan, Slot, Step, operations, pins, prune};
 
 /// When a step runs. Earlier phases are done for every object before a later one begins, so that a
 /// program the verifier refuses is found before anything is attached or pinned.
@@ -34,6 +34,8 @@ pub(super) enum Phase {
     PinPrograms,
     /// Links of programs that replace functions: before others run with the functions replaced.
     Replacements,
+    /// What is registered without a link goes before the next of its name can come.
+    Unregister,
     Links,
     RemoveFilters,
     /// Programs write into the new maps by now.
@@ -109,6 +111,8 @@ pub(super) struct Draft<'a> {
     pub(super) superseded: BTreeSet<PinPath>,
     /// Pins of links that the run removes before it makes what takes their places.
     pub(super) released: BTreeSet<PinPath>,
+    /// Maps of struct ops, by id, that stay registered.
+    pub(super) kept_operations: BTreeSet<u32>,
     /// Links on record that another address has taken over.
     pub(super) taken: BTreeMap<Address, Address>,
     changes: Vec<Change>,
@@ -143,6 +147,7 @@ impl<'a> Draft<'a> {
             adopted: BTreeSet::new(),
             superseded: BTreeSet::new(),
             released: BTreeSet::new(),
+            kept_operations: BTreeSet::new(),
             taken: BTreeMap::new(),
             changes: Vec::new(),
             steps: Vec::new(),
@@ -320,6 +325,7 @@ impl<'a> Draft<'a> {
             let loads = std::mem::take(&mut self.loads);
             self.step(Phase::LoadPrograms, Step::LoadPrograms(loads));
         }
+        operations::unregister(&mut self);
         if !self.is_refused() {
             pins::settle(mode, &mut self);
         }

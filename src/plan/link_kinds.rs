@@ -17,7 +17,8 @@ pub(super) fn link_type(attachment: &Attachment) -> Option<LinkType> {
             Some(LinkType::RAW_TRACEPOINT)
         }
         Attachment::Freplace { .. } | Attachment::FreplacePinned { .. } => Some(LinkType::TRACING),
-        Attachment::Tc { .. } => None,
+        Attachment::StructOps { link: true, .. } => Some(LinkType::STRUCT_OPS),
+        Attachment::Tc { .. } | Attachment::StructOps { .. } => None,
     }
 }
 
@@ -28,6 +29,7 @@ pub(super) fn lost_its_target(link: &LiveLink, wanted: u64) -> bool {
         LinkTarget::Cgroup { id, .. } => id != wanted,
         // Whose function one of the same manifest replaces is settled by what is loaded with it.
         LinkTarget::Program { id } => wanted != 0 && u64::from(id) != wanted,
+        LinkTarget::StructOps { map } => map == 0,
         LinkTarget::Tracepoint { .. } | LinkTarget::Other => false,
     }
 }

@@ -26,6 +26,8 @@ pub(super) fn wanted(desired: &Desired) -> BTreeSet<Address> {
             let places = program.attachments.iter();
             all.extend(places.map(|place| Address::link(&object.name, name, place)));
         }
+        let operations = object.operations.iter();
+        all.extend(operations.map(|ops| Address::link(&object.name, &ops.map, &ops.attachment)));
     }
     all
 }

@@ -99,6 +99,16 @@ pub enum Step {
         /// What goes where: programs into a prog array, maps into a map-in-map.
         slots: BTreeMap<u32, Slot>,
     },
+    /// Puts programs and values into a map of struct ops that is registered by a link. Nobody else sees
+    /// it. One that is filled already stays as it is.
+    FillOperations(Operations),
+    /// Fills a map of struct ops that has no link, which registers it.
+    Register(Operations),
+    /// Unregisters a map of struct ops that has no link. It cannot be registered again.
+    Unregister {
+        /// The map.
+        map: Slot,
+    },
     /// Copies the entries of a live map into one that this run creates and nobody else sees yet.
     CopyEntries {
         /// The old map.
@@ -246,6 +256,19 @@ pub enum Step {
     RemoveRoot,
 }
 
+/// A map of struct ops, and what goes into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operations {
+    /// The object.
+    pub object: Name,
+    /// The map's name there.
+    pub map: String,
+    /// The map.
+    pub slot: Slot,
+    /// Its programs, by name.
+    pub programs: BTreeMap<String, Slot>,
+}
+
 /// An object whose programs are loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectLoad {
@@ -255,7 +278,8 @@ pub struct ObjectLoad {
     pub maps: BTreeMap<String, Slot>,
 }
 
-/// A program to attach: its handle, and which declaration says how.
+/// A program to attach, or the map of a struct of operations: its handle, and which declaration says
+/// how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgramRef {
     /// The program.
@@ -281,6 +305,7 @@ impl Step {
                 | Self::LoadPrograms(_)
                 | Self::LoadReplacement { .. }
                 | Self::FillSlots { .. }
+                | Self::FillOperations(_)
                 | Self::CopyEntries { .. }
         )
     }
@@ -326,6 +351,9 @@ impl fmt::Display for Step {
             Self::LoadReplacement { object, program, replaced, .. } => {
                 write!(f, "load program `{program}` of object `{object}` for {replaced}")
             }
+            Self::FillOperations(ops) => write!(f, "fill {}", ops.slot),
+            Self::Register(ops) => write!(f, "register {}", ops.slot),
+            Self::Unregister { map } => write!(f, "unregister {map}"),
             Self::FillSlots { map, .. } => write!(f, "fill the slots of {map}"),
             Self::CopyEntries { from, to, .. } => write!(f, "copy the entries of {from} to {to}"),
             Self::CarryEntries { from, to, .. } => {

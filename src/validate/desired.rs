@@ -35,6 +35,8 @@ pub struct DesiredObject {
     pub image: Arc<Image>,
     /// Every map of the object, in the object's order.
     pub maps: Vec<DesiredMap>,
+    /// The structs of operations to register, in the object's order.
+    pub operations: Vec<DesiredOperations>,
     /// The programs to load, in the object's order.
     pub programs: Vec<DesiredProgram>,
     /// Of all that decides what is loaded: the object's bytes, the values of its globals, the
@@ -55,6 +57,15 @@ pub struct DesiredMap {
     pub on_mismatch: OnMismatch,
     /// Owned by someone else: must exist, is never created, replaced or unlinked.
     pub external: bool,
+}
+
+/// One struct of operations of an object, to be registered.
+#[derive(Clone, Debug)]
+pub struct DesiredOperations {
+    /// Its map.
+    pub map: String,
+    /// How.
+    pub attachment: Attachment,
 }
 
 /// One program of an object.

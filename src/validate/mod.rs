@@ -11,7 +11,7 @@ mod load;
 mod rules;
 mod subject;
 
-pub use desired::{Desired, DesiredMap, DesiredObject, DesiredProgram};
+pub use desired::{Desired, DesiredMap, DesiredObject, DesiredOperations, DesiredProgram};
 pub use load::{OBJECT_MAX, OBJECTS_MAX, ObjectFile};
 pub use rules::replaced::{Holder, Replaced};
 
@@ -81,12 +81,14 @@ fn resolve(
 ) -> DesiredObject {
     let specs = rules::globals::resolve(subject, findings);
     let maps = rules::maps::resolve(subject, specs, findings);
+    let operations = rules::operations::resolve(subject, &maps, places, findings);
     let programs = rules::programs::resolve(subject, places, findings);
     DesiredObject {
         name: subject.name.clone(),
         load_digest: desired::load_digest(subject.image, &maps, &programs),
         image: subject.image.clone(),
         maps,
+        operations,
         programs,
     }
 }

@@ -135,6 +135,9 @@ features! {
         .shown_by(Sign::Constant(ATTACH_TYPE, "BPF_PERF_EVENT"));
     PERF_EVENT_LINK_NAMES = since("names in links of perf events", 6, 6)
         .shown_by(Sign::Constant("bpf_perf_event_type", "BPF_PERF_EVENT_TRACEPOINT"));
+    STRUCT_OPS = since("congestion controls as struct ops", 5, 6).built_with(&["CONFIG_BPF_JIT"]);
+    DETACH_OF_STRUCT_OPS = since("links of struct ops that are detached", 6, 11)
+        .shown_by(Sign::Function("bpf_struct_ops_map_link_detach"));
     STRUCT_OPS_LINKS = since("links of struct ops", 6, 4)
         .shown_by(Sign::Constant(ATTACH_TYPE, "BPF_STRUCT_OPS"));
     UPROBE_MULTI = since("uprobe.multi", 6, 6)

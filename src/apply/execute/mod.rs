@@ -1,16 +1,15 @@
 //! The interpreter of steps: one match, an inverse for every effect, every handle held to the end.
 
+mod attach;
 mod prepare;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::kernel::{Copied, Kernel, KernelError, Removal};
-use crate::model::address::Address;
-use crate::model::attach::Attachment;
 use crate::model::entries::Transfer;
 use crate::model::identity::Identity;
-use crate::model::inventory::{Anchor, Inventory, LinkRecord, Resource};
+use crate::model::inventory::Inventory;
 use crate::model::live::FilterKey;
 use crate::model::map::MapSpec;
 use crate::model::name::Name;
@@ -108,14 +107,20 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 self.load_replacement(object, program, maps, replaced)
             }
             Step::FillSlots { map, slots } => self.fill_slots(map, slots),
+            Step::FillOperations(ops) => self.fill_operations(ops),
+            Step::Register(ops) => self.register(ops),
+            Step::Unregister { map } => {
+                self.kernel.unregister_operations(self.handle(map)?)?;
+                self.undo.push(Undo::Impossible(format!("register {map} again")));
+                Ok(())
+            }
             Step::CopyEntries { from, to, transfer } => self.copy_entries(from, to, *transfer),
             Step::CarryEntries { from, to, transfer } => self.carry_entries(from, to, *transfer),
             Step::Pin { slot, pin } => self.pin(slot, pin),
             Step::Swap { slot, pin, stage, identity } => self.swap(slot, pin, stage, *identity),
             Step::Rename { from, to } => self.rename(from, to),
             Step::Attach { address, program, attachment } => {
-                let spec = self.program_spec(program)?;
-                let link = self.kernel.attach(self.handle(&program.slot)?, spec, attachment)?;
+                let link = self.attach(program, attachment)?;
                 let slot = Slot::New(address.clone());
                 self.held.insert(slot.clone(), link);
                 self.undo.push(Undo::Detach(slot));
@@ -202,9 +207,9 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 self.unpin(&pin)?;
                 self.kernel.pin(&link, &self.root, &pin)
             }
+            Undo::Unregister(map) => self.kernel.unregister_operations(self.handle(&map)?),
             Undo::Attach { pin, program, attachment } => {
-                let spec = self.program_spec(&program)?;
-                let link = self.kernel.attach(self.handle(&program.slot)?, spec, &attachment)?;
+                let link = self.attach(&program, &attachment)?;
                 self.kernel.pin(&link, &self.root, &pin)
             }
             Undo::PutFilter { key, program } => {
@@ -298,22 +303,6 @@ impl<'a, K: Kernel> Executor<'a, K> {
         Ok(())
     }
 
-    fn release(
-        &mut self,
-        link: &Slot,
-        pin: &PinPath,
-        program: &ProgramRef,
-        attachment: &Attachment,
-    ) -> Result<()> {
-        self.open(pin, self.kernel.identity_of(self.handle(link)?))?;
-        let missing = || KernelError::reason(format!("use {link}"), "no earlier step obtained it");
-        let handle = self.held.remove(link).ok_or_else(missing)?;
-        self.kernel.release_link(handle, &self.root, pin)?;
-        let (pin, program, attachment) = (pin.clone(), program.clone(), attachment.clone());
-        self.undo.push(Undo::Attach { pin, program, attachment });
-        Ok(())
-    }
-
     fn hold(&mut self, pin: &PinPath) -> Result<()> {
         let found = self.kernel.open(&self.root, pin)?;
         let Some(handle) = found.and_then(|found| found.handle) else {
@@ -392,28 +381,6 @@ impl<'a, K: Kernel> Executor<'a, K> {
             },
             None => Undo::Impossible(format!("give {link} its old program back")),
         });
-        Ok(())
-    }
-
-    fn attach_filter(
-        &mut self,
-        address: &Address,
-        program: &ProgramRef,
-        attachment: &Attachment,
-        shares_clsact: bool,
-    ) -> Result<()> {
-        let spec = self.program_spec(program)?;
-        let filter = self.kernel.attach_filter(self.handle(&program.slot)?, spec, attachment)?;
-        let key = filter.key;
-        let with_clsact = filter.made_clsact;
-        self.undo.push(Undo::RemoveFilter { key: key.clone(), with_clsact });
-        let record = LinkRecord {
-            id: 0,
-            program: Address::program(&program.object, &program.program),
-            attachment: Some(attachment.clone()),
-            anchor: Anchor::Filter { key, made_clsact: with_clsact || shares_clsact },
-        };
-        self.after.resources.insert(address.clone(), Resource::Link(record));
         Ok(())
     }
 

@@ -28,6 +28,8 @@ pub enum CallKind {
     LoadBtf,
     CreateMap,
     FillSlots,
+    FillOperations,
+    UnregisterOperations,
     CopyEntries,
     CarryEntries,
     LoadPrograms,

@@ -29,6 +29,8 @@ pub(super) struct Hooks {
     /// Indices of interfaces with a `clsact` qdisc.
     pub(super) clsact: BTreeSet<u32>,
     pub(super) filters: BTreeMap<Place, Identity>,
+    /// Maps of struct ops that are registered without a link.
+    pub(super) registered: BTreeMap<Identity, Attachment>,
     last_index: u32,
     last_cgroup: u64,
 }
@@ -56,6 +58,7 @@ impl Hooks {
     }
 
     pub(super) fn forget_filters(&mut self) {
+        self.registered.clear();
         self.filters.clear();
         self.clsact.clear();
     }
@@ -83,6 +86,7 @@ impl Hooks {
             Attachment::RawTracepoint { .. }
             | Attachment::TpBtf { .. }
             | Attachment::Freplace { .. }
+            | Attachment::StructOps { .. }
             // Who looks for it asks bpffs.
             | Attachment::FreplacePinned { .. } => TargetState::Present(0),
         }
@@ -202,7 +206,7 @@ impl State {
                 }
                 (LinkType::TRACING, target)
             }
-            Attachment::Tc { .. } => {
+            Attachment::Tc { .. } | Attachment::StructOps { .. } => {
                 return Err(KernelError::reason(operation, "this hook has no link"));
             }
         };
@@ -253,6 +257,9 @@ impl State {
         old: Option<Identity>,
     ) -> Result<()> {
         const OPERATION: &str = "update the link";
+        if new.kind == ObjectKind::Map {
+            return self.update_operations(link, new, old);
+        }
         let made_for = self.program(new, OPERATION)?.attach_type;
         let refused = |errno| Err(KernelError::errno(OPERATION, errno));
         let Some((_, found)) = self.links().find(|(id, _)| *id == link) else {
@@ -265,7 +272,10 @@ impl State {
             }
             LinkTarget::Interface { attach_type, .. } => attach_type,
             LinkTarget::Cgroup { attach_type, .. } => Some(attach_type),
-            LinkTarget::Tracepoint { .. } | LinkTarget::Program { .. } | LinkTarget::Other => None,
+            LinkTarget::Tracepoint { .. }
+            | LinkTarget::Program { .. }
+            | LinkTarget::StructOps { .. }
+            | LinkTarget::Other => None,
         };
         if let (Some(runs_at), Some(made_for)) = (runs_at, made_for)
             && runs_at != made_for
@@ -300,6 +310,7 @@ impl State {
         match &mut link.target {
             LinkTarget::Interface { index, .. } => *index = 0,
             LinkTarget::Cgroup { id, .. } => *id = 0,
+            LinkTarget::StructOps { map } => *map = 0,
             LinkTarget::Tracepoint { .. } | LinkTarget::Program { .. } | LinkTarget::Other => {
                 return Err(KernelError::errno(OPERATION, Errno::OPNOTSUPP));
             }

@@ -9,6 +9,8 @@ mod contents;
 mod fault;
 mod hooks;
 mod objects;
+mod operations;
+mod released;
 mod snapshot;
 mod state;
 
@@ -27,7 +29,9 @@ use crate::model::attach::{Attachment, Direction};
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::{Identity, ObjectKind};
-use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
+use crate::model::live::{
+    FilterKey, LiveFilter, LiveObject, Occupant, OperationsState, RootState, TargetState,
+};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
@@ -340,6 +344,38 @@ impl Kernel for Fake {
             .try_for_each(|(index, content)| state.fill_slot(map.object, *index, content.object))
     }
 
+    fn fill_operations(
+        &self,
+        map: &Handle,
+        _image: &Image,
+        spec: &MapSpec,
+        programs: &BTreeMap<&str, &Handle>,
+    ) -> Result<()> {
+        let mut state = self.act(CallKind::FillOperations, map.object.to_string())?;
+        let mut members = BTreeMap::new();
+        for (member, name) in &spec.slots {
+            let missing = || KernelError::reason("fill struct ops", "a program is missing");
+            members.insert(*member, programs.get(name.as_str()).ok_or_else(missing)?.object);
+        }
+        state.fill_operations(map.object, spec, &members)
+    }
+
+    fn operations_state(&self, map: &Handle) -> Result<OperationsState> {
+        self.lock().operations_state(map.object)
+    }
+
+    fn unregister_operations(&self, map: &Handle) -> Result<()> {
+        self.act(CallKind::UnregisterOperations, map.object.to_string())?
+            .unregister_operations(map.object)
+    }
+
+    fn attach_operations(&self, map: &Handle, attachment: &Attachment) -> Result<Handle> {
+        let mut state = self.act(CallKind::Attach, attachment.to_string())?;
+        let link = state.attach_operations(map.object, attachment)?;
+        drop(state);
+        Ok(self.handle(link))
+    }
+
     fn copy_entries(
         &self,
         from: &Handle,
@@ -435,21 +471,7 @@ impl Kernel for Fake {
     }
 
     fn release_link(&self, link: Handle, root: &PinRoot, pin: &PinPath) -> Result<()> {
-        const OPERATION: &str = "let go of the link";
-        let mut state = self.act(CallKind::ReleaseLink, pin.as_str())?;
-        state.expect(link.object, ObjectKind::Link, OPERATION)?;
-        let unpinned = state.tree.unpin(&root.join(pin))?;
-        state.release_by_user(unpinned);
-        drop(state);
-        let id = link.object;
-        drop(link);
-        let mut state = self.lock();
-        if state.objects.contains_key(&id) {
-            state.tree.pin(&root.join(pin), id)?;
-            state.hold_for_user(id);
-            return Err(KernelError::reason(OPERATION, "it is held by someone else as well"));
-        }
-        Ok(())
+        self.release(link, &root.join(pin), pin.as_str())
     }
 
     fn attach_filter(

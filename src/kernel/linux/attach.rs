@@ -9,7 +9,7 @@ use rustix::thread::CapabilitySet;
 use super::super::{KernelError, Result};
 use super::handle::Handle;
 use super::sys::{self, Answer, LinkTarget, flags};
-use super::{capability, interface, occupant, replaced, target, tracefs, xdp};
+use super::{capability, interface, occupant, replaced, struct_ops, target, tracefs, xdp};
 use crate::model::attach::{Attachment, Position, XdpMode};
 use crate::model::identity::ObjectKind;
 use crate::model::kinds::{AttachType, LinkType};
@@ -72,8 +72,11 @@ pub(super) fn attach(
             replaced::attach(program, (pin, function), &operation)?
                 .map_err(|errno| call.refused(errno))?
         }
-        Attachment::Tc { .. } => {
-            return Err(KernelError::reason(operation, "this hook has no link"));
+        Attachment::Tc { .. } | Attachment::StructOps { .. } => {
+            return Err(KernelError::reason(
+                operation,
+                "no program is attached to this hook by a link",
+            ));
         }
     };
     Handle::of_kind(link, ObjectKind::Link).map_err(|errno| call.refused(errno))
@@ -97,6 +100,9 @@ pub(super) fn update(link: &Handle, new: &Handle, old: Option<&Handle>) -> Resul
     const OPERATION: &str = "update the link";
     let failed = |errno| KernelError::errno(OPERATION, errno);
     let fd = link.expect(ObjectKind::Link).map_err(failed)?;
+    if new.kind() == ObjectKind::Map {
+        return struct_ops::update(fd, new, old);
+    }
     let program = new.expect(ObjectKind::Program).map_err(failed)?;
     let info = sys::link_info(fd).map_err(failed)?;
     // The kernel does not compare attach types of cgroup and tcx links: a program for one hook would

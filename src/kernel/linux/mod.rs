@@ -50,7 +50,9 @@ use crate::model::attach::{Attachment, Direction};
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::{Identity, ObjectKind};
-use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
+use crate::model::live::{
+    FilterKey, LiveFilter, LiveObject, Occupant, OperationsState, RootState, TargetState,
+};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
@@ -234,6 +236,28 @@ impl Kernel for Linux {
 
     fn fill_slots(&self, map: &Handle, slots: &BTreeMap<u32, &Handle>) -> Result<()> {
         slots::fill(map, slots)
+    }
+
+    fn fill_operations(
+        &self,
+        map: &Handle,
+        image: &Image,
+        spec: &MapSpec,
+        programs: &BTreeMap<&str, &Handle>,
+    ) -> Result<()> {
+        struct_ops::fill(self, map, (image, spec), programs)
+    }
+
+    fn operations_state(&self, map: &Handle) -> Result<OperationsState> {
+        struct_ops::state(map)
+    }
+
+    fn unregister_operations(&self, map: &Handle) -> Result<()> {
+        struct_ops::unregister(map)
+    }
+
+    fn attach_operations(&self, map: &Handle, attachment: &Attachment) -> Result<Handle> {
+        struct_ops::attach(map, attachment)
     }
 
     fn copy_entries(

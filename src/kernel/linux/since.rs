@@ -5,6 +5,7 @@
 //! storage c4bcfb38a95e, arenas 317460317a02. For programs that call bpf(2), bcc says 5.15; their
 //! commit 79a7f8bdb159 of May 2021 was in 5.14.
 
+use super::super::KernelError;
 use crate::model::kinds::{AttachType, MapType, ProgramType};
 use crate::model::map::MapShape;
 use crate::model::program::ProgramKind;
@@ -96,6 +97,28 @@ fn of_map(map_type: MapType) -> Option<Release> {
         MapType::ARENA => (6, 9),
         _ => return None,
     })
+}
+
+/// The release that brought a struct of operations, and the option it is built with: the first tags
+/// with `net/ipv4/bpf_tcp_ca.c`, `net/bpf/bpf_dummy_struct_ops.c`, `hid_bpf_struct_ops.c`,
+/// `kernel/sched/ext.c` and `net/sched/bpf_qdisc.c`.
+fn of_operations(ops: &str) -> Option<(Release, &'static str)> {
+    Some(match ops {
+        "tcp_congestion_ops" => ((5, 6), "CONFIG_BPF_JIT"),
+        "bpf_dummy_ops" => ((5, 16), "CONFIG_NET"),
+        "hid_bpf_ops" => ((6, 11), "CONFIG_HID_BPF"),
+        "sched_ext_ops" => ((6, 12), "CONFIG_SCHED_CLASS_EXT"),
+        "Qdisc_ops" => ((6, 16), "CONFIG_NET_SCH_BPF"),
+        _ => return None,
+    })
+}
+
+/// Says since when the kernel has a struct of operations that it lacks.
+pub(super) fn explain_operations(error: KernelError, ops: &str) -> KernelError {
+    match of_operations(ops) {
+        Some((since, option)) => error.advice(format!("{} ({option})", compare(since, running()))),
+        None => error,
+    }
 }
 
 /// The release that runs.

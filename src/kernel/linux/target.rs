@@ -46,7 +46,9 @@ pub(super) fn state(attachment: &Attachment) -> Result<TargetState> {
         // The program whose function is replaced is one of the same plan.
         Attachment::RawTracepoint { .. }
         | Attachment::TpBtf { .. }
-        | Attachment::Freplace { .. } => Ok(TargetState::Present(0)),
+        | Attachment::Freplace { .. }
+        // Whether the kernel has the struct, it says when the map is created.
+        | Attachment::StructOps { .. } => Ok(TargetState::Present(0)),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::model::problem::Problem;
 use crate::model::program::{ProgramKind, ProgramSpec};
 use crate::validate::findings::Findings;
 use crate::validate::hooks;
+use crate::validate::rules::operations;
 use crate::validate::rules::places::Places;
 use crate::validate::rules::replaced::{self, Holder};
 use crate::validate::subject::Subject;
@@ -25,6 +26,10 @@ pub(in crate::validate) fn resolve(
     for (index, hook) in entry.attach.iter().enumerate() {
         let at = subject.program(&program.name).key("attach").index(index);
         if findings.is_marked(&at) {
+            continue;
+        }
+        if matches!(hook, Hook::StructOps(_)) {
+            findings.at_value(&at.key("hook"), operations::names_a_program(subject, &program.name));
             continue;
         }
         if !hooks::takes(hook.name(), kind) {

@@ -8,6 +8,7 @@ pub(super) mod expect;
 pub(super) mod globals;
 pub(super) mod maps;
 pub(super) mod names;
+pub(super) mod operations;
 pub(super) mod paths;
 pub(super) mod pins;
 pub(super) mod places;

@@ -188,6 +188,11 @@ impl LinkInfo {
         AttachType(Self::low(self.detail[1]))
     }
 
+    /// `struct_ops.map_id`; 0 once the link is detached.
+    pub(in crate::kernel::linux) fn operations(&self) -> u32 {
+        Self::low(self.detail[0])
+    }
+
     /// `tracing.target_obj_id` of a program that replaces a function: the id of the program that has
     /// it; `None` for other links of this type, and before 5.13.
     pub(in crate::kernel::linux) fn replaced_program(&self) -> Option<u32> {
