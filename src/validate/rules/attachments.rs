@@ -283,7 +283,7 @@ impl Place<'_, '_, '_> {
                 Some(Attachment::Freplace { object, program, function: function? })
             }
             Err(problem) => {
-                self.report("program", problem);
+                self.report("program", *problem);
                 None
             }
         }

@@ -39,9 +39,10 @@ pub(in crate::validate) fn check(
 }
 
 /// Whose function `text` says is replaced; whether there is such a program is another question.
-pub(super) fn holder(text: &str) -> Result<Holder<'_>, Problem> {
+pub(super) fn holder(text: &str) -> Result<Holder<'_>, Box<Problem>> {
     const HELP: &str = "write `<object>.<program>`, or the absolute path of a program's pin";
-    let wrong = |message: String| Problem::error(code::BAD_TARGET, None, message).help(HELP);
+    let wrong =
+        |message: String| Box::new(Problem::error(code::BAD_TARGET, None, message).help(HELP));
     if !text.starts_with('/') {
         let parts = text.split_once('.').filter(|_| !text.contains('/'));
         let Some((object, program)) = parts else {

@@ -68,8 +68,8 @@ pub(crate) fn struct_ops_are_registered_with_and_without_links<K: Kernel>(host: 
     fill(kernel, &other, "linked").expect("fill");
     assert_eq!(refused(attach(&other)), Some(Errno::EXIST), "the name is taken");
     let [old, new] = [&one, &other].map(|loaded| &loaded.maps["linked"]);
-    let stale = kernel.update_link(&link, new, Some(new)).expect_err("it has the other map");
-    assert_eq!(stale.raw(), Some(Errno::PERM));
+    let refusal = kernel.update_link(&link, new, Some(new)).expect_err("it has the other map");
+    assert_eq!(refusal.raw(), Some(Errno::PERM));
     kernel.update_link(&link, new, Some(old)).expect("it has the old map");
     assert_eq!(host.link(&link).target, target(&other));
     kernel.update_link(&link, old, Some(new)).expect("and back");
