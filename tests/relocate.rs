@@ -464,3 +464,127 @@ fn try_everything(bytes: &[u8], kernel: &[u8]) {
         let _ = binding.link(program);
     }
 }
+
+/// BTF written by hand: what a kernel module adds, or what it adds to.
+#[derive(Default)]
+struct HandMade {
+    types: Vec<u8>,
+    strings: Vec<u8>,
+    /// Offsets of names count from the end of the base's.
+    strings_before: u32,
+}
+
+impl HandMade {
+    fn kernel() -> Self {
+        Self { strings: vec![0], ..Self::default() }
+    }
+
+    fn module(base: &Self) -> Self {
+        let strings_before = u32::try_from(base.strings.len()).expect("small");
+        Self { strings_before, ..Self::default() }
+    }
+
+    fn name(&mut self, text: &str) -> u32 {
+        if text.is_empty() {
+            return 0;
+        }
+        let offset = self.strings_before + u32::try_from(self.strings.len()).expect("small");
+        self.strings.extend(text.bytes().chain([0]));
+        offset
+    }
+
+    fn add(&mut self, name: &str, kind: Kind, count: u32, size_or_type: u32, tail: &[u32]) {
+        let name = self.name(name);
+        let info = (kind as u32) << 24 | count;
+        for word in [name, info, size_or_type].iter().chain(tail) {
+            self.types.extend(word.to_le_bytes());
+        }
+    }
+
+    /// A struct of members: name, type, and offset in bytes.
+    fn structure(&mut self, name: &str, size: u32, members: &[(&str, u32, u32)]) {
+        let tail: Vec<u32> = members
+            .iter()
+            .flat_map(|(member, id, offset)| [self.name(member), *id, offset * 8])
+            .collect();
+        self.add(name, Kind::Struct, u32::try_from(members.len()).expect("small"), size, &tail);
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let length = |part: &[u8]| u32::try_from(part.len()).expect("small");
+        let types = length(&self.types);
+        let header = [0x0001_eb9f, 24, 0, types, types, length(&self.strings)];
+        let header = header.iter().flat_map(|word| word.to_le_bytes());
+        header.chain(self.types.iter().copied()).chain(self.strings.iter().copied()).collect()
+    }
+}
+
+/// One module, with a descriptor.
+#[derive(Debug)]
+struct OneModule<'k>([Module<'k>; 1]);
+
+impl Modules for OneModule<'_> {
+    fn all(&self) -> &[Module<'_>] {
+        &self.0
+    }
+
+    fn descriptor(&self, module: &Module<'_>) -> Result<i32, String> {
+        assert_eq!(module.name, "cc");
+        Ok(55)
+    }
+}
+
+/// No module of Debian's kernels has struct ops, so its types are made by hand.
+#[test]
+fn struct_ops_of_a_module_are_found_in_its_types() {
+    // 1 int, 2 function, 3 pointer to it, 4 common value; and a struct of the same name that is another.
+    let mut kernel = HandMade::kernel();
+    kernel.add("int", Kind::Int, 0, 4, &[1 << 24 | 32]);
+    kernel.add("", Kind::FuncProto, 0, 1, &[]);
+    kernel.add("", Kind::Ptr, 0, 2, &[]);
+    kernel.structure("bpf_struct_ops_common_value", 8, &[("refcnt", 1, 0), ("state", 1, 4)]);
+    kernel.structure("tcp_congestion_ops", 4, &[("unrelated", 1, 0)]);
+    // 6 char, 7 its array, 8 the struct, 9 its value.
+    let mut module = HandMade::module(&kernel);
+    module.add("char", Kind::Int, 0, 1, &[1 << 24 | 8]);
+    module.add("", Kind::Array, 0, 0, &[6, 1, 16]);
+    let members = [
+        ("name", 7, 0),
+        ("undo_cwnd", 3, 16),
+        ("more", 3, 24),
+        ("ssthresh", 3, 32),
+        ("cong_avoid", 3, 40),
+        ("init", 3, 48),
+    ];
+    module.structure("tcp_congestion_ops", 56, &members);
+    module.structure(
+        "bpf_struct_ops_tcp_congestion_ops",
+        128,
+        &[("common", 4, 0), ("data", 8, 64)],
+    );
+    let (kernel, module) = (kernel.bytes(), module.bytes());
+    let own = Btf::parse(&kernel).expect("well-formed");
+    let types = Btf::parse_split(&module, &own).expect("well-formed");
+    let modules = OneModule([Module { name: "cc".to_owned(), types }]);
+    let types = KernelTypes { own: &own, modules: &modules };
+
+    let bytes = read("congestion");
+    let spec = inspect(&bytes).expect("the object can be inspected");
+    let map = spec.map("linked").expect("the object has it");
+    let linker = Linker::open(&bytes).expect("the object can be linked");
+    let ops = linker.struct_ops("linked", &map.slots, types).expect("the module has them");
+    assert_eq!((ops.btf, ops.value_type_id, ops.type_id), (55, 9, 8));
+    let name = b"ea0000000_l";
+    assert_eq!(ops.value.len(), 128);
+    assert_eq!(&ops.value[64..64 + name.len()], name);
+    let mut places: Vec<_> =
+        ops.programs.iter().map(|op| (op.program.as_str(), op.member, op.offset)).collect();
+    places.sort_unstable();
+    assert_eq!(
+        places,
+        [("cong_avoid", 4, 104), ("init", 5, 112), ("ssthresh", 3, 96), ("undo_cwnd", 1, 80)]
+    );
+    let error = linker.struct_ops("linked", &map.slots, without_modules(&own));
+    let error = error.expect_err("the kernel's own struct is another").to_string();
+    assert!(error.contains("no operations `struct tcp_congestion_ops`"), "{error}");
+}

@@ -10,7 +10,9 @@ use std::path::Path;
 
 use rustix::net::{AddressFamily, SocketType, sockopt};
 
-use crate::features::{DETACH_OF_STRUCT_OPS, STRUCT_OPS, STRUCT_OPS_LINKS, goes_without, lacks};
+use crate::features::{
+    DETACH_OF_STRUCT_OPS, SCHED_EXT, STRUCT_OPS, STRUCT_OPS_LINKS, goes_without, lacks,
+};
 use crate::host;
 use crate::layer::running::{element, eventually};
 use crate::program::Program;
@@ -86,8 +88,13 @@ impl Controls {
 
 /// How many connections each version was given.
 fn connections(deployment: &str) -> [u64; 2] {
+    counts(deployment, "connections")
+}
+
+/// The two counters of a pinned map.
+fn counts(deployment: &str, map: &str) -> [u64; 2] {
     let root = PinRoot::new(Path::new(&format!("/sys/fs/bpf/{deployment}"))).expect("a legal root");
-    let pin = PinPath::public(&SubPath::default(), "connections");
+    let pin = PinPath::public(&SubPath::default(), map);
     let found = Linux::new().open(&root, &pin).expect("open").expect("it is pinned");
     let map = found.handle.expect("it can be opened");
     [0, 1].map(|index| element(&map, index))
@@ -202,5 +209,65 @@ fn operations_without_a_link_stay_until_the_end() {
         assert!(!controls.is_registered("p"));
         let left = ["edge", "edge/connections"].map(|path| Path::new("/sys/fs/bpf").join(path));
         assert_eq!(host::tree(), left, "only the record could tell that this pin is ours");
+    });
+}
+
+#[test]
+fn a_scheduler_ends_before_the_next_begins() {
+    if lacks(&[SCHED_EXT]) {
+        return;
+    }
+    let state = || fs::read_to_string("/sys/kernel/sched_ext/state").expect("sched_ext is there");
+    Sandbox::run(|_| {
+        let program = Program::new();
+        let text = format!(
+            "version = 1\nname = \"edge\"\npin-root = \"/sys/fs/bpf/edge\"\n\n\
+             [objects.it]\npath = \"{}\"\n\n\
+             [objects.it.programs.idle_hands]\nattach = [{{ hook = \"struct-ops\" }}]\n",
+            object("scheduler").display()
+        );
+        let file = program.manifest("edge.toml", &text);
+        assert_eq!(state().trim(), "disabled");
+        program.run(&["apply", &file, "--detach"]).status(0);
+        assert_eq!(state().trim(), "enabled");
+        assert_eq!(counts("edge", "turns"), [1, 0]);
+        program.run(&["plan", &file, "--detailed-exitcode"]).status(0);
+
+        program.manifest("edge.toml", &format!("{text}\n[objects.it.globals]\nversion = 10\n"));
+        let plan = program.run(&["plan", &file, "--detailed-exitcode"]).status(2);
+        assert!(plan.out.contains("unregistered, then registered again"), "{}", plan.out);
+        program.run(&["apply", &file, "--detach"]).status(0);
+        assert_eq!(state().trim(), "enabled");
+        assert_eq!(counts("edge", "turns"), [11, 1], "the old one ended, the new one began");
+        program.run(&["plan", &file, "--detailed-exitcode"]).status(0);
+
+        // The kernel takes one.
+        let other = program.manifest("other.toml", &text.replace("edge", "other"));
+        let said = program.run(&["apply", &other, "--detach"]).status(1);
+        assert!(said.err.contains("one at a time"), "{}", said.err);
+        assert_eq!(state().trim(), "enabled");
+
+        program.run(&["destroy", &file]).status(0);
+        eventually("no scheduler is at work", || state().trim() == "disabled");
+        assert!(host::tree().is_empty(), "{:?}", host::tree());
+    });
+}
+
+#[test]
+fn what_a_kernel_lacks_is_named_with_the_first_that_has_it() {
+    if !goes_without(SCHED_EXT) {
+        return;
+    }
+    Sandbox::run(|_| {
+        let program = Program::new();
+        let text = format!(
+            "version = 1\nname = \"edge\"\n\n[objects.it]\npath = \"{}\"\n",
+            object("scheduler").display()
+        );
+        let file = program.manifest("edge.toml", &text);
+        let said = program.run(&["apply", &file, "--detach"]).status(1);
+        assert!(said.err.contains("Linux has them since 6.12"), "{}", said.err);
+        assert!(said.err.contains("CONFIG_SCHED_CLASS_EXT"), "{}", said.err);
+        assert!(host::tree().is_empty(), "{:?}", host::tree());
     });
 }

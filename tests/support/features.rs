@@ -138,6 +138,8 @@ features! {
     STRUCT_OPS = since("congestion controls as struct ops", 5, 6).built_with(&["CONFIG_BPF_JIT"]);
     DETACH_OF_STRUCT_OPS = since("links of struct ops that are detached", 6, 11)
         .shown_by(Sign::Function("bpf_struct_ops_map_link_detach"));
+    SCHED_EXT = since("schedulers as struct ops", 6, 12)
+        .built_with(&["CONFIG_SCHED_CLASS_EXT"]);
     STRUCT_OPS_LINKS = since("links of struct ops", 6, 4)
         .shown_by(Sign::Constant(ATTACH_TYPE, "BPF_STRUCT_OPS"));
     UPROBE_MULTI = since("uprobe.multi", 6, 6)
