@@ -12,6 +12,7 @@
 //! Not here yet: jump tables, which take LLVM 22 and Linux 6.19. An object that has them is refused.
 
 mod attach;
+mod contexts;
 mod core;
 mod core_info;
 mod draft;
@@ -35,6 +36,7 @@ mod source_line;
 mod struct_ops;
 
 pub use attach::{AttachTarget, find_attach_target};
+pub use contexts::Contexts;
 pub use core::CoreError;
 pub use environment::{Arena, Environment};
 pub use error::RelocateError;

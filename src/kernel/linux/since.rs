@@ -13,6 +13,9 @@ use crate::model::program::ProgramKind;
 /// `BPF_F_LINK`: struct ops that are attached by a link.
 const LINK: u32 = 1 << 13;
 
+/// Tags of arguments that are a program's context (`arg:ctx`, 94e1c70a3452).
+pub(super) const TAGGED_CONTEXTS: Release = (6, 8);
+
 /// Major and minor number of a release.
 pub(super) type Release = (u8, u8);
 

@@ -6,6 +6,7 @@ use ebpf_apply::kernel::linux::Linux;
 use ebpf_apply::kernel::{Kernel, LoadRequest};
 use ebpf_apply::model::program::ProgramSpec;
 
+use super::running::run;
 use crate::contract::{create_maps, image, load};
 use crate::features::{CALLBACKS, XDP_FRAGMENTS, goes_without, lacks};
 use crate::sandbox::Sandbox;
@@ -104,5 +105,17 @@ fn a_refusal_is_of_the_first_object_however_many_load() {
             let error = kernel.load_programs(&order.map(request)).expect_err("two are refused");
             assert!(error.to_string().contains(&format!("`{}`", refused[told])), "{error}");
         }
+    });
+}
+
+/// Kernels before 6.8 look at the type of the argument, which is another for each of them.
+#[test]
+fn an_argument_is_the_context_of_whoever_calls() {
+    Sandbox::run(|_| {
+        let kernel = Linux::new();
+        let loaded = load(&kernel, "context_argument");
+        assert_eq!(loaded.programs.len(), 3);
+        assert_eq!(run(loaded.program("on_xdp"), &[0; 64]), 1);
+        assert_eq!(run(loaded.program("on_tc"), &[0; 64]), 2);
     });
 }
