@@ -7,6 +7,7 @@ use std::fs;
 
 use aya_obj::btf::Btf as OtherBtf;
 use ebpf_apply::btf::{Btf, FuncInfo, Kind, LineInfo, Linkage, Shape};
+use ebpf_apply::model::kinds::ProgramType;
 use ebpf_apply::object::inspect;
 use ebpf_apply::relocate::{
     BtfFeature, Environment, Insn, KconfigKind, KernelTypes, LinkedProgram, Linker, Module,
@@ -447,7 +448,8 @@ fn try_everything(bytes: &[u8], kernel: &[u8]) {
     let types = section.and_then(|section| object::ObjectSection::data(&section).ok());
     let types = types.and_then(|types| Btf::parse(types).ok());
     let Ok(linker) = Linker::open(bytes) else { return };
-    if let Ok(Some(btf)) = linker.btf() {
+    let programs = [ProgramType::XDP, ProgramType::KPROBE, ProgramType::RAW_TRACEPOINT];
+    if let Ok(Some((btf, _))) = linker.btf_for(&programs.into()) {
         let _ = sanitize_btf(&btf, &BtfFeature::ALL.into());
     }
     let spec = inspect(bytes).ok();
@@ -587,4 +589,56 @@ fn struct_ops_of_a_module_are_found_in_its_types() {
     let error = linker.struct_ops("linked", &map.slots, without_modules(&own));
     let error = error.expect_err("the kernel's own struct is another").to_string();
     assert!(error.contains("no operations `struct tcp_congestion_ops`"), "{error}");
+}
+
+/// For kernels before 6.8, which look at the type of an argument and not at its tag.
+#[test]
+fn a_tagged_context_is_described_for_each_type_of_program() {
+    let bytes = read("context_argument");
+    let linker = Linker::open(&bytes).expect("the object can be linked");
+    let plain = linker.btf().expect("complete").expect("it has BTF");
+    let programs = [ProgramType::XDP, ProgramType::SCHED_CLS, ProgramType::SYSCALL];
+    let (completed, contexts) =
+        linker.btf_for(&programs.into()).expect("complete").expect("it has BTF");
+    let [plain, completed] =
+        [&plain, &completed].map(|bytes| Btf::parse(bytes).expect("well-formed"));
+    let look = plain.find("look", Kind::Func).expect("the object has it").id();
+    assert_eq!(completed.find("look", Kind::Func).map(|found| found.id()), Some(look));
+
+    let argument = |function: u32| {
+        let Some(Shape::Func { prototype, linkage: Linkage::Global }) =
+            completed.get(function).map(|found| found.shape())
+        else {
+            panic!("{function} is no global function")
+        };
+        let Some(Shape::FuncProto { params, .. }) =
+            completed.get(prototype).map(|found| found.shape())
+        else {
+            panic!("{prototype} is no prototype")
+        };
+        let first = params.iter().next().expect("it has arguments");
+        let Ok(Shape::Ptr(target)) = completed.resolve(first.type_id).map(|found| found.shape())
+        else {
+            panic!("`{}` is no pointer", first.name)
+        };
+        assert_eq!(params.iter().count(), 2);
+        completed.get(target).expect("it points to a type").name().to_owned()
+    };
+    let described = |program: ProgramType| {
+        let mut records: Vec<u8> =
+            [0, look, 7, 1].iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
+        contexts.apply(program, &mut records, 8);
+        let (words, _) = records.as_chunks::<4>();
+        let words: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
+        assert_eq!((words[0], words[2], words[3]), (0, 7, 1), "nothing else changes");
+        words[1]
+    };
+    let [xdp, tc, other] = programs.map(described);
+    assert_eq!((argument(xdp).as_str(), argument(tc).as_str()), ("xdp_md", "__sk_buff"));
+    assert_eq!(other, look, "its context has no name");
+    let tags = |of: u32| {
+        let tags = completed.types().filter(|tag| tag.is_named("arg:ctx"));
+        tags.filter(|tag| tag.target() == Some(of)).count()
+    };
+    assert_eq!([look, xdp, tc].map(tags), [1, 1, 1]);
 }

@@ -14,6 +14,9 @@ use super::draft::{Draft, PARAM, TAIL};
 /// The tag.
 const TAG: &str = "arg:ctx";
 
+/// `MAX_BPF_FUNC_REG_ARGS` of `include/linux/bpf.h`.
+const ARGUMENTS_MAX: u32 = 5;
+
 /// Descriptions of functions for types of programs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contexts(BTreeMap<(ProgramType, u32), u32>);
@@ -120,9 +123,13 @@ fn tagged(btf: &Btf<'_>, hidden: &BTreeSet<&str>) -> BTreeMap<u32, Vec<u32>> {
     all
 }
 
-/// Name and type of each parameter, as they are written.
+/// Name and type of each parameter, as they are written. The kernel takes no global function with more
+/// than `ARGUMENTS_MAX`, so that many functions of one long prototype are not described.
 fn params(btf: &Btf<'_>, prototype: u32) -> Option<Vec<[u32; 2]>> {
     let found = btf.get(prototype).filter(|found| found.kind() == Kind::FuncProto)?;
+    if found.vlen() > ARGUMENTS_MAX {
+        return None;
+    }
     let start = btf.record_offset(prototype)?.checked_add(TAIL)?;
     let size = usize::try_from(found.vlen()).ok()?.checked_mul(PARAM)?;
     let bytes = btf.type_bytes().get(start..)?.get(..size)?;

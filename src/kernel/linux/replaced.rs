@@ -67,7 +67,8 @@ fn function(program: BorrowedFd<'_>, name: &str) -> Result<u32, String> {
     let types = Btf::parse(&bytes).map_err(|error| error.to_string())?;
     let found = types.find(name, Kind::Func).ok_or_else(|| {
         let global = types.types().filter(is_global);
-        let global: Vec<_> = global.map(|found| format!("`{}`", found.name())).collect();
+        let mut global: Vec<_> = global.map(|found| format!("`{}`", found.name())).collect();
+        global.sort_unstable();
         format!(
             "the program that shall have it has no function `{name}`; it has {}",
             global.join(", ")
