@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 
 use aya_obj::btf::Btf as OtherBtf;
-use ebpf_apply::btf::{Btf, FuncInfo, Kind, LineInfo, Linkage, Shape};
+use ebpf_apply::btf::{Btf, FuncInfo, Kind, LineInfo, Linkage, Shape, Type};
 use ebpf_apply::model::kinds::ProgramType;
 use ebpf_apply::object::inspect;
 use ebpf_apply::relocate::{
@@ -603,22 +603,20 @@ fn a_tagged_context_is_described_for_each_type_of_program() {
     let [plain, completed] =
         [&plain, &completed].map(|bytes| Btf::parse(bytes).expect("well-formed"));
     let look = plain.find("look", Kind::Func).expect("the object has it").id();
-    assert_eq!(completed.find("look", Kind::Func).map(|found| found.id()), Some(look));
+    assert_eq!(completed.find("look", Kind::Func).map(Type::id), Some(look));
 
     let argument = |function: u32| {
         let Some(Shape::Func { prototype, linkage: Linkage::Global }) =
-            completed.get(function).map(|found| found.shape())
+            completed.get(function).map(Type::shape)
         else {
             panic!("{function} is no global function")
         };
-        let Some(Shape::FuncProto { params, .. }) =
-            completed.get(prototype).map(|found| found.shape())
+        let Some(Shape::FuncProto { params, .. }) = completed.get(prototype).map(Type::shape)
         else {
             panic!("{prototype} is no prototype")
         };
         let first = params.iter().next().expect("it has arguments");
-        let Ok(Shape::Ptr(target)) = completed.resolve(first.type_id).map(|found| found.shape())
-        else {
+        let Ok(Shape::Ptr(target)) = completed.resolve(first.type_id).map(Type::shape) else {
             panic!("`{}` is no pointer", first.name)
         };
         assert_eq!(params.iter().count(), 2);

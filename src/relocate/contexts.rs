@@ -187,7 +187,7 @@ impl Draft<'_, '_> {
     ) -> u32 {
         /// `BTF_FUNC_GLOBAL`
         const GLOBAL: u32 = 1;
-        let result = self.btf.get(prototype).and_then(|found| found.target()).unwrap_or_default();
+        let result = self.btf.get(prototype).and_then(Type::target).unwrap_or_default();
         let count = u32::try_from(params.len()).unwrap_or_default();
         let mut words = vec![0, (Kind::FuncProto as u32) << 24 | count, result];
         words.extend(params.as_flattened());
