@@ -84,6 +84,8 @@ features! {
         .shown_by(Sign::Constant(HELPER, "BPF_FUNC_get_attach_cookie"));
     CALLBACKS = since("functions as callbacks", 5, 17)
         .shown_by(Sign::Constant(HELPER, "BPF_FUNC_loop"));
+    JUMP_TABLES = since("jumps by tables", 6, 19)
+        .shown_by(Sign::Constant(MAP_TYPE, "BPF_MAP_TYPE_INSN_ARRAY"));
     SYSCALL_PROGRAMS = since("syscall programs", 5, 14)
         .shown_by(Sign::Constant("bpf_prog_type", "BPF_PROG_TYPE_SYSCALL"));
     XDP_FRAGMENTS = since("XDP with fragments", 5, 18)

@@ -15,6 +15,7 @@ mod handle;
 mod host;
 mod interface;
 mod interfaces;
+mod jump_tables;
 mod maps;
 mod modules;
 mod netlink;

@@ -10,7 +10,7 @@ use super::handle::Handle;
 use super::modules::{ModuleFiles, ModuleTypes};
 use super::struct_ops::Member;
 use super::sys::{self, ProgramAttributes, ProgramBtf, flags};
-use super::{Linux, btf, externs, parallel, refusal, replaced, struct_ops, verifier};
+use super::{Linux, btf, externs, jump_tables, parallel, refusal, replaced, struct_ops, verifier};
 use crate::btf::{Btf, Kind};
 use crate::model::identity::ObjectKind;
 use crate::model::kinds::{AttachType, ProgramType};
@@ -272,6 +272,7 @@ impl<'a> Loader<'a> {
             .map_err(|error| KernelError::reason(operation(), error.to_string()))?;
         let record_size = linked.func_info_record_size;
         self.object.contexts.apply(kind.program_type, &mut linked.func_info, record_size);
+        let _held_until_loaded = jump_tables::create(&mut linked, &operation())?;
         let license = self.image.spec.license.as_deref();
         let target = self
             .target(program, kind)

@@ -98,6 +98,7 @@ fn of_map(map_type: MapType) -> Option<Release> {
         MapType::USER_RINGBUF => (6, 1),
         MapType::CGRP_STORAGE => (6, 2),
         MapType::ARENA => (6, 9),
+        MapType::INSN_ARRAY => (6, 19),
         _ => return None,
     })
 }

@@ -34,8 +34,9 @@ pub(super) use link::{
     query_tcx, replace_function, update_link,
 };
 pub(super) use load::{
-    MapAttributes, MapTypes, ProgramAttributes, ProgramBtf, bind_map, create_map, freeze_map,
-    has_attach_cookie, load_btf, load_program, set_array_value, set_slot,
+    JUMP_TARGET_SIZE, MapAttributes, MapTypes, ProgramAttributes, ProgramBtf, bind_map, create_map,
+    freeze_map, has_attach_cookie, load_btf, load_program, set_array_value, set_jump_target,
+    set_slot,
 };
 pub(super) use mapped::{Mapped, map_kernel_btf};
 pub(super) use operations::{OperationsState, delete_operations, operations_state, set_operations};
