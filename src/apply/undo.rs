@@ -38,8 +38,8 @@ pub(super) enum Undo {
     Attach { pin: PinPath, program: ProgramRef, attachment: Attachment },
     /// Give a filter its old program back, or put it back where it was.
     PutFilter { key: FilterKey, program: Slot },
-    /// Nothing takes it back; says what.
-    Impossible(String),
+    /// Nothing takes it back; says what, and why not.
+    Impossible(String, &'static str),
     /// Remove a filter we added.
     RemoveFilter { key: FilterKey, with_clsact: bool },
 }

@@ -25,6 +25,9 @@ use super::undo::Undo;
 
 type Result<T> = std::result::Result<T, KernelError>;
 
+/// Why a program does not come back.
+const GONE: &str = "nothing else held its program, so it is gone";
+
 /// Executes the steps of one plan.
 pub(super) struct Executor<'a, K: Kernel> {
     kernel: &'a K,
@@ -111,7 +114,8 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::Register(ops) => self.register(ops),
             Step::Unregister { map } => {
                 self.kernel.unregister_operations(self.handle(map)?)?;
-                self.undo.push(Undo::Impossible(format!("register {map} again")));
+                let why = "the kernel registers a struct of operations once for each map";
+                self.undo.push(Undo::Impossible(format!("register {map} again"), why));
                 Ok(())
             }
             Step::CopyEntries { from, to, transfer } => self.copy_entries(from, to, *transfer),
@@ -215,9 +219,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Undo::PutFilter { key, program } => {
                 self.kernel.replace_filter(self.handle(&program)?, &key)
             }
-            Undo::Impossible(what) => {
-                Err(KernelError::reason(what, "nothing else held its program, so it is gone"))
-            }
+            Undo::Impossible(what, why) => Err(KernelError::reason(what, why)),
             Undo::RemoveFilter { key, with_clsact } => self.kernel.remove_filter(&key, with_clsact),
         }
     }
@@ -379,7 +381,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 program: expected.clone(),
                 expected: program.clone(),
             },
-            None => Undo::Impossible(format!("give {link} its old program back")),
+            None => Undo::Impossible(format!("give {link} its old program back"), GONE),
         });
         Ok(())
     }
@@ -387,7 +389,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
     fn push_filter_undo(&mut self, key: &FilterKey, program: Option<&Slot>) {
         self.undo.push(match program {
             Some(program) => Undo::PutFilter { key: key.clone(), program: program.clone() },
-            None => Undo::Impossible(format!("put the filter of {} back", key.interface)),
+            None => Undo::Impossible(format!("put the filter of {} back", key.interface), GONE),
         });
     }
 
