@@ -18,6 +18,7 @@ mod layer;
 mod lifetimes;
 mod locks;
 mod migration;
+mod operations;
 mod output;
 mod permissions;
 mod program;
