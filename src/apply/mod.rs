@@ -10,6 +10,7 @@ mod lock;
 mod locker;
 mod migrate;
 mod observe;
+mod settle;
 mod store;
 mod undo;
 
@@ -80,7 +81,8 @@ impl<K: Kernel> Host<'_, K> {
 
     fn plan_with(&self, desired: &Desired, adoption: Adoption) -> Result<Plan, ApplyError> {
         let inventory = self.inventory(&desired.name, &desired.pin_root)?;
-        self.plan_from(desired, &inventory, adoption)
+        let desired = settle::settle(self.kernel, desired)?;
+        self.plan_from(&desired, &inventory, adoption)
     }
 
     /// Brings the host to `desired`; `show` sees the plan before anything is done.
@@ -129,6 +131,7 @@ impl<K: Kernel> Host<'_, K> {
     ) -> Result<Applied, ApplyError> {
         let _lock = lock::apply(self.state, &desired.name, &desired.pin_root, self.lock_timeout)?;
         let inventory = self.inventory(&desired.name, &desired.pin_root)?;
+        let desired = &*settle::settle(self.kernel, desired)?;
         let mut plan = self.plan_from(desired, &inventory, adoption)?;
         show(&plan);
         if plan.is_refused() {

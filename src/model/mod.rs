@@ -19,5 +19,6 @@ pub mod map;
 pub mod name;
 pub mod object;
 pub mod pin;
+pub mod probe;
 pub mod problem;
 pub mod program;

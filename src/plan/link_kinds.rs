@@ -4,18 +4,27 @@ use crate::model::attach::Attachment;
 use crate::model::kinds::LinkType;
 use crate::model::live::{LinkTarget, LiveLink};
 
-/// The type of the links that make an attachment.
-pub(super) fn link_type(attachment: &Attachment) -> Option<LinkType> {
+/// The types of links that can make an attachment.
+pub(super) fn link_types(attachment: &Attachment) -> &'static [LinkType] {
     match attachment {
-        Attachment::Xdp { .. } => Some(LinkType::XDP),
-        Attachment::Tcx { .. } => Some(LinkType::TCX),
-        Attachment::Cgroup { .. } => Some(LinkType::CGROUP),
-        Attachment::Tracepoint { .. } => Some(LinkType::PERF_EVENT),
-        Attachment::RawTracepoint { .. } | Attachment::TpBtf { .. } => {
-            Some(LinkType::RAW_TRACEPOINT)
+        Attachment::Xdp { .. } => &[LinkType::XDP],
+        Attachment::Tcx { .. } => &[LinkType::TCX],
+        Attachment::Cgroup { .. } | Attachment::LsmCgroup { .. } => &[LinkType::CGROUP],
+        Attachment::Tracepoint { .. } | Attachment::PerfEvent(_) => &[LinkType::PERF_EVENT],
+        Attachment::Kprobe(_) | Attachment::Kretprobe(_) => {
+            &[LinkType::PERF_EVENT, LinkType::KPROBE_MULTI]
         }
-        Attachment::Freplace { .. } => Some(LinkType::TRACING),
-        Attachment::Tc { .. } => None,
+        Attachment::Uprobe(_) | Attachment::Uretprobe(_) | Attachment::Usdt(_) => {
+            &[LinkType::PERF_EVENT, LinkType::UPROBE_MULTI]
+        }
+        Attachment::Iter(_) => &[LinkType::ITER],
+        Attachment::RawTracepoint { .. } | Attachment::TpBtf { .. } => &[LinkType::RAW_TRACEPOINT],
+        Attachment::Freplace { .. }
+        | Attachment::Fentry(_)
+        | Attachment::Fexit(_)
+        | Attachment::FmodRet(_)
+        | Attachment::Lsm(_) => &[LinkType::TRACING],
+        Attachment::Tc { .. } => &[],
     }
 }
 

@@ -1,11 +1,11 @@
 //! Attachments: made, swapped in place, taken over, made anew, or left alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
 use crate::model::identity::Identity;
-use crate::model::inventory::{Anchor, LinkRecord, Resource};
+use crate::model::inventory::{Anchor, LinkRecord, PublicPin, Resource};
 use crate::model::live::{FilterKey, LiveLink, LiveObject, TargetState};
 use crate::model::pin::PinPath;
 use crate::model::program::ProgramSpec;
@@ -13,7 +13,8 @@ use crate::validate::{Desired, DesiredObject, DesiredProgram};
 
 use super::adopt::{self, Takeover};
 use super::draft::{Draft, Phase, Source, foreign};
-use super::link_kinds::{link_type, lost_its_target, updates_in_place};
+use super::link_kinds::{link_types, lost_its_target, updates_in_place};
+use super::probes::{self, Maps, run_side_by_side};
 use super::programs::loaded;
 use super::{Action, Change, ProgramRef, Slot, Step};
 
@@ -35,11 +36,13 @@ pub(super) fn plan(
     object: &DesiredObject,
     reload: bool,
     wanted: &BTreeSet<Address>,
+    maps: Maps<'_>,
     draft: &mut Draft<'_>,
 ) {
     for program in &object.programs {
         for attachment in &program.attachments {
-            let link = Wanted::new(object, program, attachment, reload, draft);
+            let mut link = Wanted::new(object, program, attachment, reload, draft);
+            link.maps = maps.of(attachment, object, draft);
             match link.target(draft) {
                 Err(reason) => draft.refuse(link.address, reason),
                 Ok(target) => match attachment {
@@ -59,6 +62,12 @@ struct Wanted<'d> {
     pin: PinPath,
     program: ProgramRef,
     program_address: Address,
+    /// What is attached with the program.
+    maps: BTreeMap<String, Source>,
+    /// The pin of an iterator that users read.
+    public: Option<PublicPin>,
+    /// How it is made on this host.
+    note: Option<&'d str>,
 }
 
 /// A live link to attach through: where it is pinned, and for whom it is on record.
@@ -89,6 +98,9 @@ impl<'d> Wanted<'d> {
             pin: PinPath::link(&draft.name(), &object.name, name, attachment),
             program: ProgramRef { slot, object: object.name.clone(), program: name.clone() },
             program_address,
+            maps: BTreeMap::new(),
+            public: public_pin(program, attachment),
+            note: program.note.as_deref(),
         }
     }
 
@@ -127,7 +139,17 @@ impl<'d> Wanted<'d> {
             return self.attach_or_take(Action::Replace, reason, draft);
         }
         if let Some(old) = self.other_options(&found.address, draft) {
-            return self.attach_anew(&found, &old, draft);
+            return if run_side_by_side(found.link.link_type) {
+                let change = format!("{} → {}", options(&old), options(self.attachment));
+                let reason = format!("{change}: both run for a moment");
+                self.attach(Action::Replace, &reason, draft)
+            } else {
+                self.attach_anew(&found, &old, draft)
+            };
+        }
+        if self.maps.values().any(|map| matches!(map, Source::New(_))) && self.is_iterator() {
+            let reason = "the map that it goes over is another one now";
+            return self.attach(Action::Replace, reason, draft);
         }
         self.plan_live_link(&found, draft);
     }
@@ -139,7 +161,7 @@ impl<'d> Wanted<'d> {
         let program = draft.inventory().program(&self.program_address).map(|record| record.id);
         draft.live.pins.iter().filter(|(pin, _)| pin.is_staged()).find_map(|(pin, found)| {
             let LiveObject::Link(link) = found else { return None };
-            let hook = link_type(self.attachment) == Some(link.link_type);
+            let hook = link_types(self.attachment).contains(&link.link_type);
             let for_this = recorded == Some(link.id) || program == Some(link.program_id);
             (hook && for_this && !lost_its_target(link, target)).then(|| Found {
                 pin: pin.clone(),
@@ -222,7 +244,9 @@ impl<'d> Wanted<'d> {
         let link = &found.link;
         let keeps = self.runs_already(link.program_id, draft);
         if keeps {
-            let change = if found.address == self.address {
+            let change = if let Some(reason) = self.pin_change(found, draft) {
+                Change::new(self.address.clone(), Action::Update, reason)
+            } else if found.address == self.address {
                 Change::new(self.address.clone(), Action::NoOp, "attached as declared")
             } else {
                 let reason = format!("takes over the link of {}", found.address);
@@ -272,7 +296,7 @@ impl<'d> Wanted<'d> {
     fn bound(self, found: &Found, draft: &mut Draft<'_>) {
         let identity = Identity::link(found.link.id);
         let source = Source::Live { pin: found.pin.clone(), identity };
-        draft.claim(self.pin.clone(), &self.address, source, Phase::Links);
+        self.claim(source, Phase::Links, draft);
         if found.address != self.address {
             draft.taken.insert(found.address.clone(), self.address.clone());
         }
@@ -301,7 +325,7 @@ impl<'d> Wanted<'d> {
             expected: Some(foreign),
         };
         draft.step(Phase::Links, step);
-        draft.claim(self.pin.clone(), &address, Source::New(address.clone()), Phase::Links);
+        self.claim(Source::New(address.clone()), Phase::Links, draft);
         let reason = format!(
             "link {} of someone else is taken over: its program is swapped atomically, its mode and \
              place stay, and so do pins that others have of it",
@@ -314,20 +338,55 @@ impl<'d> Wanted<'d> {
 
     fn attach(self, action: Action, reason: &str, draft: &mut Draft<'_>) {
         self.hold_program(draft);
-        let step = Step::Attach {
-            address: self.address.clone(),
-            program: self.program.clone(),
-            attachment: self.attachment.clone(),
-        };
+        let step = self.attach_step(draft);
         let phase = match self.attachment {
             Attachment::Freplace { .. } => Phase::Replacements,
             _ => Phase::Links,
         };
         draft.step(phase, step);
-        let source = Source::New(self.address.clone());
-        draft.claim(self.pin.clone(), &self.address, source, phase);
+        self.claim(Source::New(self.address.clone()), phase, draft);
+        let reason = match self.note {
+            Some(note) => format!("{reason}; {note}"),
+            None => reason.to_owned(),
+        };
         draft.change(Change::new(self.address.clone(), action, reason));
         self.record(0, draft);
+    }
+
+    fn attach_step(&self, draft: &mut Draft<'_>) -> Step {
+        let (address, program) = (self.address.clone(), self.program.clone());
+        let attachment = self.attachment.clone();
+        if self.maps.is_empty() {
+            return Step::Attach { address, program, attachment };
+        }
+        let slots = self.maps.iter().map(|(map, source)| (map.clone(), draft.slot(source)));
+        Step::AttachWith { address, program, attachment, maps: slots.collect() }
+    }
+
+    /// Claims the pins of the link, wherever it comes from.
+    fn claim(&self, source: Source, phase: Phase, draft: &mut Draft<'_>) {
+        if let Some(PublicPin { pin, .. }) = &self.public {
+            draft.claim(pin.clone(), &self.address, source.clone(), phase);
+            if let Some(claim) = draft.claims.get_mut(pin) {
+                claim.replaces = true;
+            }
+        }
+        draft.claim(self.pin.clone(), &self.address, source, phase);
+    }
+
+    /// What is to be done about the pin of an iterator that stays attached.
+    fn pin_change(&self, found: &Found, draft: &Draft<'_>) -> Option<&'static str> {
+        let record = draft.inventory().link(&found.address);
+        let recorded = record.and_then(|record| record.public.as_ref());
+        if recorded != self.public.as_ref() {
+            return Some("its pin path or policy changed");
+        }
+        let pin = &self.public.as_ref()?.pin;
+        (draft.identity_at(pin) != Some(Identity::link(found.link.id))).then_some("its pin is gone")
+    }
+
+    fn is_iterator(&self) -> bool {
+        matches!(self.attachment, Attachment::Iter(_))
     }
 
     fn plan_filter(self, target: u64, wanted: &BTreeSet<Address>, draft: &mut Draft<'_>) {
@@ -430,9 +489,17 @@ impl<'d> Wanted<'d> {
             program: self.program_address.clone(),
             attachment: Some(self.attachment.clone()),
             anchor: Anchor::Pin(self.pin.clone()),
+            public: self.public.clone(),
         };
         draft.after.resources.insert(self.address.clone(), Resource::Link(record));
     }
+}
+
+/// Where the link is pinned for users: an iterator's, which they can read, and of no other.
+fn public_pin(program: &DesiredProgram, attachment: &Attachment) -> Option<PublicPin> {
+    let readable = matches!(attachment, Attachment::Iter(_));
+    let pin = program.pin.as_ref().filter(|_| readable)?;
+    Some(PublicPin { pin: pin.clone(), policy: program.policy })
 }
 
 fn runs_another(program_id: u32) -> String {
@@ -472,7 +539,7 @@ fn options(attachment: &Attachment) -> String {
         Attachment::Tc { priority, handle, .. } => {
             format!("priority {}, handle {}", number(*priority), number(*handle))
         }
-        _ => attachment.to_string(),
+        _ => probes::options(attachment).unwrap_or_else(|| attachment.to_string()),
     }
 }
 

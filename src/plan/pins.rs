@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::identity::{Identity, ObjectKind};
-use crate::model::inventory::{ProgramRecord, Resource};
+use crate::model::inventory::{LinkRecord, ProgramRecord, Resource};
 use crate::model::live::LiveObject;
 use crate::model::pin::{PinPath, PinPolicy};
 
@@ -68,6 +68,7 @@ fn ours(mode: Mode, draft: &Draft<'_>) -> BTreeMap<PinPath, (Identity, Fate)> {
             let fate = match resource {
                 Resource::Map(map) => fate(map.policy),
                 Resource::Program(ProgramRecord { public: Some(public), .. })
+                | Resource::Link(LinkRecord { public: Some(public), .. })
                     if public.pin == *pin =>
                 {
                     fate(public.policy)

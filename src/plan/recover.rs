@@ -113,6 +113,7 @@ impl Known {
             program: Address::program(&name, program),
             attachment: None,
             anchor: Anchor::Pin(pin.clone()),
+            public: None,
         };
         let address = Address::link_at(object, program, place);
         self.inventory.resources.insert(address, Resource::Link(record));
@@ -166,6 +167,7 @@ impl Known {
                 program,
                 attachment: None,
                 anchor: Anchor::Filter { key: key.clone(), made_clsact },
+                public: None,
             };
             let address = Address::link_at(&object, &name, &place.to_string());
             match self.inventory.resources.entry(address) {

@@ -67,6 +67,8 @@ pub struct DesiredProgram {
     pub pin: Option<PinPath>,
     /// Where it is attached.
     pub attachments: Vec<Attachment>,
+    /// What there is to say of how they are made on this host, once that is known.
+    pub note: Option<String>,
 }
 
 impl DesiredObject {
@@ -74,6 +76,27 @@ impl DesiredObject {
     #[must_use]
     pub fn program(&self, name: &str) -> Option<&DesiredProgram> {
         self.programs.iter().find(|program| program.spec.name == name)
+    }
+}
+
+/// Beside a function's program the same one cannot be attached with another cookie
+/// (`bpf_trampoline_link_prog` in `kernel/bpf/trampoline.c`): it takes a fresh one.
+fn fixed_cookie(attachment: &Attachment) -> Option<[u8; 8]> {
+    let at = match attachment {
+        Attachment::Fentry(at)
+        | Attachment::Fexit(at)
+        | Attachment::FmodRet(at)
+        | Attachment::Lsm(at) => at,
+        _ => return None,
+    };
+    at.cookie.map(u64::to_le_bytes)
+}
+
+impl DesiredProgram {
+    /// Whether it is attached as an iterator, so that its pin can be read.
+    #[must_use]
+    pub fn is_iterator(&self) -> bool {
+        self.attachments.iter().any(|attachment| matches!(attachment, Attachment::Iter(_)))
     }
 }
 
@@ -86,6 +109,13 @@ pub(super) fn load_digest(
     let object = image.digest.to_string();
     let entries: Vec<[u8; 4]> =
         maps.iter().map(|map| map.spec.shape.max_entries.to_le_bytes()).collect();
+    let cookies: Vec<(&str, [u8; 8])> = programs
+        .iter()
+        .flat_map(|program| {
+            let cookies = program.attachments.iter().filter_map(fixed_cookie);
+            cookies.map(|cookie| (program.spec.name.as_str(), cookie))
+        })
+        .collect();
     let mut parts = vec![object.as_bytes(), b"maps"];
     for (map, entries) in maps.iter().zip(&entries) {
         parts.extend([map.spec.name.as_bytes(), entries]);
@@ -98,6 +128,17 @@ pub(super) fn load_digest(
         parts.push(program.spec.name.as_bytes());
         let target = program.spec.kind.as_ref().and_then(|kind| kind.target.as_deref());
         parts.push(target.unwrap_or_default().as_bytes());
+        // A program is loaded for links of several functions, and attached to one function once.
+        let several = program.attachments.iter().any(Attachment::is_several);
+        if several {
+            parts.push(b"several");
+        }
+        parts.extend(
+            cookies
+                .iter()
+                .filter(|(name, _)| *name == program.spec.name)
+                .map(|(_, cookie)| cookie.as_slice()),
+        );
         if let Some(Replaced { object, program, function }) = program.replaces() {
             parts.extend([object, program, function].map(str::as_bytes));
         }

@@ -60,6 +60,7 @@ pub fn validate(
     }
     rules::paths::check(&subjects, &resolved, &mut findings);
     rules::replaced::check(&subjects, &resolved, &mut findings);
+    rules::iterated::check(&subjects, &resolved, &mut findings);
     let problems = findings.sorted();
     let valid = problems.iter().all(|problem| problem.severity != Severity::Error);
     let desired = valid.then(|| Desired {

@@ -115,9 +115,17 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::Attach { address, program, attachment } => {
                 let spec = self.program_spec(program)?;
                 let link = self.kernel.attach(self.handle(&program.slot)?, spec, attachment)?;
-                let slot = Slot::New(address.clone());
-                self.held.insert(slot.clone(), link);
-                self.undo.push(Undo::Detach(slot));
+                self.attached(address, link);
+                Ok(())
+            }
+            Step::AttachWith { address, program, attachment, maps } => {
+                let mut handles = BTreeMap::new();
+                for (map, slot) in maps {
+                    handles.insert(map.as_str(), self.handle(slot)?);
+                }
+                let (spec, handle) = (self.program_spec(program)?, self.handle(&program.slot)?);
+                let link = self.kernel.attach_with(handle, spec, attachment, &handles)?;
+                self.attached(address, link);
                 Ok(())
             }
             Step::TakeLink { address, link } => {
@@ -343,6 +351,12 @@ impl<'a, K: Kernel> Executor<'a, K> {
         }
     }
 
+    fn attached(&mut self, address: &Address, link: K::Handle) {
+        let slot = Slot::New(address.clone());
+        self.held.insert(slot.clone(), link);
+        self.undo.push(Undo::Detach(slot));
+    }
+
     fn update_link(&mut self, link: &Slot, program: &Slot, expected: Option<&Slot>) -> Result<()> {
         let old = expected.map(|expected| self.handle(expected)).transpose()?;
         self.kernel.update_link(self.handle(link)?, self.handle(program)?, old)?;
@@ -374,6 +388,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             program: Address::program(&program.object, &program.program),
             attachment: Some(attachment.clone()),
             anchor: Anchor::Filter { key, made_clsact: with_clsact || shares_clsact },
+            public: None,
         };
         self.after.resources.insert(address.clone(), Resource::Link(record));
         Ok(())

@@ -9,6 +9,7 @@ mod contents;
 mod fault;
 mod hooks;
 mod objects;
+mod probes;
 mod snapshot;
 mod state;
 
@@ -22,7 +23,9 @@ pub use fault::{Call, CallKind, Killed};
 pub use snapshot::Snapshot;
 
 use super::entries::{self, Carried, Copied};
-use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result};
+use super::{
+    AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result, Settled,
+};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
@@ -405,6 +408,20 @@ impl Kernel for Fake {
         let link = state.attach(program.object, spec, attachment)?;
         drop(state);
         Ok(self.handle(link))
+    }
+
+    fn attach_with(
+        &self,
+        program: &Handle,
+        spec: &ProgramSpec,
+        attachment: &Attachment,
+        _maps: &BTreeMap<&str, &Handle>,
+    ) -> Result<Handle> {
+        self.attach(program, spec, attachment)
+    }
+
+    fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>> {
+        Ok(probes::settle(spec, wanted))
     }
 
     fn update_link(&self, link: &Handle, new: &Handle, old: Option<&Handle>) -> Result<()> {

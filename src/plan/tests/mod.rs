@@ -92,7 +92,7 @@ fn program(name: &str, attachments: Vec<Attachment>) -> DesiredProgram {
         autoload: true,
         instructions: 2,
     };
-    DesiredProgram { spec, policy: PinPolicy::None, pin: None, attachments }
+    DesiredProgram { spec, policy: PinPolicy::None, pin: None, attachments, note: None }
 }
 
 fn object(label: &str, maps: Vec<DesiredMap>, programs: Vec<DesiredProgram>) -> DesiredObject {
@@ -949,6 +949,7 @@ fn loads_and_links(plan: &Plan) -> Vec<String> {
             Step::LoadPrograms { .. }
                 | Step::LoadReplacement { .. }
                 | Step::Attach { .. }
+                | Step::AttachWith { .. }
                 | Step::UpdateLink { .. }
         )
     };

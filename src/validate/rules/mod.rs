@@ -6,6 +6,7 @@
 pub(super) mod attachments;
 pub(super) mod expect;
 pub(super) mod globals;
+pub(super) mod iterated;
 pub(super) mod maps;
 pub(super) mod names;
 pub(super) mod paths;
@@ -13,3 +14,4 @@ pub(super) mod pins;
 pub(super) mod places;
 pub(super) mod programs;
 pub(super) mod replaced;
+pub(super) mod tracing;

@@ -72,7 +72,7 @@ fn bpf_net_admin_and_perfmon_suffice() {
             .attach(guard.program("count_egress"), guard.spec("count_egress"), &at)
             .expect("attach to a cgroup");
         let trace = load(&kernel, "exec_trace");
-        let at = Attachment::RawTracepoint { name: "sched_process_exec".to_owned() };
+        let at = Attachment::RawTracepoint { name: "sched_process_exec".to_owned(), cookie: None };
         kernel.attach(trace.program("raw_exec"), trace.spec("raw_exec"), &at).expect("attach");
     });
 }
