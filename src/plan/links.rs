@@ -55,26 +55,26 @@ pub(super) fn plan(
 }
 
 /// One wanted attachment.
-struct Wanted<'d> {
-    address: Address,
+pub(super) struct Wanted<'d> {
+    pub(super) address: Address,
     spec: &'d ProgramSpec,
-    attachment: &'d Attachment,
-    pin: PinPath,
-    program: ProgramRef,
+    pub(super) attachment: &'d Attachment,
+    pub(super) pin: PinPath,
+    pub(super) program: ProgramRef,
     program_address: Address,
     /// What is attached with the program.
-    maps: BTreeMap<String, Source>,
+    pub(super) maps: BTreeMap<String, Source>,
     /// The pin of an iterator that users read.
-    public: Option<PublicPin>,
+    pub(super) public: Option<PublicPin>,
     /// How it is made on this host.
     note: Option<&'d str>,
 }
 
 /// A live link to attach through: where it is pinned, and for whom it is on record.
-struct Found {
-    pin: PinPath,
-    address: Address,
-    link: LiveLink,
+pub(super) struct Found {
+    pub(super) pin: PinPath,
+    pub(super) address: Address,
+    pub(super) link: LiveLink,
 }
 
 impl<'d> Wanted<'d> {
@@ -99,7 +99,7 @@ impl<'d> Wanted<'d> {
             program: ProgramRef { slot, object: object.name.clone(), program: name.clone() },
             program_address,
             maps: BTreeMap::new(),
-            public: public_pin(program, attachment),
+            public: probes::public_pin(program, attachment),
             note: program.note.as_deref(),
         }
     }
@@ -353,42 +353,6 @@ impl<'d> Wanted<'d> {
         self.record(0, draft);
     }
 
-    fn attach_step(&self, draft: &mut Draft<'_>) -> Step {
-        let (address, program) = (self.address.clone(), self.program.clone());
-        let attachment = self.attachment.clone();
-        if self.maps.is_empty() {
-            return Step::Attach { address, program, attachment };
-        }
-        let slots = self.maps.iter().map(|(map, source)| (map.clone(), draft.slot(source)));
-        Step::AttachWith { address, program, attachment, maps: slots.collect() }
-    }
-
-    /// Claims the pins of the link, wherever it comes from.
-    fn claim(&self, source: Source, phase: Phase, draft: &mut Draft<'_>) {
-        if let Some(PublicPin { pin, .. }) = &self.public {
-            draft.claim(pin.clone(), &self.address, source.clone(), phase);
-            if let Some(claim) = draft.claims.get_mut(pin) {
-                claim.replaces = true;
-            }
-        }
-        draft.claim(self.pin.clone(), &self.address, source, phase);
-    }
-
-    /// What is to be done about the pin of an iterator that stays attached.
-    fn pin_change(&self, found: &Found, draft: &Draft<'_>) -> Option<&'static str> {
-        let record = draft.inventory().link(&found.address);
-        let recorded = record.and_then(|record| record.public.as_ref());
-        if recorded != self.public.as_ref() {
-            return Some("its pin path or policy changed");
-        }
-        let pin = &self.public.as_ref()?.pin;
-        (draft.identity_at(pin) != Some(Identity::link(found.link.id))).then_some("its pin is gone")
-    }
-
-    fn is_iterator(&self) -> bool {
-        matches!(self.attachment, Attachment::Iter(_))
-    }
-
     fn plan_filter(self, target: u64, wanted: &BTreeSet<Address>, draft: &mut Draft<'_>) {
         let found = live_filter(&self.address, target, draft).or_else(|| {
             let place = format!("[{}]", self.attachment);
@@ -493,13 +457,6 @@ impl<'d> Wanted<'d> {
         };
         draft.after.resources.insert(self.address.clone(), Resource::Link(record));
     }
-}
-
-/// Where the link is pinned for users: an iterator's, which they can read, and of no other.
-fn public_pin(program: &DesiredProgram, attachment: &Attachment) -> Option<PublicPin> {
-    let readable = matches!(attachment, Attachment::Iter(_));
-    let pin = program.pin.as_ref().filter(|_| readable)?;
-    Some(PublicPin { pin: pin.clone(), policy: program.policy })
 }
 
 fn runs_another(program_id: u32) -> String {

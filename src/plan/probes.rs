@@ -1,19 +1,22 @@
-//! What attachments need beside their program: maps that they go over, or that tell where arguments are;
-//! and when that makes it necessary to load an object again.
+//! What attachments need beside their program: maps that they go over, or that tell where arguments are,
+//! and when that makes it necessary to load an object again; and pins that users read.
 
 use std::collections::BTreeMap;
 
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
 use crate::model::identity::Identity;
+use crate::model::inventory::PublicPin;
 use crate::model::kinds::LinkType;
 use crate::model::live::LiveObject;
 use crate::model::name::Name;
 use crate::model::pin::PinPath;
 use crate::model::probe::{Iter, Only};
-use crate::validate::{Desired, DesiredObject};
+use crate::validate::{Desired, DesiredObject, DesiredProgram};
 
-use super::draft::{Draft, Source};
+use super::Step;
+use super::draft::{Draft, Phase, Source};
+use super::links::{Found, Wanted};
 use super::maps::{Bindings, held};
 
 /// The maps of `usdt.bpf.h`, which say where the arguments of probes are.
@@ -139,4 +142,49 @@ pub(super) fn options(attachment: &Attachment) -> Option<String> {
 
 fn inode(inode: Option<u64>) -> Option<String> {
     inode.map(|inode| format!("inode {inode} of the file"))
+}
+
+/// Where the link is pinned for users: an iterator's, which they can read, and of no other.
+pub(super) fn public_pin(program: &DesiredProgram, attachment: &Attachment) -> Option<PublicPin> {
+    let readable = matches!(attachment, Attachment::Iter(_));
+    let pin = program.pin.as_ref().filter(|_| readable)?;
+    Some(PublicPin { pin: pin.clone(), policy: program.policy })
+}
+
+impl Wanted<'_> {
+    pub(super) fn attach_step(&self, draft: &mut Draft<'_>) -> Step {
+        let (address, program) = (self.address.clone(), self.program.clone());
+        let attachment = self.attachment.clone();
+        if self.maps.is_empty() {
+            return Step::Attach { address, program, attachment };
+        }
+        let slots = self.maps.iter().map(|(map, source)| (map.clone(), draft.slot(source)));
+        Step::AttachWith { address, program, attachment, maps: slots.collect() }
+    }
+
+    /// Claims the pins of the link, wherever it comes from.
+    pub(super) fn claim(&self, source: Source, phase: Phase, draft: &mut Draft<'_>) {
+        if let Some(PublicPin { pin, .. }) = &self.public {
+            draft.claim(pin.clone(), &self.address, source.clone(), phase);
+            if let Some(claim) = draft.claims.get_mut(pin) {
+                claim.replaces = true;
+            }
+        }
+        draft.claim(self.pin.clone(), &self.address, source, phase);
+    }
+
+    /// What is to be done about the pin of an iterator that stays attached.
+    pub(super) fn pin_change(&self, found: &Found, draft: &Draft<'_>) -> Option<&'static str> {
+        let record = draft.inventory().link(&found.address);
+        let recorded = record.and_then(|record| record.public.as_ref());
+        if recorded != self.public.as_ref() {
+            return Some("its pin path or policy changed");
+        }
+        let pin = &self.public.as_ref()?.pin;
+        (draft.identity_at(pin) != Some(Identity::link(found.link.id))).then_some("its pin is gone")
+    }
+
+    pub(super) fn is_iterator(&self) -> bool {
+        matches!(self.attachment, Attachment::Iter(_))
+    }
 }

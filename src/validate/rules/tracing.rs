@@ -265,6 +265,10 @@ impl Place<'_, '_, '_> {
             (ProgramType::TRACING, Some(AttachType::TRACE_ITER))
                 if taken(&target) != Some("map") =>
             {
+                if cookie.is_some() {
+                    let message = "the program of an iterator has no cookie";
+                    self.report("cookie", Problem::error(code::BAD_TARGET, None, message));
+                }
                 Attachment::Iter(Iter { over: target, only: None })
             }
             (ProgramType::KPROBE, _) => return self.probe_section(&target, cookie),

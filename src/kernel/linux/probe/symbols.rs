@@ -146,16 +146,4 @@ mod tests {
         let error = choose(&found(&[("f", 1, false), ("f", 2, false)]), "f").expect_err("two");
         assert!(error.contains("0x1") && error.contains("0x2"), "{error}");
     }
-
-    #[test]
-    fn functions_of_this_very_program_are_found() {
-        let path = std::env::current_exe().expect("this program has a path");
-        let binary = Binary::open(&path).expect("it is an ELF file");
-        let main = look_up(&binary, &["main".to_owned()]).expect("it has a main function");
-        assert_eq!(main.len(), 1);
-        let many = all_of(&binary, "*is_named*").expect("tests have symbols");
-        assert!(!many.is_empty());
-        let error = look_up(&binary, &["nonesuch_at_all".to_owned()]).expect_err("there is none");
-        assert!(error.contains("no function `nonesuch_at_all`"), "{error}");
-    }
 }

@@ -529,7 +529,13 @@ mod tests {
         assert_eq!(size_of::<LinkDetach>(), 4);
         assert_eq!(size_of::<ProgBindMap>(), 12);
         assert_eq!(size_of::<ProgQuery>(), 64);
-        assert_eq!(size_of::<RawTracepointOpen>(), 16);
-        assert_eq!(size_of::<PerfEvent>(), 64);
+        assert_eq!(size_of::<RawTracepointOpen>(), 24);
+        assert_eq!(size_of::<PerfEvent>(), 72);
+        assert_eq!(size_of::<LinkCreatePerfEvent>(), 24);
+        assert_eq!(size_of::<LinkCreateTracing>(), 32);
+        assert_eq!(size_of::<LinkCreateIter>(), 32);
+        assert_eq!(size_of::<IterInfo>(), 16);
+        assert_eq!(size_of::<LinkCreateKprobes>(), 48);
+        assert_eq!(size_of::<LinkCreateUprobes>(), 64);
     }
 }
