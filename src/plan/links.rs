@@ -139,13 +139,14 @@ impl<'d> Wanted<'d> {
             return self.attach_or_take(Action::Replace, reason, draft);
         }
         if let Some(old) = self.other_options(&found.address, draft) {
-            return if run_side_by_side(found.link.link_type) {
+            if run_side_by_side(found.link.link_type) {
                 let change = format!("{} → {}", options(&old), options(self.attachment));
                 let reason = format!("{change}: both run for a moment");
-                self.attach(Action::Replace, &reason, draft)
+                self.attach(Action::Replace, &reason, draft);
             } else {
-                self.attach_anew(&found, &old, draft)
-            };
+                self.attach_anew(&found, &old, draft);
+            }
+            return;
         }
         if self.maps.values().any(|map| matches!(map, Source::New(_))) && self.is_iterator() {
             let reason = "the map that it goes over is another one now";

@@ -31,7 +31,7 @@ pub(super) struct Maps<'d> {
     pub(super) reloads: &'d [Option<String>],
 }
 
-impl<'d> Maps<'d> {
+impl Maps<'_> {
     /// The maps that an attachment of a program of `object` needs, by what it knows them as.
     pub(super) fn of(
         self,
@@ -116,7 +116,7 @@ pub(super) fn options(attachment: &Attachment) -> Option<String> {
     match attachment {
         Attachment::PerfEvent(event) => options.push(event.sample.to_string()),
         Attachment::Uprobe(probe) | Attachment::Uretprobe(probe) => {
-            options.extend(inode(probe.inode))
+            options.extend(inode(probe.inode));
         }
         Attachment::Usdt(probe) => options.extend(inode(probe.inode)),
         _ => {}

@@ -82,14 +82,13 @@ impl DesiredObject {
 /// Beside a function's program the same one cannot be attached with another cookie
 /// (`bpf_trampoline_link_prog` in `kernel/bpf/trampoline.c`): it takes a fresh one.
 fn fixed_cookie(attachment: &Attachment) -> Option<[u8; 8]> {
-    let at = match attachment {
+    match attachment {
         Attachment::Fentry(at)
         | Attachment::Fexit(at)
         | Attachment::FmodRet(at)
-        | Attachment::Lsm(at) => at,
-        _ => return None,
-    };
-    at.cookie.map(u64::to_le_bytes)
+        | Attachment::Lsm(at) => at.cookie.map(u64::to_le_bytes),
+        _ => None,
+    }
 }
 
 impl DesiredProgram {

@@ -28,9 +28,8 @@ pub(super) fn settle(spec: &ProgramSpec, wanted: &[Attachment]) -> Option<Settle
     if !wanted.iter().any(|place| counter(place) || several(place)) {
         return None;
     }
-    let user = wanted.iter().any(|place| match place {
-        Attachment::Uprobe(_) | Attachment::Uretprobe(_) | Attachment::Usdt(_) => true,
-        _ => false,
+    let user = wanted.iter().any(|place| {
+        matches!(place, Attachment::Uprobe(_) | Attachment::Uretprobe(_) | Attachment::Usdt(_))
     });
     let multi = if user { AttachType::TRACE_UPROBE_MULTI } else { AttachType::TRACE_KPROBE_MULTI };
     let attach_type = if wanted.iter().any(several) { Some(multi) } else { declared };

@@ -137,7 +137,7 @@ impl Place<'_, '_, '_> {
             Hook::Uretprobe(hook) => self.uprobe(hook, true).map(Attachment::Uretprobe),
             Hook::Usdt(hook) => self.usdt(hook).map(Attachment::Usdt),
             Hook::PerfEvent(hook) => self.perf_event(hook).map(Attachment::PerfEvent),
-            Hook::Iter(hook) => self.iter(hook).map(Attachment::Iter),
+            Hook::Iter(hook) => self.iterator(hook).map(Attachment::Iter),
             Hook::Freplace(hook) => self.freplace(hook),
             Hook::Section(hook) => self.section(hook.cookie),
             _ => None,

@@ -165,7 +165,7 @@ impl Place<'_, '_, '_> {
     }
 
     /// What an iterator goes over says which options it takes.
-    pub(super) fn iter(&mut self, hook: &manifest::Iter) -> Option<Iter> {
+    pub(super) fn iterator(&mut self, hook: &manifest::Iter) -> Option<Iter> {
         let over = self.kind.target.clone()?;
         let given = [
             ("map", hook.map.is_some()),
@@ -173,7 +173,8 @@ impl Place<'_, '_, '_> {
             ("task", hook.task.is_some()),
         ];
         let taken = taken(&over);
-        for (option, _) in given.iter().filter(|(option, given)| *given && taken != Some(*option)) {
+        let wrong = given.iter().find(|(option, given)| *given && taken != Some(*option));
+        if let Some((option, _)) = wrong {
             let message = format!("an iterator over `{over}` does not take `{option}`");
             let problem = Problem::error(code::BAD_TARGET, None, message);
             let problem = match taken {
@@ -281,7 +282,7 @@ impl Place<'_, '_, '_> {
         let returns = pattern.contains("ret");
         match pattern.split('.').next()? {
             "kprobe" | "kretprobe" => {
-                let (name, offset) = spot(target)?;
+                let (name, offset) = spot(target);
                 let probe = KernelProbe { functions: vec![name], offset, cookie };
                 let with_offset = offset == 0 || !returns;
                 let probe = Some(probe)
@@ -295,7 +296,7 @@ impl Place<'_, '_, '_> {
             }
             "uprobe" | "uretprobe" => {
                 let (file, symbol) = target.split_once(':')?;
-                let (name, offset) = spot(symbol)?;
+                let (name, offset) = spot(symbol);
                 let target = self.file(file)?;
                 let probe = UserProbe {
                     target,
@@ -341,15 +342,15 @@ pub(super) fn taken(over: &str) -> Option<&'static str> {
 }
 
 /// `name`, or `name+0x10`; the names of C++ have signs in them, those of kernel functions have not.
-fn spot(text: &str) -> Option<(String, u64)> {
-    let Some((name, offset)) = text.rsplit_once('+') else { return Some((text.to_owned(), 0)) };
+fn spot(text: &str) -> (String, u64) {
+    let Some((name, offset)) = text.rsplit_once('+') else { return (text.to_owned(), 0) };
     let offset = match offset.strip_prefix("0x") {
         Some(digits) => u64::from_str_radix(digits, 16),
         None => offset.parse(),
     };
     match offset {
-        Ok(offset) if !name.is_empty() => Some((name.to_owned(), offset)),
-        _ => Some((text.to_owned(), 0)),
+        Ok(offset) if !name.is_empty() => (name.to_owned(), offset),
+        _ => (text.to_owned(), 0),
     }
 }
 
@@ -376,9 +377,9 @@ mod tests {
 
     #[test]
     fn names_with_an_offset() {
-        assert_eq!(spot("do_x+0x10"), Some(("do_x".to_owned(), 16)));
-        assert_eq!(spot("do_x+8"), Some(("do_x".to_owned(), 8)));
-        assert_eq!(spot("do_x"), Some(("do_x".to_owned(), 0)));
-        assert_eq!(spot("a::operator++"), Some(("a::operator++".to_owned(), 0)));
+        assert_eq!(spot("do_x+0x10"), ("do_x".to_owned(), 16));
+        assert_eq!(spot("do_x+8"), ("do_x".to_owned(), 8));
+        assert_eq!(spot("do_x"), ("do_x".to_owned(), 0));
+        assert_eq!(spot("a::operator++"), ("a::operator++".to_owned(), 0));
     }
 }

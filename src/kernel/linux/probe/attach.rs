@@ -96,7 +96,7 @@ impl Call<'_> {
         match (self.attach_type, places) {
             (Some(attach_type), _) => {
                 sys::link_user_places(self.program, attach_type, &text, places, pid, returns)
-                    .map_err(|errno| self.too_old(failed(errno), sessions_or(attach_type, (6, 6))))
+                    .map_err(|errno| too_old(failed(errno), sessions_or(attach_type, (6, 6))))
             }
             (None, [place]) => {
                 let probe = pmu::probe_type("uprobe").map_err(|reason| self.reason(reason))?;
@@ -125,7 +125,7 @@ impl Call<'_> {
                 returns,
             );
             let since = sessions_or(attach_type, (5, 18));
-            return link.map_err(|errno| self.too_old(self.refused(errno), since));
+            return link.map_err(|errno| too_old(self.refused(errno), since));
         }
         let [function] = probe.functions.as_slice() else {
             return Err(self.reason("one link takes one function, for what the program is loaded"));
@@ -190,14 +190,14 @@ impl Call<'_> {
 
     fn link_event(&self, event: &OwnedFd, cookie: u64) -> Result<OwnedFd> {
         sys::link_event(self.program, event.as_fd(), cookie).map_err(|errno| match errno {
-            Errno::INVAL => self.too_old(self.refused(errno), (5, 15)),
+            Errno::INVAL => too_old(self.refused(errno), (5, 15)),
             _ => self.refused(errno),
         })
     }
 
     fn iterator(&self, iter: &Iter) -> Result<OwnedFd> {
         let refused = |errno, since: Release| match errno {
-            Errno::INVAL => self.too_old(self.refused(errno), since),
+            Errno::INVAL => too_old(self.refused(errno), since),
             _ => self.refused(errno),
         };
         match &iter.only {
@@ -247,7 +247,7 @@ impl Call<'_> {
                 self.refused(errno).advice("a function takes 38 programs at most")
             }
             Errno::INVAL | Errno::TOOBIG if cookie.is_some() => {
-                self.too_old(self.refused(errno), (5, 19))
+                too_old(self.refused(errno), (5, 19))
             }
             _ => self.refused(errno),
         })
@@ -257,7 +257,7 @@ impl Call<'_> {
         let cgroup = target::cgroup(path, self.operation)?;
         let at = sys::LinkTarget::File(cgroup.as_fd());
         sys::create_link(self.program, at, AttachType::LSM_CGROUP, 0).map_err(|errno| match errno {
-            Errno::INVAL => self.too_old(self.refused(errno), (6, 0)),
+            Errno::INVAL => too_old(self.refused(errno), (6, 0)),
             _ => self.refused(errno),
         })
     }
@@ -270,20 +270,20 @@ impl Call<'_> {
         }
     }
 
-    /// With advice for a refusal that an older kernel's ignorance explains.
-    fn too_old(&self, error: KernelError, since: Release) -> KernelError {
-        let old = since::running().is_none_or(|running| running < since);
-        let ignorant = matches!(error.raw(), Some(Errno::INVAL | Errno::TOOBIG | Errno::OPNOTSUPP));
-        if error.advice.is_none() && ignorant && (old || error.raw() == Some(Errno::OPNOTSUPP)) {
-            let what = "the running kernel does not know such links or their cookies";
-            return error.advice(format!("{what}; {}", since::compare(since, since::running())));
-        }
-        error
-    }
-
     fn reason(&self, reason: impl Into<String>) -> KernelError {
         KernelError::reason(self.operation, reason)
     }
+}
+
+/// With advice for a refusal that an older kernel's ignorance explains.
+fn too_old(error: KernelError, since: Release) -> KernelError {
+    let old = since::running().is_none_or(|running| running < since);
+    let ignorant = matches!(error.raw(), Some(Errno::INVAL | Errno::TOOBIG | Errno::OPNOTSUPP));
+    if error.advice.is_none() && ignorant && (old || error.raw() == Some(Errno::OPNOTSUPP)) {
+        let what = "the running kernel does not know such links or their cookies";
+        return error.advice(format!("{what}; {}", since::compare(since, since::running())));
+    }
+    error
 }
 
 /// The release of a kind of link, or of its sessions.

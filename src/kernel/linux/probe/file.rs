@@ -15,7 +15,8 @@ pub(super) fn find(target: &str) -> Result<PathBuf, String> {
             Err(errno) => Err(format!("{target} cannot be read: {errno}")),
         };
     }
-    let is_library = target.ends_with(".so") || target.contains(".so.");
+    let is_library =
+        target.strip_suffix(".so").is_some_and(|name| !name.is_empty()) || target.contains(".so.");
     let (variable, fixed, wanted) = if is_library {
         ("LD_LIBRARY_PATH", LIBRARIES, Access::READ_OK)
     } else {

@@ -24,16 +24,15 @@ pub(super) fn look_up(names: &[String]) -> Result<Vec<(String, u64)>, String> {
         [pattern] if is_pattern(pattern) => matches(pattern, name),
         names => names.iter().any(|known| known == name),
     };
-    let found = match read(WITH_ADDRESSES)? {
-        Some(text) => with_addresses(&text, wanted),
-        None => {
-            let text = read(NAMES)?.ok_or_else(|| {
-                format!("tracefs has no `{NAMES}`: the kernel was built without function tracing")
-            })?;
-            let symbols = fs::read_to_string(SYMBOLS)
-                .map_err(|error| format!("{SYMBOLS} cannot be read: {error}"))?;
-            from_symbols(&text, &symbols, wanted)
-        }
+    let found = if let Some(text) = read(WITH_ADDRESSES)? {
+        with_addresses(&text, wanted)
+    } else {
+        let text = read(NAMES)?.ok_or_else(|| {
+            format!("tracefs has no `{NAMES}`: the kernel was built without function tracing")
+        })?;
+        let symbols = fs::read_to_string(SYMBOLS)
+            .map_err(|error| format!("{SYMBOLS} cannot be read: {error}"))?;
+        from_symbols(&text, &symbols, wanted)
     };
     missing(names, &found)?;
     if found.iter().any(|(_, address)| *address == 0) {

@@ -88,6 +88,14 @@ fn site(note: &Note<'_>, base: Option<u64>, segments: &[Segment]) -> Result<Site
     Ok(Site { offset, counter, arguments })
 }
 
+/// What was read of a section of notes.
+#[derive(Clone, Copy, Debug)]
+enum Read<'a> {
+    Note(Note<'a>),
+    /// Another kind of note.
+    Other,
+}
+
 /// How the file's machine writes numbers.
 #[derive(Clone, Copy, Debug)]
 struct Reader {
@@ -101,9 +109,8 @@ impl Reader {
         let mut notes = Vec::new();
         while !rest.is_empty() {
             match self.next(&mut rest) {
-                Some(Some(note)) => notes.push(Some(note)),
-                // Another kind of note.
-                Some(None) => {}
+                Some(Read::Note(note)) => notes.push(Some(note)),
+                Some(Read::Other) => {}
                 None => {
                     notes.push(None);
                     return notes;
@@ -113,16 +120,16 @@ impl Reader {
         notes
     }
 
-    fn next<'a>(self, rest: &mut &'a [u8]) -> Option<Option<Note<'a>>> {
+    fn next<'a>(self, rest: &mut &'a [u8]) -> Option<Read<'a>> {
         let name_size = self.number(take(rest, 4)?)?;
         let size = self.number(take(rest, 4)?)?;
         let kind = self.number(take(rest, 4)?)?;
         let name = padded(rest, name_size)?;
         let description = padded(rest, size)?;
         if (u32::try_from(kind).ok()?, name) != NOTE {
-            return Some(None);
+            return Some(Read::Other);
         }
-        self.note(description).map(Some)
+        self.note(description).map(Read::Note)
     }
 
     fn note(self, mut rest: &[u8]) -> Option<Note<'_>> {
