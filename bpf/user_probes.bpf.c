@@ -74,4 +74,31 @@ int on_probe(struct pt_regs *ctx)
 	return 0;
 }
 
+/* What is watched, the section can say too; loaded only if they are asked for. */
+SEC("?uprobe/libc.so.6:getaddrinfo+4")
+int in_section(struct pt_regs *ctx)
+{
+	return 0;
+}
+
+SEC("?uretprobe.multi/libc.so.6:get*")
+int several_in_section(struct pt_regs *ctx)
+{
+	return 0;
+}
+
+SEC("?usdt/libc.so.6:libc:setjmp")
+int probe_in_section(struct pt_regs *ctx)
+{
+	return 0;
+}
+
+/* Sees the entry and the return of each call, and says at the entry whether it wants the return. */
+SEC("?uprobe.session")
+int around(struct pt_regs *ctx)
+{
+	count(ENTERED);
+	return 0;
+}
+
 char LICENSE[] SEC("license") = "GPL";

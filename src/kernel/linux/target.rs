@@ -30,7 +30,7 @@ pub(super) fn state(attachment: &Attachment) -> Result<TargetState> {
         },
         Attachment::Cgroup { path } => cgroup_state(path, attachment),
         Attachment::Tracepoint { category, name, .. } => match tracefs::event_id(category, name) {
-            Ok(_) => Ok(TargetState::Present(0)),
+            Ok(_) => Ok(probe::linkable().map_or_else(missing, |()| TargetState::Present(0))),
             Err(why) => Ok(missing(why.reason(category, name))),
         },
         // tracefs does not list every raw tracepoint; the kernel answers when one is attached.

@@ -4,12 +4,16 @@ use ebpf_apply::kernel::linux::Linux;
 
 use super::running::{delete, entries, slot, update};
 use crate::contract::{self, Host};
-use crate::features::{Feature, PERF_EVENT_LINK_NAMES, TCX, UNPINNED_AT_ONCE, lacks};
+use crate::features::{
+    Feature, PERF_EVENT_LINK_NAMES, PERF_EVENT_LINKS, TCX, UNPINNED_AT_ONCE, UPROBE_MULTI, lacks,
+};
 use crate::sandbox::{Sandbox, ip};
 
 /// Cases that not every kernel can pass.
 const NEEDS: &[(&str, Feature)] = &[
     ("links_of_tracepoints_are_not_updated", PERF_EVENT_LINK_NAMES),
+    ("a_counter_is_on_every_cpu", PERF_EVENT_LINKS),
+    ("functions_are_probed_alone_or_together", UPROBE_MULTI),
     ("a_link_dies_with_its_last_reference", UNPINNED_AT_ONCE),
     ("whoever_is_attached_is_found_and_opened", UNPINNED_AT_ONCE),
     ("tcx_takes_several_programs", TCX),

@@ -14,8 +14,10 @@ use std::process::{Child, Command, Stdio};
 
 use aya::maps::{Array, Map, MapData};
 
+use crate::features::{PERF_EVENT_LINKS, goes_without};
 use crate::host;
 use crate::program::{Program, Said};
+use crate::sandbox::Sandbox;
 use crate::support::{built, object};
 
 /// A manifest of one object, `probes`, whose programs are attached as `rest` says.
@@ -46,6 +48,25 @@ fn apply(program: &Program, file: &str) -> Said {
         assert!(resource["state"] == "in-sync" || resource["state"] == "unknown", "{resource}");
     }
     said
+}
+
+#[test]
+fn a_kernel_that_cannot_keep_programs_at_events_says_so() {
+    if !goes_without(PERF_EVENT_LINKS) {
+        return;
+    }
+    Sandbox::run(|_| {
+        let (program, probed) = (Program::new(), Probed::start());
+        let rest = format!(
+            "[objects.probes.programs.on_entry]\nattach = [{{ hook = \"uprobe\", {}, symbol = \
+             \"probed_single\" }}]\n",
+            probed.options()
+        );
+        let file = manifest(&program, "user_probes", &rest);
+        let said = program.run(&["apply", &file, "--detach"]).status(1);
+        assert!((said.out.clone() + &said.err).contains("since 5.15"), "{said:?}");
+        assert!(host::tree().is_empty(), "{:?}", host::tree());
+    });
 }
 
 /// Ends the deployment, and finds nothing left of it.

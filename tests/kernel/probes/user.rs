@@ -1,7 +1,7 @@
 //! Functions of a program.
 
 use super::{Probed, apply, destroy, manifest, number};
-use crate::features::{PERF_EVENT_LINKS, UPROBE_MULTI, goes_without, lacks};
+use crate::features::{PERF_EVENT_LINKS, UPROBE_MULTI, UPROBE_SESSION, goes_without, lacks};
 use crate::host;
 use crate::program::Program;
 use crate::sandbox::Sandbox;
@@ -118,6 +118,22 @@ fn an_instruction_is_probed_by_its_offset() {
         apply(&program, &file);
         probed.call("s");
         assert_eq!(number(HITS, ENTERED), 1);
+        destroy(&program, &file);
+    });
+}
+
+#[test]
+fn a_session_sees_a_call_from_both_ends() {
+    if lacks(&[UPROBE_SESSION]) {
+        return;
+    }
+    Sandbox::run(|_| {
+        let (program, mut probed) = (Program::new(), Probed::start());
+        let rest = attach(&probed, "around", "uprobe", "symbol = \"probed_single\"");
+        let file = manifest(&program, "user_probes", &rest);
+        apply(&program, &file);
+        probed.call("s");
+        assert_eq!(number(HITS, ENTERED), 2, "at its entry and its return");
         destroy(&program, &file);
     });
 }

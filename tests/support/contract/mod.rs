@@ -6,6 +6,7 @@ mod entries;
 mod filters;
 mod links;
 mod objects;
+mod probes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -76,6 +77,9 @@ macro_rules! for_each_case {
             a_program_for_one_hook_is_not_put_at_another,
             whoever_is_attached_is_found_and_opened,
             links_of_tracepoints_are_not_updated,
+            a_counter_is_on_every_cpu,
+            an_iterator_takes_another_program,
+            functions_are_probed_alone_or_together,
             a_severed_link_says_so,
             a_detached_link_leaves_its_place,
             missing_targets_are_told,
@@ -92,6 +96,7 @@ pub(crate) use entries::*;
 pub(crate) use filters::*;
 pub(crate) use links::*;
 pub(crate) use objects::*;
+pub(crate) use probes::*;
 
 /// Everything one object becomes.
 pub(crate) struct Loaded<H> {

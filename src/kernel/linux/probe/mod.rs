@@ -3,6 +3,7 @@
 mod arguments;
 mod attach;
 mod elf;
+mod events;
 mod file;
 mod functions;
 mod multi;
@@ -15,5 +16,6 @@ mod target;
 mod usdt;
 
 pub(super) use attach::{Call, attach};
+pub(super) use events::linkable;
 pub(super) use settle::settle;
 pub(super) use target::state;

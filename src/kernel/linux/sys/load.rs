@@ -255,16 +255,26 @@ pub(in crate::kernel::linux) fn has_attach_cookie() -> bool {
 
 /// Loads the smallest program for links of several functions, to ask whether the kernel has them.
 pub(in crate::kernel::linux) fn load_multi_probe(attach_type: AttachType) -> Answer<OwnedFd> {
+    load_smallest(ProgramType::KPROBE, attach_type.0)
+}
+
+/// Loads the smallest program that links to events take.
+pub(in crate::kernel::linux) fn load_event_program() -> Answer<OwnedFd> {
+    load_smallest(ProgramType::TRACEPOINT, 0)
+}
+
+fn load_smallest(program_type: ProgramType, attach_type: u32) -> Answer<OwnedFd> {
     /// `r0 = 0`, `exit`
     const CODE: [Insn; 2] = [Insn(0xb7), Insn(0x95)];
     let attributes = ProgramAttributes {
-        program_type: ProgramType::KPROBE,
+        program_type,
         name: "",
         instructions: &CODE,
         license: c"GPL",
+        // Before Linux 5.0 probes had to state it; those have no such links, and refuse.
         kernel_version: 0,
         flags: 0,
-        attach_type: attach_type.0,
+        attach_type,
         attach_btf_id: 0,
         attach_object: 0,
         descriptors: &[],

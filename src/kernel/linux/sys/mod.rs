@@ -34,7 +34,8 @@ pub(super) use link::{
 };
 pub(super) use load::{
     MapAttributes, MapTypes, ProgramAttributes, ProgramBtf, bind_map, create_map, freeze_map,
-    has_attach_cookie, load_btf, load_multi_probe, load_program, set_array_value, set_slot,
+    has_attach_cookie, load_btf, load_event_program, load_multi_probe, load_program,
+    set_array_value, set_slot,
 };
 pub(super) use mapped::{Mapped, map_kernel_btf};
 pub(super) use perf::{
@@ -43,8 +44,8 @@ pub(super) use perf::{
 };
 pub(super) use pin::{object_at, pin};
 pub(super) use probe::{
-    IterLimit, UserPlace, link_event, link_function, link_iterator, link_kernel_functions,
-    link_user_places, try_kernel_functions,
+    IterLimit, UserPlace, has_event_links, link_event, link_function, link_iterator,
+    link_kernel_functions, link_user_places, try_kernel_functions,
 };
 pub(super) use wait::wait_for_programs;
 

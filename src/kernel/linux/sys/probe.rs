@@ -168,6 +168,21 @@ pub(in crate::kernel::linux) fn link_user_places(
     Ok(unsafe { own(fd) })
 }
 
+/// Whether the kernel has links to events of `perf_event_open(2)` (libbpf `probe_perf_link`): one that has
+/// not, does not look at the descriptor.
+pub(in crate::kernel::linux) fn has_event_links(program: BorrowedFd<'_>) -> bool {
+    let mut attr = abi::LinkCreatePerfEvent {
+        prog_fd: number(program),
+        target_fd: u32::MAX,
+        attach_type: AttachType::PERF_EVENT.0,
+        ..abi::LinkCreatePerfEvent::default()
+    };
+    // SAFETY: `LinkCreatePerfEvent` is what `BPF_LINK_CREATE` takes for this type; it holds no address.
+    // No descriptor has that number, so nothing is made.
+    let answer = unsafe { bpf(Command::LinkCreate, &mut attr) };
+    answer.is_err_and(|errno| errno == Errno::BADF)
+}
+
 /// What the kernel answers to a link of a program at an address that nobody may read; where it has no
 /// such links, it says so first.
 pub(in crate::kernel::linux) fn try_kernel_functions(
