@@ -59,4 +59,26 @@ int on_call(struct pt_regs *ctx)
 	return 0;
 }
 
+SEC("?tp/syscalls/sys_enter_getppid")
+int on_tracepoint(void *ctx)
+{
+	__u32 index = COOKIE;
+	__u64 cookie = bpf_get_attach_cookie(ctx);
+
+	if (bpf_get_current_pid_tgid() >> 32 == only_process)
+		bpf_map_update_elem(&kernel_hits, &index, &cookie, BPF_ANY);
+	return 0;
+}
+
+SEC("?raw_tp/sys_enter")
+int on_raw_tracepoint(void *ctx)
+{
+	__u32 index = COOKIE;
+	__u64 cookie = bpf_get_attach_cookie(ctx);
+
+	if (bpf_get_current_pid_tgid() >> 32 == only_process)
+		bpf_map_update_elem(&kernel_hits, &index, &cookie, BPF_ANY);
+	return 0;
+}
+
 char LICENSE[] SEC("license") = "GPL";

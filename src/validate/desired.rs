@@ -79,14 +79,16 @@ impl DesiredObject {
     }
 }
 
-/// Beside a function's program the same one cannot be attached with another cookie
-/// (`bpf_trampoline_link_prog` in `kernel/bpf/trampoline.c`): it takes a fresh one.
+/// At a function or tracepoint the same program cannot be attached beside itself with another cookie
+/// (`bpf_trampoline_link_prog` in `kernel/bpf/trampoline.c`, `perf_event_attach_bpf_prog` in
+/// `kernel/trace/bpf_trace.c`): it takes a fresh one.
 fn fixed_cookie(attachment: &Attachment) -> Option<[u8; 8]> {
     match attachment {
         Attachment::Fentry(at)
         | Attachment::Fexit(at)
         | Attachment::FmodRet(at)
         | Attachment::Lsm(at) => at.cookie.map(u64::to_le_bytes),
+        Attachment::Tracepoint { cookie, .. } => cookie.map(u64::to_le_bytes),
         _ => None,
     }
 }

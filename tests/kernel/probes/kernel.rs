@@ -2,7 +2,8 @@
 
 use super::{apply, destroy, manifest, number};
 use crate::features::{
-    KERNEL_PROBES, KPROBE_LINKS_OF_SEVERAL, PERF_EVENT_LINKS, goes_without, lacks,
+    KERNEL_PROBES, KPROBE_LINKS_OF_SEVERAL, PERF_EVENT_LINKS, RAW_TRACEPOINT_COOKIES, goes_without,
+    lacks,
 };
 use crate::program::Program;
 use crate::sandbox::Sandbox;
@@ -89,6 +90,41 @@ fn a_pattern_probes_several_kernel_functions() {
         assert_eq!([ENTERED, RETURNED].map(|at| number(HITS, at)), [1, 2]);
         destroy(&program, &file);
     });
+}
+
+/// Whether the program sees the cookie that its attachment has.
+fn sees_its_cookie(traced: &str) {
+    Sandbox::run(|_| {
+        let program = Program::new();
+        let with = |cookie: u64| {
+            with_process(&format!(
+                "[objects.probes.programs.{traced}]\nattach = [{{ hook = \"section\", cookie = {cookie} }}]\n"
+            ))
+        };
+        for cookie in [21, 22] {
+            let file = manifest(&program, "kernel_probes", &with(cookie));
+            apply(&program, &file);
+            call();
+            assert_eq!(number(HITS, COOKIE), cookie);
+        }
+        destroy(&program, &program.directory().join("edge.toml").display().to_string());
+    });
+}
+
+#[test]
+fn a_tracepoint_has_a_cookie() {
+    if lacks(&[PERF_EVENT_LINKS]) {
+        return;
+    }
+    sees_its_cookie("on_tracepoint");
+}
+
+#[test]
+fn a_raw_tracepoint_has_a_cookie() {
+    if lacks(&[RAW_TRACEPOINT_COOKIES]) {
+        return;
+    }
+    sees_its_cookie("on_raw_tracepoint");
 }
 
 #[test]
