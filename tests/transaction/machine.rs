@@ -77,7 +77,7 @@ attach = [{ hook = "iter", map = "counter.traffic" }]
 path = "counter.bpf.o"
 
 [objects.clock.programs.on_overflow]
-attach = [{ hook = "perf-event", software = "cpu-clock", frequency = 49 }]
+attach = [{ hook = "perf-event", software = "cpu-clock", frequency = 49, cpu = 0 }]
 "#;
 
 /// The same deployment later: a global changed, pins moved, an attachment went and one came, and a

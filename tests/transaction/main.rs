@@ -78,7 +78,7 @@ fn attachments_whose_options_cannot_be_changed_keep_the_old() {
         let applied = machine.apply(&changed).expect("applies");
         let replaced = |change: &&Change| change.action == Action::Replace;
         let plan = &applied.plan;
-        assert_eq!(plan.changes.iter().filter(replaced).count(), 7, "{plan:#?}");
+        assert_eq!(plan.changes.iter().filter(replaced).count(), 4, "{plan:#?}");
         machine.assert_settled(&changed);
         machine.kernel.calls().len() - before
     };
@@ -224,7 +224,7 @@ fn a_deployment_whose_record_is_lost_can_be_ended() {
     let ended = machine.host().end(&edge(), Some(root), false, &mut |_| {}).expect("ends");
     let links =
         ended.plan.changes.iter().filter(|change| change.address.as_str().starts_with("link."));
-    assert_eq!(links.count(), 9, "{:#?}", ended.plan.changes);
+    assert_eq!(links.count(), 6, "{:#?}", ended.plan.changes);
     let left = format!("{:?}", machine.kernel.snapshot());
     assert!(!left.contains("~links") && !left.contains("~progs"), "{left}");
     assert_ne!(machine.kernel.snapshot(), untouched, "public pins are not provably ours");

@@ -101,7 +101,13 @@ impl Call<'_> {
             (None, [place]) => {
                 let probe = pmu::probe_type("uprobe").map_err(|reason| self.reason(reason))?;
                 let at = (place.offset, place.counter);
-                let event = sys::open_uprobe(probe, &text, at, returns, pid).map_err(failed)?;
+                let event = sys::open_uprobe(probe, &text, at, returns, pid);
+                let event = event.map_err(|errno| match errno {
+                    // Some releases want more of who changes the code of others.
+                    Errno::ACCESS | Errno::PERM => KernelError::errno(self.operation, errno)
+                        .advice(capability::advice(CapabilitySet::SYS_ADMIN)),
+                    _ => failed(errno),
+                })?;
                 self.link_event(&event, place.cookie)
             }
             (None, _) => {
