@@ -59,6 +59,14 @@ int on_call(struct pt_regs *ctx)
 	return 0;
 }
 
+/* Sees the entry and the return of each call. */
+SEC("?kprobe.session/security_socket_create")
+int around(struct pt_regs *ctx)
+{
+	count(ENTERED);
+	return 0;
+}
+
 SEC("?tp/syscalls/sys_enter_getppid")
 int on_tracepoint(void *ctx)
 {

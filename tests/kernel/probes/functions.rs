@@ -6,6 +6,7 @@ use super::{apply, destroy, manifest, number};
 use crate::features::{
     BPF_SECURITY_MODULE, FUNCTION_COOKIES, LSM_CGROUP, PROGRAMS_AT_FUNCTIONS, lacks,
 };
+use crate::layer::running::eventually;
 use crate::program::Program;
 use crate::sandbox::Sandbox;
 
@@ -49,7 +50,8 @@ fn a_function_is_seen_at_its_entry_and_return_and_changed() {
         assert!(!socket(), "the program answers instead");
         assert_eq!([ENTERED, RETURNED].map(|at| number(HITS, at)), [entered, returned + 1]);
         destroy(&program, &file);
-        assert!(socket(), "nothing runs any more");
+        // Older kernels let go of a link a little after its last pin.
+        eventually("nothing runs any more", socket);
     });
 }
 

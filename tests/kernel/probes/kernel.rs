@@ -2,8 +2,8 @@
 
 use super::{apply, destroy, manifest, number};
 use crate::features::{
-    KERNEL_PROBES, KPROBE_LINKS_OF_SEVERAL, PERF_EVENT_LINKS, RAW_TRACEPOINT_COOKIES, goes_without,
-    lacks,
+    KERNEL_PROBES, KPROBE_LINKS_OF_SEVERAL, KPROBE_SESSION, PERF_EVENT_LINKS,
+    RAW_TRACEPOINT_COOKIES, goes_without, lacks,
 };
 use crate::program::Program;
 use crate::sandbox::Sandbox;
@@ -92,6 +92,22 @@ fn a_pattern_probes_several_kernel_functions() {
     });
 }
 
+#[test]
+fn a_session_sees_a_call_from_both_ends() {
+    if lacks(&[KPROBE_SESSION, KPROBE_LINKS_OF_SEVERAL]) {
+        return;
+    }
+    Sandbox::run(|_| {
+        let program = Program::new();
+        let rest = "[objects.probes.programs.around]\nattach = [{ hook = \"section\" }]\n";
+        let file = manifest(&program, "kernel_probes", &with_process(rest));
+        apply(&program, &file);
+        socket();
+        assert_eq!(number(HITS, ENTERED), 2, "at its entry and its return");
+        destroy(&program, &file);
+    });
+}
+
 /// Whether the program sees the cookie that its attachment has.
 fn sees_its_cookie(traced: &str) {
     Sandbox::run(|_| {
@@ -129,6 +145,9 @@ fn a_raw_tracepoint_has_a_cookie() {
 
 #[test]
 fn a_kernel_without_probes_says_so() {
+    if lacks(&[PERF_EVENT_LINKS]) {
+        return;
+    }
     // Where it has them, a function is looked for.
     let without = goes_without(KERNEL_PROBES);
     Sandbox::run(|_| {

@@ -11,6 +11,7 @@ use super::super::handle::Handle;
 use super::super::since::{self, Release};
 use super::super::sys::{self, Answer, CounterType, IterLimit, Sampling, Scope, UserPlace};
 use super::super::{capability, target};
+use super::multi::APART_MAX;
 use super::{functions, places, pmu, specs};
 use crate::kernel::{KernelError, Result};
 use crate::model::attach::Attachment;
@@ -104,15 +105,12 @@ impl Call<'_> {
                 let event = sys::open_uprobe(probe, &text, at, returns, pid);
                 let event = event.map_err(|errno| match errno {
                     // Some releases want more of who changes the code of others.
-                    Errno::ACCESS | Errno::PERM => KernelError::errno(self.operation, errno)
-                        .advice(capability::advice(CapabilitySet::SYS_ADMIN)),
+                    Errno::ACCESS | Errno::PERM => self.denied(errno, CapabilitySet::SYS_ADMIN),
                     _ => failed(errno),
                 })?;
                 self.link_event(&event, place.cookie)
             }
-            (None, _) => {
-                Err(self.reason("one link takes one place, for what the program is loaded"))
-            }
+            (None, places) => Err(self.several(places.len())),
         }
     }
 
@@ -133,8 +131,12 @@ impl Call<'_> {
             let since = sessions_or(attach_type, (5, 18));
             return link.map_err(|errno| too_old(self.refused(errno), since));
         }
-        let [function] = probe.functions.as_slice() else {
-            return Err(self.reason("one link takes one function, for what the program is loaded"));
+        let function = match probe.functions.as_slice() {
+            [function] if !probe.is_several() => function,
+            functions => {
+                let found = functions::look_up(functions).map_err(|reason| self.reason(reason))?;
+                return Err(self.several(found.len()));
+            }
         };
         let source = pmu::probe_type("kprobe").map_err(|reason| self.reason(reason))?;
         // `module:function` is how the kernel takes one of a module.
@@ -151,6 +153,7 @@ impl Call<'_> {
                 "the kernel does not let this place be probed: a function that probes themselves use \
                  (`/sys/kernel/debug/kprobes/blacklist`), or an offset inside of an instruction",
             ),
+            Errno::ACCESS | Errno::PERM => self.denied(errno, CapabilitySet::PERFMON),
             _ => self.refused(errno),
         })?;
         self.link_event(&event, cookie)
@@ -189,6 +192,7 @@ impl Call<'_> {
             ),
             Errno::SRCH => self.refused(errno).advice("the process has gone meanwhile"),
             Errno::NODEV => self.refused(errno).advice("the CPU is not online"),
+            Errno::ACCESS | Errno::PERM => self.denied(errno, CapabilitySet::PERFMON),
             _ => self.refused(errno),
         })?;
         self.link_event(&opened, event.cookie.unwrap_or(0))
@@ -268,12 +272,34 @@ impl Call<'_> {
         })
     }
 
+    /// An event was denied. Some distributions have a setting that wants more than the kernel does.
+    fn denied(&self, errno: Errno, needed: CapabilitySet) -> KernelError {
+        let error = KernelError::errno(self.operation, errno);
+        match pmu::paranoia() {
+            Some(level) if level > 2 => {
+                let advice = capability::advice(needed | CapabilitySet::SYS_ADMIN);
+                error.advice(format!(
+                    "{advice} (kernel.perf_event_paranoid is {level}; 2 wants less)"
+                ))
+            }
+            _ => error.advice(capability::advice(needed)),
+        }
+    }
+
     fn refused(&self, errno: Errno) -> KernelError {
         let error = KernelError::errno(self.operation, errno);
         match errno {
             Errno::PERM | Errno::ACCESS => error.advice(capability::advice(CapabilitySet::PERFMON)),
             _ => error,
         }
+    }
+
+    /// What is left of several places that do not get a link each.
+    fn several(&self, count: usize) -> KernelError {
+        self.reason(format!(
+            "these are {count} places, and where links take one each, as here, an attachment has at most \
+             {APART_MAX}"
+        ))
     }
 
     fn reason(&self, reason: impl Into<String>) -> KernelError {

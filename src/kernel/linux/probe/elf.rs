@@ -190,3 +190,47 @@ fn section<'c, E: FileHeader<Endian = Endianness>>(
         Some((_, found)) => Ok(Some((found.sh_addr(endian).into(), found.data(endian, data)?))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// Looks at all there is.
+    fn look(path: &Path) -> Result<usize, String> {
+        let binary = Binary::open(path)?;
+        let mut seen = 0;
+        for table in [Table::Dynamic, Table::All] {
+            binary.functions(table, &mut |symbol| seen += usize::from(!symbol.name.is_empty()))?;
+        }
+        binary.segments()?;
+        binary.section(".note.stapsdt")?;
+        Ok(seen + binary.section(".text")?.map_or(0, |(_, code)| code.len()))
+    }
+
+    #[test]
+    fn a_damaged_file_is_told_or_read_and_never_a_panic() {
+        let whole = std::fs::read("/bin/sh").expect("there is a shell");
+        assert!(look(Path::new("/bin/sh")).is_ok_and(|seen| seen > 0));
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        let mut try_with = |bytes: &[u8]| {
+            file.as_file().set_len(0).expect("it is ours");
+            rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0)).expect("it is a file");
+            file.write_all(bytes).expect("there is room");
+            let _told = look(file.path());
+        };
+        // The headers of the file and its segments, and the table of sections at its end.
+        let places = (0..512).chain(whole.len().saturating_sub(1500)..whole.len());
+        for place in places.step_by(3) {
+            for value in [0, 0x7f, 0xff] {
+                let mut damaged = whole.clone();
+                damaged[place] = value;
+                try_with(&damaged);
+            }
+        }
+        for end in (0..whole.len()).step_by(whole.len() / 50) {
+            try_with(&whole[..end]);
+        }
+    }
+}

@@ -30,8 +30,11 @@ pub(super) fn has_links(attach_type: AttachType) -> bool {
     sys::try_kernel_functions(program, attach_type) == Errno::FAULT
 }
 
-/// One attachment for each place that an attachment names; itself where that cannot be told, for then
-/// what is missing is told later.
+/// Most places that get a link each: more are hardly meant, and each takes a pin and a record.
+pub(super) const APART_MAX: usize = 1000;
+
+/// One attachment for each place that an attachment names; itself where that cannot be told, or where
+/// there are too many, for then what is wrong is told later.
 pub(super) fn apart(attachment: &Attachment) -> Vec<Attachment> {
     let parts =
         match attachment {
@@ -53,7 +56,8 @@ pub(super) fn apart(attachment: &Attachment) -> Vec<Attachment> {
             }),
             _ => return vec![attachment.clone()],
         };
-    parts.ok().filter(|parts| !parts.is_empty()).unwrap_or_else(|| vec![attachment.clone()])
+    let told = parts.ok().filter(|parts| (1..=APART_MAX).contains(&parts.len()));
+    told.unwrap_or_else(|| vec![attachment.clone()])
 }
 
 /// A name that stands for several functions cannot be probed by name, so such are left out.

@@ -43,6 +43,11 @@ fn cpus(text: &str) -> Option<Vec<u32>> {
     Some(all)
 }
 
+/// How much the kernel wants of who asks for events: above 2, on kernels that know it, `CAP_SYS_ADMIN`.
+pub(super) fn paranoia() -> Option<i32> {
+    fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").ok()?.trim().parse().ok()
+}
+
 /// Whether a process or thread with that id is there.
 pub(super) fn is_running(pid: u32) -> bool {
     Path::new("/proc").join(pid.to_string()).exists()
