@@ -169,7 +169,7 @@ pub trait Kernel {
 
     /// The same for hooks that need maps beside the program, given by their names in C: the one that an
     /// iterator goes over, or those of `usdt.bpf.h`, which are told where a probe's arguments are.
-    fn attach_with(
+    fn attach_with_maps(
         &self,
         program: &Self::Handle,
         spec: &ProgramSpec,

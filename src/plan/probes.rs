@@ -159,7 +159,7 @@ impl Wanted<'_> {
             return Step::Attach { address, program, attachment };
         }
         let slots = self.maps.iter().map(|(map, source)| (map.clone(), draft.slot(source)));
-        Step::AttachWith { address, program, attachment, maps: slots.collect() }
+        Step::AttachWithMaps { address, program, attachment, maps: slots.collect() }
     }
 
     /// Claims the pins of the link, wherever it comes from.

@@ -144,7 +144,7 @@ pub enum Step {
         attachment: Attachment,
     },
     /// The same for a hook that needs maps beside the program.
-    AttachWith {
+    AttachWithMaps {
         /// The link's address.
         address: Address,
         /// The program.
@@ -324,7 +324,7 @@ impl fmt::Display for Step {
             Self::Swap { slot, pin, .. } => write!(f, "put {slot} in place of pin {pin}"),
             Self::Rename { from, to } => write!(f, "rename pin {from} to {to}"),
             Self::Attach { address, .. }
-            | Self::AttachWith { address, .. }
+            | Self::AttachWithMaps { address, .. }
             | Self::AttachFilter { address, .. } => {
                 write!(f, "attach {address}")
             }

@@ -118,13 +118,13 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 self.attached(address, link);
                 Ok(())
             }
-            Step::AttachWith { address, program, attachment, maps } => {
+            Step::AttachWithMaps { address, program, attachment, maps } => {
                 let mut handles = BTreeMap::new();
                 for (map, slot) in maps {
                     handles.insert(map.as_str(), self.handle(slot)?);
                 }
                 let (spec, handle) = (self.program_spec(program)?, self.handle(&program.slot)?);
-                let link = self.kernel.attach_with(handle, spec, attachment, &handles)?;
+                let link = self.kernel.attach_with_maps(handle, spec, attachment, &handles)?;
                 self.attached(address, link);
                 Ok(())
             }

@@ -410,7 +410,7 @@ impl Kernel for Fake {
         Ok(self.handle(link))
     }
 
-    fn attach_with(
+    fn attach_with_maps(
         &self,
         program: &Handle,
         spec: &ProgramSpec,

@@ -280,7 +280,7 @@ impl Kernel for Linux {
         attach::attach(program, spec, attachment, &BTreeMap::new())
     }
 
-    fn attach_with(
+    fn attach_with_maps(
         &self,
         program: &Handle,
         spec: &ProgramSpec,

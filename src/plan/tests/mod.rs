@@ -949,7 +949,7 @@ fn loads_and_links(plan: &Plan) -> Vec<String> {
             Step::LoadPrograms { .. }
                 | Step::LoadReplacement { .. }
                 | Step::Attach { .. }
-                | Step::AttachWith { .. }
+                | Step::AttachWithMaps { .. }
                 | Step::UpdateLink { .. }
         )
     };

@@ -50,7 +50,7 @@ fn bpf_net_admin_and_perfmon_suffice() {
             let unlimited = Rlimit { current: None, maximum: None };
             setrlimit(Resource::Memlock, unlimited).expect("raise a limit");
         }
-        let probed = built("bpf/out/probed");
+        let watched = built("bpf/out/probed");
         let three = CapabilitySet::BPF | CapabilitySet::NET_ADMIN | CapabilitySet::PERFMON;
         let _few = Few::only(three);
         let kernel = Linux::new();
@@ -85,7 +85,7 @@ fn bpf_net_admin_and_perfmon_suffice() {
         }
         let probes = load(&kernel, "user_probes");
         let at = Attachment::Uprobe(UserProbe {
-            target: probed.display().to_string(),
+            target: watched.display().to_string(),
             symbols: vec!["probed_single".to_owned()],
             offset: 0,
             pid: None,
