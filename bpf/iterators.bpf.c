@@ -41,24 +41,25 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } shown SEC(".maps");
 
+const char task_form[] = "task %d\n";
+const char entry_form[] = "%d is %llu\n";
+
 SEC("iter/task")
 int show_task(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
-	static const char form[] = "task %d\n";
 	__u64 arguments[1];
 
 	if (!task)
 		return 0;
 	arguments[0] = task->pid;
-	bpf_seq_printf(ctx->meta->seq, form, sizeof(form), arguments, sizeof(arguments));
+	bpf_seq_printf(ctx->meta->seq, task_form, sizeof(task_form), arguments, sizeof(arguments));
 	return 0;
 }
 
 SEC("iter/bpf_map_elem")
 int show_entry(struct bpf_iter__bpf_map_elem *ctx)
 {
-	static const char form[] = "%d is %llu\n";
 	__u32 *key = ctx->key;
 	__u64 *value = ctx->value;
 	__u64 arguments[2];
@@ -67,7 +68,7 @@ int show_entry(struct bpf_iter__bpf_map_elem *ctx)
 		return 0;
 	arguments[0] = *key;
 	arguments[1] = *value;
-	bpf_seq_printf(ctx->meta->seq, form, sizeof(form), arguments, sizeof(arguments));
+	bpf_seq_printf(ctx->meta->seq, entry_form, sizeof(entry_form), arguments, sizeof(arguments));
 	return 0;
 }
 
