@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * What reading a file under bpffs shows: each task, or each entry of a map that the manifest names.
+ * What reading a file under bpffs shows: each task, each cgroup, or each entry of a map that the manifest
+ * names.
  */
 #include "vmlinux_min.h"
 
@@ -24,6 +25,19 @@ struct bpf_iter__task {
 	struct task_struct *task;
 };
 
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct bpf_iter__cgroup {
+	struct bpf_iter_meta *meta;
+	struct cgroup *cgroup;
+};
+
 struct bpf_iter__bpf_map_elem {
 	struct bpf_iter_meta *meta;
 	struct bpf_map *map;
@@ -42,6 +56,7 @@ struct {
 } shown SEC(".maps");
 
 const char task_form[] = "task %d\n";
+const char cgroup_form[] = "cgroup %llu\n";
 const char entry_form[] = "%d is %llu\n";
 
 SEC("iter/task")
@@ -69,6 +84,20 @@ int show_entry(struct bpf_iter__bpf_map_elem *ctx)
 	arguments[0] = *key;
 	arguments[1] = *value;
 	bpf_seq_printf(ctx->meta->seq, entry_form, sizeof(entry_form), arguments, sizeof(arguments));
+	return 0;
+}
+
+/* Linux 6.1. */
+SEC("?iter/cgroup")
+int show_cgroup(struct bpf_iter__cgroup *ctx)
+{
+	struct cgroup *cgroup = ctx->cgroup;
+	__u64 arguments[1];
+
+	if (!cgroup)
+		return 0;
+	arguments[0] = cgroup->kn->id;
+	bpf_seq_printf(ctx->meta->seq, cgroup_form, sizeof(cgroup_form), arguments, sizeof(arguments));
 	return 0;
 }
 

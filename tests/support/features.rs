@@ -109,6 +109,8 @@ features! {
         .unless("bpf is not among the security modules", security_modules_lack_bpf);
     FUNCTION_COOKIES = since("cookies of programs at functions", 5, 19);
     RAW_TRACEPOINT_COOKIES = since("cookies of raw tracepoints", 6, 10);
+    LIMITED_ITERATORS = since("iterators over one task or cgroup", 6, 1)
+        .shown_by(Sign::Constant("bpf_cgroup_iter_order", "BPF_CGROUP_ITER_DESCENDANTS_PRE"));
     KERNEL_PROBES = since("kprobes by perf_event_open", 4, 17).built_with(&["CONFIG_KPROBE_EVENTS"]);
     KPROBE_LINKS_OF_SEVERAL = since("links of several kprobes", 5, 18)
         .shown_by(Sign::Constant(ATTACH_TYPE, "BPF_TRACE_KPROBE_MULTI"))

@@ -1,9 +1,11 @@
 //! Iterators: their pins are files to be read.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::{apply, destroy, manifest};
+use crate::features::{LIMITED_ITERATORS, lacks};
 use crate::host;
 use crate::program::Program;
 use crate::sandbox::Sandbox;
@@ -75,6 +77,36 @@ fn an_iterator_shows_the_entries_of_a_map() {
         insert(4, 6);
         assert_eq!(read(), "4 is 6\n");
         destroy(&program, &file);
+    });
+}
+
+#[test]
+fn an_iterator_is_limited_to_a_task_or_a_cgroup() {
+    if lacks(&[LIMITED_ITERATORS]) {
+        return;
+    }
+    Sandbox::run(|sandbox| {
+        let program = Program::new();
+        let attach = |name: &str, options: &str| {
+            format!(
+                "[objects.probes.programs.{name}]\npin = \"by-name\"\nattach = [{{ hook = \"iter\", {options} }}]\n"
+            )
+        };
+        let one = std::process::id();
+        let inner = sandbox.cgroup().join("inner");
+        fs::create_dir(&inner).expect("a cgroup");
+        let cgroup = sandbox.cgroup().display().to_string();
+        let rest = attach("show_task", &format!("task = {one}"))
+            + &attach("show_cgroup", &format!("cgroup = \"{cgroup}\""));
+        let file = manifest(&program, "iterators", &rest);
+        apply(&program, &file);
+        assert_eq!(fs::read_to_string(TASKS).expect("it can be read"), format!("task {one}\n"));
+        let ids = [sandbox.cgroup(), &inner]
+            .map(|cgroup| fs::metadata(cgroup).expect("it is there").ino());
+        let shown = fs::read_to_string("/sys/fs/bpf/edge/show_cgroup").expect("it can be read");
+        assert_eq!(shown, ids.map(|id| format!("cgroup {id}\n")).concat());
+        destroy(&program, &file);
+        fs::remove_dir(&inner).expect("nothing holds it");
     });
 }
 

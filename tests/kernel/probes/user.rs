@@ -104,6 +104,33 @@ fn a_function_is_found_by_the_name_its_source_gives_it() {
 }
 
 #[test]
+#[cfg(target_arch = "x86_64")]
+fn a_version_tells_functions_of_one_name_apart() {
+    if lacks(&[PERF_EVENT_LINKS]) {
+        return;
+    }
+    Sandbox::run(|_| {
+        let program = Program::new();
+        let with = |symbol: &str| {
+            let rest = format!(
+                "[objects.probes.programs.on_entry]\nattach = [{{ hook = \"uprobe\", target = \
+                 \"libc.so.6\", symbol = \"{symbol}\" }}]\n"
+            );
+            manifest(&program, "user_probes", &rest)
+        };
+        // glibc 2.15 gave it other errors.
+        for symbol in ["posix_spawn", "posix_spawn@GLIBC_2.2.5", "posix_spawn@@GLIBC_2.15"] {
+            let file = with(symbol);
+            apply(&program, &file);
+        }
+        let file = with("posix_spawn@GLIBC_9");
+        let said = program.run(&["plan", &file]).status(1);
+        assert!((said.out.clone() + &said.err).contains("no function `posix_spawn@GLIBC_9`"));
+        destroy(&program, &file);
+    });
+}
+
+#[test]
 fn an_instruction_is_probed_by_its_offset() {
     if lacks(&[PERF_EVENT_LINKS]) {
         return;

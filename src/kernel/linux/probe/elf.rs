@@ -10,7 +10,7 @@ use std::path::Path;
 
 use object::elf::{
     FileHeader32, FileHeader64, PF_X, PT_LOAD, SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB, STB_WEAK,
-    STT_FUNC, STT_GNU_IFUNC,
+    STT_FUNC,
 };
 use object::read::elf::{FileHeader, ProgramHeader as _, SectionHeader as _, Sym as _};
 use object::{Endianness, FileKind, ReadCache};
@@ -129,9 +129,8 @@ fn functions<'c, E: FileHeader<Endian = Endianness>>(
         Table::All => None,
     };
     for (index, symbol) in symbols.enumerate() {
-        if ![STT_FUNC, STT_GNU_IFUNC].contains(&symbol.st_type())
-            || symbol.st_shndx(endian) == SHN_UNDEF
-        {
+        // Where an indirect function is, only the one that chooses it is.
+        if symbol.st_type() != STT_FUNC || symbol.st_shndx(endian) == SHN_UNDEF {
             continue;
         }
         let Ok(name) = std::str::from_utf8(symbols.symbol_name(endian, symbol)?) else { continue };
