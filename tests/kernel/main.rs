@@ -21,6 +21,7 @@ mod migration;
 mod operations;
 mod output;
 mod permissions;
+mod probes;
 mod program;
 mod readme;
 mod refusals;
