@@ -493,6 +493,27 @@ proptest! {
 }
 
 #[test]
+fn a_pin_that_its_maker_has_of_an_adopted_link_is_not_ours() {
+    let firewall = |subpath, attached| Wish {
+        firewall: Some(Firewall {
+            subpath,
+            kept: 0,
+            log_level: 0,
+            interfaces: [false, attached],
+            pins_program: false,
+            replaces: false,
+        }),
+        counter: None,
+        watcher: None,
+    };
+    let mut world = World::new();
+    world.live(&Event::ForeignLink(0, false));
+    world.live(&Event::Adopt(firewall(1, true)));
+    // The map would be pinned where that pin is.
+    world.live(&Event::Apply(firewall(0, false)));
+}
+
+#[test]
 fn a_map_that_persists_is_not_mistaken_for_a_link_of_the_same_id() {
     let firewall = |kept, attached| Wish {
         firewall: Some(Firewall {

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::address::Address;
 use crate::model::identity::{Identity, ObjectKind};
 use crate::model::inventory::{LinkRecord, ProgramRecord, Resource};
+use crate::model::kinds::LinkType;
 use crate::model::live::LiveObject;
 use crate::model::pin::{PinPath, PinPolicy};
 
@@ -161,10 +162,13 @@ fn settle_claim(
 }
 
 /// Whether something that is on no record is ours all the same: it lies where only this deployment
-/// pins, or it is a program that this deployment loaded, or a link that runs one.
+/// pins, or it is a program that this deployment loaded, or an iterator that runs one. Any other link
+/// that runs one may be someone else's that was adopted, with a pin that is still theirs.
 fn is_provably_ours(pin: &PinPath, found: Identity, draft: &Draft<'_>) -> bool {
     let runs_ours = match draft.live.pins.get(pin) {
-        Some(LiveObject::Link(link)) => draft.known.has_program(link.program_id),
+        Some(LiveObject::Link(link)) => {
+            link.link_type == LinkType::ITER && draft.known.has_program(link.program_id)
+        }
         _ => false,
     };
     (found.kind == ObjectKind::Program && draft.known.has_program(found.id))
