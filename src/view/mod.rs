@@ -12,3 +12,9 @@ pub use style::Style;
 
 /// Version of every JSON document that this program prints.
 pub const FORMAT_VERSION: u32 = 1;
+
+/// Text of an object or a manifest without what would command a terminal, or begin a line that a log
+/// takes for a command.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

@@ -11,7 +11,7 @@ use miette::{
 
 use super::{Report, Sources, plural};
 use crate::model::problem::{Problem, Related, Severity};
-use crate::view::Style;
+use crate::view::{Style, printable};
 
 /// Every problem of one manifest at its place, with advice, then a count.
 #[must_use]
@@ -102,7 +102,7 @@ struct Drawn<'p> {
 
 impl fmt::Display for Drawn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.problem.message)
+        f.write_str(&printable(&self.problem.message))
     }
 }
 
@@ -121,7 +121,7 @@ impl Diagnostic for Drawn<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help.map(|help| Box::new(printable(help)) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -129,12 +129,12 @@ impl Diagnostic for Drawn<'_> {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let label = Some(self.problem.label.clone()).filter(|label| !label.is_empty());
+        let label = Some(printable(&self.problem.label)).filter(|label| !label.is_empty());
         let primary = self.problem.span.clone();
         let primary = primary.map(|span| LabeledSpan::new_primary_with_span(label, span));
         let related = self.problem.related.iter().filter(|related| related.file.is_none());
         let related = related.map(|related| {
-            LabeledSpan::new_with_span(Some(related.message.clone()), related.span.clone())
+            LabeledSpan::new_with_span(Some(printable(&related.message)), related.span.clone())
         });
         Some(Box::new(primary.into_iter().chain(related)))
     }
@@ -158,7 +158,7 @@ impl<'p> Elsewhere<'p> {
 
 impl fmt::Display for Elsewhere<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.related.message)
+        f.write_str(&printable(&self.related.message))
     }
 }
 
@@ -170,7 +170,7 @@ impl Diagnostic for Elsewhere<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help.map(|help| Box::new(printable(help)) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -178,7 +178,7 @@ impl Diagnostic for Elsewhere<'_> {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let (label, span) = (Some(self.related.message.clone()), self.related.span.clone());
+        let (label, span) = (Some(printable(&self.related.message)), self.related.span.clone());
         Some(Box::new(std::iter::once(LabeledSpan::new_primary_with_span(label, span))))
     }
 }

@@ -65,14 +65,26 @@ fn workflow_commands_are_escaped() {
 #[test]
 fn a_problem_is_one_concise_line() {
     let problems = [
-        Problem::error("manifest-unreadable", None, "it cannot\nbe read"),
+        Problem::error("manifest-unreadable", None, "it cannot\n\u{1b}[be read"),
         Problem::warning("no-effect", Some(6..7), "it does nothing"),
     ];
     assert_eq!(
         concise(&[report(&problems)], Style::PLAIN),
-        "a b/m,1:2.toml: error[manifest-unreadable]: it cannot be read\n\
+        "a b/m,1:2.toml: error[manifest-unreadable]: it cannot\u{fffd}\u{fffd}[be read\n\
          a b/m,1:2.toml:1:6: warning[no-effect]: it does nothing\n"
     );
+}
+
+#[test]
+fn an_object_cannot_write_to_the_terminal() {
+    let evil = "map `\u{1b}[2J\n::warning::`";
+    let problems = [Problem::error("bad-name", Some(0..5), evil)
+        .label(evil)
+        .help(evil)
+        .related(Some(10..13), evil)];
+    let text = full(&[report(&problems)], Style::PLAIN);
+    assert!(!text.contains('\u{1b}'), "{text}");
+    assert!(text.lines().all(|line| !line.starts_with("::")), "{text}");
 }
 
 #[test]
