@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 #[test]
 fn commands() {
     // The cases name objects by their paths in the package.
-    for name in ["three_policies", "undeclared"] {
+    for name in ["dialect", "invalid_sizes", "three_policies", "undeclared", "volatile_maps"] {
         support::object(name);
     }
     trycmd::TestCases::new().case("tests/cmd/*.trycmd");

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use ebpf_apply::model::release::Release;
 use ebpf_apply::validate::{Report, Severity, Validator, manifests_in};
 use ebpf_apply::view::{Style, problems};
 use serde_json::Value;
@@ -23,7 +24,20 @@ fn checked(manifests: &[PathBuf]) -> Report {
         }
     }
     let read = |path: &Path| fs::read(support::root().join(path));
-    Validator::with_reader(&read).check(manifests)
+    let mut validator = Validator::with_reader(&read);
+    if let [manifest] = manifests
+        && let Some(release) = kernel(manifest)
+    {
+        validator = validator.for_kernel(release);
+    }
+    validator.check(manifests)
+}
+
+/// The release that an example is to be checked for.
+fn kernel(manifest: &Path) -> Option<Release> {
+    let text = fs::read_to_string(support::root().join(manifest)).expect("a manifest is text");
+    let release = text.lines().find_map(|line| line.strip_prefix("# kernel: "))?;
+    Some(release.parse().expect("a release"))
 }
 
 /// The examples, each with its name: a manifest, or several for one host.

@@ -7,6 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::apply::StateDirectory;
+use crate::model::release::Release;
 use crate::plan::Adoption;
 use crate::watch;
 
@@ -70,6 +71,8 @@ pub(super) enum Command {
     Destroy(DestroyArgs),
     /// Show what objects declare: maps, programs, globals, externs
     Inspect(InspectArgs),
+    /// Say what a problem's code means, and how to mend it in C and in the manifest
+    Explain(ExplainArgs),
     /// Write a commented manifest for objects, to begin with
     ///
     /// It is valid, and what needs a target, such as an interface, is commented out. Paths are relative
@@ -254,6 +257,17 @@ pub(super) struct ValidateArgs {
     /// Treat warnings as errors
     #[arg(long, value_name = "WHAT")]
     pub(super) deny: Option<Deny>,
+
+    /// Check that this release of Linux has all that is needed: `5.15`, or what `uname -r` prints
+    #[arg(long, value_name = "RELEASE")]
+    pub(super) kernel: Option<Release>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// The code of a problem, such as `pin-attribute-missing`; without it, all codes are listed
+    #[arg(value_name = "CODE")]
+    pub(super) code: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

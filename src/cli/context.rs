@@ -18,6 +18,7 @@ use super::ExitStatus;
 use super::args::{Colour, Format, GlobalArgs};
 use super::checked::Checked;
 use super::failure;
+use super::log;
 use super::reader::Exposed;
 
 /// What every command shares.
@@ -38,13 +39,7 @@ impl Context {
             _ => LevelFilter::DEBUG,
         };
         let err = style(args.color, &io::stderr());
-        tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_writer(io::stderr)
-            .with_ansi(err.colour)
-            .with_target(false)
-            .without_time()
-            .init();
+        log::start(level, err.colour);
         Self {
             state: StateDirectory::new(&args.state_dir),
             format: args.format,

@@ -32,7 +32,11 @@ pub(super) fn run(args: &ValidateArgs, context: &Context) -> ExitStatus {
         }
         _ => Reader::default().read(path, OBJECT_MAX),
     };
-    let mut report = Validator::with_reader(&read).check(manifests);
+    let mut validator = Validator::with_reader(&read);
+    if let Some(kernel) = args.kernel {
+        validator = validator.for_kernel(kernel);
+    }
+    let mut report = validator.check(manifests);
     if args.deny == Some(Deny::Warnings) {
         report = report.deny_warnings();
     }

@@ -114,9 +114,10 @@ pub struct Expect {
     /// The map's type.
     #[serde(rename = "type")]
     pub map_type: Option<MapTypeName>,
-    /// The key's type as C writes it: `struct flow_key`, `__u32`.
+    /// The key's type as C writes it: `struct flow_key`, `__u32`; or its members, whose layout is
+    /// compared: `struct { __u32 addr; __u16 port; }`.
     pub key: Option<String>,
-    /// The value's type as C writes it.
+    /// The value's type as C writes it, or its members.
     pub value: Option<String>,
 }
 

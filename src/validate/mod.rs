@@ -7,6 +7,7 @@
 //! [`Validator::new`] and [`manifests_in`] bring one that reads the disk.
 
 mod claims;
+mod declaration;
 mod desired;
 mod disk;
 mod encode;
@@ -34,6 +35,7 @@ use std::path::Path;
 
 use crate::manifest::{self, Parsed};
 use crate::model::pin::PinRoot;
+use crate::model::release::Release;
 use claims::Claims;
 use findings::Findings;
 use rules::places::Places;
@@ -61,6 +63,16 @@ pub fn validate(
     text: &str,
     read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Validation {
+    validate_for(path, text, None, read)
+}
+
+/// Checks a manifest as [`validate`] does, and that a kernel of that release can do what it asks for.
+pub fn validate_for(
+    path: &Path,
+    text: &str,
+    kernel: Option<Release>,
+    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+) -> Validation {
     let Parsed { manifest, document, problems } = manifest::parse(text);
     let mut findings = Findings::new(&document, problems);
     let objects = load::load(&manifest, path, read, &mut findings);
@@ -77,6 +89,9 @@ pub fn validate(
     }
     rules::paths::check(&subjects, &resolved, &mut findings);
     rules::replaced::check(&subjects, &resolved, &mut findings);
+    if let Some(kernel) = kernel {
+        rules::kernel::check(&subjects, &resolved, kernel, &mut findings);
+    }
     let claims = claims::of(&manifest, &subjects, &resolved, &places, &findings);
     let problems = findings.sorted();
     let valid = problems.iter().all(|problem| problem.severity != Severity::Error);
@@ -97,7 +112,9 @@ fn resolve(
 ) -> DesiredObject {
     let specs = rules::globals::resolve(subject, findings);
     let maps = rules::maps::resolve(subject, specs, findings);
+    rules::kernel_names::check(subject, &maps, findings);
     let programs = rules::programs::resolve(subject, places, findings);
+    rules::license::check(subject, &programs, findings);
     DesiredObject {
         name: subject.name.clone(),
         load_digest: desired::load_digest(subject.image, &maps, &programs),

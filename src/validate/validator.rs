@@ -7,9 +7,10 @@ use std::thread;
 
 use super::claims::Claims;
 use super::report::{CheckedManifest, Report};
-use super::{disk, together, validate};
+use super::{disk, together, validate_for};
 use crate::model::code;
 use crate::model::problem::Problem;
+use crate::model::release::Release;
 
 /// Yields a file's bytes, from several threads at a time.
 type Read<'r> = dyn Fn(&Path) -> io::Result<Vec<u8>> + Sync + 'r;
@@ -51,13 +52,14 @@ type Read<'r> = dyn Fn(&Path) -> io::Result<Vec<u8>> + Sync + 'r;
 /// ```
 pub struct Validator<'r> {
     read: &'r Read<'r>,
+    kernel: Option<Release>,
 }
 
 impl Validator<'static> {
     /// One that reads regular files.
     #[must_use]
     pub fn new() -> Self {
-        Self { read: &disk::read }
+        Self { read: &disk::read, kernel: None }
     }
 }
 
@@ -73,7 +75,13 @@ impl<'r> Validator<'r> {
     /// file of a manifest and need not yield more than [`OBJECT_MAX`](super::OBJECT_MAX) bytes and one.
     #[must_use]
     pub fn with_reader(read: &'r Read<'r>) -> Self {
-        Self { read }
+        Self { read, kernel: None }
+    }
+
+    /// Has it check, too, that Linux of that release has all that is needed.
+    #[must_use]
+    pub fn for_kernel(self, kernel: Release) -> Self {
+        Self { kernel: Some(kernel), ..self }
     }
 
     /// Checks manifests, each against its objects and all against each other: they are taken to be
@@ -93,7 +101,7 @@ impl<'r> Validator<'r> {
         let path = path.to_owned();
         match manifest_text(&path, self.read) {
             Ok(source) => {
-                let validation = validate(&path, &source, self.read);
+                let validation = validate_for(&path, &source, self.kernel, self.read);
                 let problems = validation.problems;
                 (CheckedManifest { path, source, problems }, validation.claims)
             }

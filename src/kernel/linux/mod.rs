@@ -61,6 +61,7 @@ pub struct Linux {
     facts: OnceLock<HostFacts>,
     boot_id: OnceLock<String>,
     kernel_btf: OnceLock<host::KernelBtf>,
+    roots: bpffs::Roots,
     core_btf: Option<Vec<u8>>,
     /// Whether entries are read and written one by one though the kernel has batches.
     one_by_one: bool,
@@ -131,16 +132,16 @@ impl Kernel for Linux {
     }
 
     fn identity(&self, root: &PinRoot) -> Result<HostIdentity> {
-        let bpffs = bpffs::device(root)?;
+        let bpffs = bpffs::device(&self.roots, root)?;
         Ok(HostIdentity { boot_id: self.boot_id()?, bpffs, netns: host::network_namespace()? })
     }
 
     fn root_state(&self, root: &PinRoot) -> Result<RootState> {
-        bpffs::root_state(root)
+        bpffs::root_state(&self.roots, root)
     }
 
     fn open(&self, root: &PinRoot, path: &PinPath) -> Result<Option<Found<Handle>>> {
-        let Some(pin) = bpffs::open(root, path)? else { return Ok(None) };
+        let Some(pin) = bpffs::open(&self.roots, root, path)? else { return Ok(None) };
         Ok(Some(match pin {
             bpffs::Pin::Object(handle) => Found {
                 object: observe::object(&handle).map_err(|errno| {
@@ -168,7 +169,7 @@ impl Kernel for Linux {
     }
 
     fn list(&self, root: &PinRoot, directory: &PinPath) -> Result<Vec<PinPath>> {
-        bpffs::list(root, directory)
+        bpffs::list(&self.roots, root, directory)
     }
 
     fn target(&self, attachment: &Attachment) -> Result<TargetState> {
@@ -212,11 +213,11 @@ impl Kernel for Linux {
     }
 
     fn make_directory(&self, root: &PinRoot, path: &PinPath) -> Result<bool> {
-        bpffs::make_directory(root, path)
+        bpffs::make_directory(&self.roots, root, path)
     }
 
     fn remove_directory(&self, root: &PinRoot, path: &PinPath) -> Result<Removal> {
-        bpffs::remove_directory(root, path)
+        bpffs::remove_directory(&self.roots, root, path)
     }
 
     fn load_btf(&self, image: &Image) -> Result<Option<Handle>> {
@@ -303,18 +304,18 @@ impl Kernel for Linux {
     }
 
     fn pin(&self, handle: &Handle, root: &PinRoot, path: &PinPath) -> Result<()> {
-        bpffs::pin(handle, root, path)
+        bpffs::pin(&self.roots, root, path, handle)
     }
 
     fn unpin(&self, root: &PinRoot, path: &PinPath) -> Result<()> {
-        bpffs::unpin(root, path)
+        bpffs::unpin(&self.roots, root, path)
     }
 
     fn rename(&self, root: &PinRoot, from: &PinPath, to: &PinPath) -> Result<()> {
-        bpffs::rename(root, from, to)
+        bpffs::rename(&self.roots, root, from, to)
     }
 
     fn exchange(&self, root: &PinRoot, one: &PinPath, other: &PinPath) -> Result<()> {
-        bpffs::exchange(root, one, other)
+        bpffs::exchange(&self.roots, root, one, other)
     }
 }

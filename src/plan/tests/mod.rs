@@ -22,7 +22,7 @@ use crate::model::map::{MapOrigin, MapShape, MapSpec};
 use crate::model::name::Name;
 use crate::model::object::ObjectSpec;
 use crate::model::pin::{OnMismatch, PinPath, PinPolicy, PinRoot, SubPath};
-use crate::model::program::{ProgramKind, ProgramSpec};
+use crate::model::program::{ProgramKind, ProgramSpec, Uses};
 use crate::object::Image;
 use crate::validate::{Desired, DesiredMap, DesiredObject, DesiredProgram};
 
@@ -91,6 +91,7 @@ fn program(name: &str, attachments: Vec<Attachment>) -> DesiredProgram {
         kind: Some(kind),
         autoload: true,
         instructions: 2,
+        uses: Uses::default(),
     };
     DesiredProgram { spec, policy: PinPolicy::None, pin: None, attachments }
 }

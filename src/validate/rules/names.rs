@@ -2,6 +2,7 @@
 
 use crate::manifest::{Hook, ProgramEntry, listed, suggest};
 use crate::model::code;
+use crate::model::object::ExternKind;
 use crate::model::problem::Problem;
 use crate::validate::findings::Findings;
 use crate::validate::subject::{Subject, is_ops};
@@ -30,7 +31,12 @@ pub(in crate::validate) fn check(subject: &Subject<'_>, findings: &mut Findings<
     }
     for name in subject.entry.globals.keys().filter(|name| !globals.contains(&name.as_str())) {
         let mut problem = unknown(code::UNKNOWN_GLOBAL, "global variable", name, &globals);
-        if globals.is_empty() {
+        if let Some(symbol) = spec.externs.iter().find(|symbol| symbol.name == *name) {
+            problem = problem.help(match symbol.kind {
+                ExternKind::Kconfig => "it is `__kconfig`: the kernel's configuration decides it",
+                _ => "it is extern: the kernel supplies it",
+            });
+        } else if globals.is_empty() {
             problem =
                 problem.help("it has none; a constant that a manifest sets is `const volatile`");
         }
