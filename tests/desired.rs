@@ -321,3 +321,71 @@ proptest! {
         prop_assert_eq!(found.desired.is_some(), !errors);
     }
 }
+
+#[test]
+fn struct_ops_are_registered_by_an_entry_with_their_name() {
+    let desired = desired(
+        "congestion",
+        "[objects.demo.programs]\n\
+         linked.attach = [{ hook = 'struct-ops' }]\n\
+         plain.attach = [{ hook = 'struct-ops' }]\n",
+    );
+    let shown: Vec<String> = only(&desired)
+        .operations
+        .iter()
+        .map(|ops| format!("{} {}", ops.map, ops.attachment))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "linked struct-ops:tcp_congestion_ops:ea0000000_l",
+            "plain struct-ops:tcp_congestion_ops:ea0000000_p"
+        ]
+    );
+    let links = only(&desired).operations.iter().map(|ops| &ops.attachment);
+    let links: Vec<bool> =
+        links.map(|at| matches!(at, Attachment::StructOps { link: true, .. })).collect();
+    assert_eq!(links, [true, false]);
+    assert_eq!(only(&desired).programs.len(), 4, "those in them are loaded");
+}
+
+#[test]
+fn what_is_no_struct_ops_is_not_registered() {
+    let program = checked("congestion", "programs.init.attach = [{ hook = 'struct-ops' }]");
+    assert_eq!(codes(&program), [code::SECTION_INCOMPLETE, code::HOOK_MISMATCH]);
+    let help = program.problems[1].help.as_deref().expect("help");
+    assert!(help.contains("[objects.demo.programs.linked]"), "{help}");
+    let hook = checked(
+        "congestion",
+        "programs.linked.attach = [{ hook = 'tc', interface = 'a', direction = 'ingress' }]",
+    );
+    assert_eq!(codes(&hook), [code::HOOK_MISMATCH]);
+    let pinned = checked("congestion", "programs.linked.pin = 'by-name'");
+    assert_eq!(codes(&pinned), [code::MAP_UNPINNABLE]);
+    let twice = checked(
+        "congestion",
+        "programs.linked.attach = [{ hook = 'struct-ops' }]\n\
+         [objects.again]\npath = 'congestion_other.bpf.o'\nsubpath = 'x'\n\
+         programs.linked.attach = [{ hook = 'struct-ops' }]",
+    );
+    assert_eq!(codes(&twice), [code::ATTACHMENT_CONFLICT]);
+}
+
+#[test]
+fn a_pin_of_the_manifest_itself_is_named_by_its_program() {
+    let own = |path: &str| {
+        checked(
+            "replaceable",
+            &format!(
+                "programs.dispatch.pin = 'by-name'\n\
+                 [objects.extra]\npath = 'replacement.bpf.o'\n\
+                 programs.instead.attach = [{{ hook = 'freplace', program = '{path}' }}]"
+            ),
+        )
+    };
+    let named = own("/sys/fs/bpf/ebpf-apply/demo/dispatch");
+    assert_eq!(codes(&named), [code::BAD_TARGET]);
+    let help = named.problems[0].help.as_deref().expect("help");
+    assert!(help.contains("`program = \"demo.dispatch\"`"), "{help}");
+    assert_eq!(codes(&own("/sys/fs/bpf/theirs")), [""; 0]);
+}

@@ -58,7 +58,8 @@ pub struct ObjectEntry {
     /// Initial values of global variables, by their names in C.
     #[serde(default)]
     pub globals: BTreeMap<String, GlobalValue>,
-    /// Settings of the object's programs, by the function's name in C.
+    /// Settings of the object's programs, by the function's name in C; and of `struct_ops` maps to be
+    /// registered, by the variable's name.
     #[serde(default)]
     pub programs: BTreeMap<String, ProgramEntry>,
 }

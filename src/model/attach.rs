@@ -69,6 +69,24 @@ pub enum Attachment {
         /// Its function.
         function: String,
     },
+    /// A struct of operations, registered; what is attached is a map.
+    StructOps {
+        /// The kernel's struct: `tcp_congestion_ops`.
+        ops: String,
+        /// The name in it, where the kernel tells several of the struct apart by one.
+        name: Option<String>,
+        /// By a link. Otherwise it stays registered, whatever becomes of its pin, until it is
+        /// unregistered.
+        link: bool,
+    },
+    /// A function of a program that someone else keeps pinned, replaced.
+    #[serde(rename = "freplace-pinned")]
+    FreplacePinned {
+        /// Absolute path of the program's pin.
+        pin: PathBuf,
+        /// Its function.
+        function: String,
+    },
 }
 
 /// How XDP runs.
@@ -175,7 +193,8 @@ impl Attachment {
             Self::Tracepoint { .. } => "tracepoint",
             Self::RawTracepoint { .. } => "raw-tracepoint",
             Self::TpBtf { .. } => "tp-btf",
-            Self::Freplace { .. } => "freplace",
+            Self::Freplace { .. } | Self::FreplacePinned { .. } => "freplace",
+            Self::StructOps { .. } => "struct-ops",
         }
     }
 
@@ -193,6 +212,12 @@ impl Attachment {
             Self::RawTracepoint { name } | Self::TpBtf { name } => vec![name.clone()],
             Self::Freplace { object, program, function } => {
                 vec![format!("{object}.{program}"), function.clone()]
+            }
+            Self::StructOps { ops, name, .. } => {
+                std::iter::once(ops).chain(name).cloned().collect()
+            }
+            Self::FreplacePinned { pin, function } => {
+                vec![pin.display().to_string(), function.clone()]
             }
         }
     }

@@ -132,9 +132,9 @@ pub struct PublicPin {
 /// An attachment in place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkRecord {
-    /// Kernel id of the link; 0 for a netlink filter, which has none.
+    /// Kernel id of the link; 0 for a netlink filter or a registration, which have none.
     pub id: u32,
-    /// The program it runs.
+    /// The program it runs, or the map with the struct of operations.
     pub program: Address,
     /// As the manifest wanted it; `None` where the record was lost and rebuilt from the pin, whose
     /// name tells the place but not the options.
@@ -149,6 +149,12 @@ pub struct LinkRecord {
 pub enum Anchor {
     /// A pinned link under `~links`.
     Pin(PinPath),
+    /// The registration of a struct of operations, which the kernel keeps by itself. The map is
+    /// pinned under `~maps`.
+    Registration {
+        /// Kernel id of the map; 0 until it is made.
+        map: u32,
+    },
     /// A `clsact` filter, which netlink keeps by itself.
     Filter {
         /// The filter.
@@ -327,7 +333,7 @@ impl Resource {
             }
             Self::Link(link) => match &link.anchor {
                 Anchor::Pin(pin) => (Some(pin), None),
-                Anchor::Filter { .. } => (None, None),
+                Anchor::Filter { .. } | Anchor::Registration { .. } => (None, None),
             },
         };
         let identity = self.identity();

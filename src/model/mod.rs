@@ -19,6 +19,7 @@ pub mod live;
 pub mod map;
 pub mod name;
 pub mod object;
+pub mod operations;
 pub mod pin;
 pub mod position;
 pub mod problem;

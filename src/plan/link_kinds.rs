@@ -4,6 +4,8 @@ use crate::model::attach::Attachment;
 use crate::model::kinds::LinkType;
 use crate::model::live::{LinkTarget, LiveLink};
 
+use super::draft::Phase;
+
 /// The type of the links that make an attachment.
 pub(super) fn link_type(attachment: &Attachment) -> Option<LinkType> {
     match attachment {
@@ -14,8 +16,9 @@ pub(super) fn link_type(attachment: &Attachment) -> Option<LinkType> {
         Attachment::RawTracepoint { .. } | Attachment::TpBtf { .. } => {
             Some(LinkType::RAW_TRACEPOINT)
         }
-        Attachment::Freplace { .. } => Some(LinkType::TRACING),
-        Attachment::Tc { .. } => None,
+        Attachment::Freplace { .. } | Attachment::FreplacePinned { .. } => Some(LinkType::TRACING),
+        Attachment::StructOps { link: true, .. } => Some(LinkType::STRUCT_OPS),
+        Attachment::Tc { .. } | Attachment::StructOps { .. } => None,
     }
 }
 
@@ -24,7 +27,29 @@ pub(super) fn lost_its_target(link: &LiveLink, wanted: u64) -> bool {
     match link.target {
         LinkTarget::Interface { index, .. } => u64::from(index) != wanted,
         LinkTarget::Cgroup { id, .. } => id != wanted,
+        // Whose function one of the same manifest replaces is settled by what is loaded with it.
+        LinkTarget::Program { id } => wanted != 0 && u64::from(id) != wanted,
+        LinkTarget::StructOps { map } => map == 0,
         LinkTarget::Tracepoint { .. } | LinkTarget::Other => false,
+    }
+}
+
+/// What is said of a link that lost its target.
+pub(super) fn lost_reason(attachment: &Attachment) -> &'static str {
+    match attachment {
+        Attachment::FreplacePinned { .. } => {
+            "another program is pinned there now: its function is replaced, and then that of the old one \
+             is as it was"
+        }
+        _ => "it was detached, or its interface or cgroup went away and came back: attached anew",
+    }
+}
+
+/// When a link is made.
+pub(super) fn phase(attachment: &Attachment) -> Phase {
+    match attachment {
+        Attachment::Freplace { .. } | Attachment::FreplacePinned { .. } => Phase::Replacements,
+        _ => Phase::Links,
     }
 }
 

@@ -13,9 +13,9 @@ use crate::validate::{Desired, DesiredObject, DesiredProgram};
 
 use super::adopt::{self, Takeover};
 use super::draft::{Draft, Phase, Source, foreign};
-use super::link_kinds::{link_type, lost_its_target, updates_in_place};
+use super::link_kinds::{link_type, lost_its_target, lost_reason, phase, updates_in_place};
 use super::programs::loaded;
-use super::{Action, Change, ProgramRef, Slot, Step};
+use super::{Action, Change, ProgramRef, Slot, Step, released};
 
 /// The addresses of all wanted attachments: those on record that are not among them are leaving.
 pub(super) fn wanted(desired: &Desired) -> BTreeSet<Address> {
@@ -26,6 +26,8 @@ pub(super) fn wanted(desired: &Desired) -> BTreeSet<Address> {
             let places = program.attachments.iter();
             all.extend(places.map(|place| Address::link(&object.name, name, place)));
         }
+        let operations = object.operations.iter();
+        all.extend(operations.map(|ops| Address::link(&object.name, &ops.map, &ops.attachment)));
     }
     all
 }
@@ -119,11 +121,16 @@ impl<'d> Wanted<'d> {
                 Some(_) => "its link is gone",
                 None => "not attached yet",
             };
+            if released::is_released_first(self.attachment)
+                && let Some((address, pin, link)) =
+                    released::leaving(self.attachment, wanted, draft)
+            {
+                return self.attach_released(&Found { pin, address, link }, draft);
+            }
             return self.attach_or_take(Action::Create, reason, draft);
         };
         if lost_its_target(&found.link, target) {
-            let reason = "it was detached, or its interface or cgroup went away and came back: attached \
-                          anew";
+            let reason = lost_reason(self.attachment);
             return self.attach_or_take(Action::Replace, reason, draft);
         }
         if let Some(old) = self.other_options(&found.address, draft) {
@@ -231,6 +238,9 @@ impl<'d> Wanted<'d> {
             draft.change(change);
             return self.bound(found, draft);
         }
+        if released::is_released_first(self.attachment) {
+            return self.attach_released(found, draft);
+        }
         if !updates_in_place(link.link_type) {
             let reason = match self.attachment {
                 Attachment::Freplace { .. } => {
@@ -249,6 +259,32 @@ impl<'d> Wanted<'d> {
             return self.refuse_foreign_program(found, draft);
         };
         self.update(found, expected, draft);
+    }
+
+    /// Lets go of the link that is there, and attaches then.
+    fn attach_released(self, found: &Found, draft: &mut Draft<'_>) {
+        let Some(program) = draft.open_program(found.link.program_id) else {
+            return self.refuse_foreign_program(found, draft);
+        };
+        let runs = ProgramRef { slot: program, ..self.program.clone() };
+        released::release(
+            (&found.pin, &found.link),
+            runs,
+            self.attachment,
+            phase(self.attachment),
+            draft,
+        );
+        let reason = if found.address == self.address {
+            format!("its program changed: detached, then attached again; {}", released::GAP)
+        } else {
+            draft.taken.insert(found.address.clone(), self.address.clone());
+            format!(
+                "takes the place of {}, which is detached first; {}",
+                found.address,
+                released::GAP
+            )
+        };
+        self.attach(Action::Replace, &reason, draft);
     }
 
     fn update(self, found: &Found, expected: Option<Slot>, draft: &mut Draft<'_>) {
@@ -319,10 +355,7 @@ impl<'d> Wanted<'d> {
             program: self.program.clone(),
             attachment: self.attachment.clone(),
         };
-        let phase = match self.attachment {
-            Attachment::Freplace { .. } => Phase::Replacements,
-            _ => Phase::Links,
-        };
+        let phase = phase(self.attachment);
         draft.step(phase, step);
         let source = Source::New(self.address.clone());
         draft.claim(self.pin.clone(), &self.address, source, phase);

@@ -15,11 +15,13 @@ mod link_kinds;
 mod links;
 mod maps;
 mod migrate;
+mod operations;
 mod pins;
 mod private;
 mod programs;
 mod prune;
 mod recover;
+mod released;
 mod replacements;
 mod slots;
 mod step;
@@ -35,7 +37,7 @@ pub use adopt::Adoption;
 pub use change::{Action, Change, summarise};
 pub use drift::{ResourceState, ResourceStatus, drift};
 pub use end::end;
-pub use step::{ObjectLoad, ProgramRef, Slot, Step};
+pub use step::{ObjectLoad, Operations, ProgramRef, Slot, Step};
 
 use draft::Draft;
 use prune::Mode;
@@ -108,6 +110,7 @@ pub fn plan(
             slots::plan(object, bound, &mut draft);
         }
         links::plan(object, reload.is_some(), &wanted, &mut draft);
+        operations::plan(object, reload.is_some(), &wanted, &mut draft);
         let record = ObjectRecord {
             path: object.image.path.clone(),
             digest: object.image.digest,

@@ -54,7 +54,7 @@ fn ours(mode: Mode, draft: &Draft<'_>) -> BTreeMap<PinPath, (Identity, Fate)> {
     let inventory = draft.inventory();
     let mut all: BTreeMap<PinPath, (Identity, Fate)> = BTreeMap::new();
     let mut add = |pin: &PinPath, identity: Identity, fate: Fate| {
-        if draft.identity_at(pin) != Some(identity) {
+        if draft.identity_at(pin) != Some(identity) || draft.released.contains(pin) {
             return;
         }
         // Of two resources that share a pin, the one that persists decides.
@@ -110,7 +110,8 @@ fn settle_claim(
     ours: &BTreeMap<PinPath, (Identity, Fate)>,
     draft: &mut Draft<'_>,
 ) {
-    let Some(found) = draft.live.pins.get(pin) else {
+    let released = draft.released.contains(pin);
+    let Some(found) = draft.live.pins.get(pin).filter(|_| !released) else {
         let Some(from) = from else {
             draft.make_directories(pin);
             let slot = draft.slot(&claim.source);

@@ -110,7 +110,11 @@ impl Known {
         };
         let record = LinkRecord {
             id,
-            program: Address::program(&name, program),
+            program: if place.starts_with("struct-ops:") {
+                Address::map(&name, program)
+            } else {
+                Address::program(&name, program)
+            },
             attachment: None,
             anchor: Anchor::Pin(pin.clone()),
         };

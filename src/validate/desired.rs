@@ -1,5 +1,6 @@
 //! The state a validated manifest asks for: the planner's only view of manifest and objects.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::model::name::Name;
 use crate::model::pin::{OnMismatch, PinPath, PinPolicy, PinRoot};
 use crate::model::program::ProgramSpec;
 use crate::object::Image;
-use crate::validate::rules::replaced::Replaced;
+use crate::validate::rules::replaced::{Holder, Replaced};
 
 /// One deployment as the manifest wants it, every default filled in and every name resolved.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct DesiredObject {
     pub image: Arc<Image>,
     /// Every map of the object, in the object's order.
     pub maps: Vec<DesiredMap>,
+    /// The structs of operations to register, in the object's order.
+    pub operations: Vec<DesiredOperations>,
     /// The programs to load, in the object's order.
     pub programs: Vec<DesiredProgram>,
     /// Of all that decides what is loaded: the object's bytes, the values of its globals, the
@@ -54,6 +57,15 @@ pub struct DesiredMap {
     pub on_mismatch: OnMismatch,
     /// Owned by someone else: must exist, is never created, replaced or unlinked.
     pub external: bool,
+}
+
+/// One struct of operations of an object, to be registered.
+#[derive(Clone, Debug)]
+pub struct DesiredOperations {
+    /// Its map.
+    pub map: String,
+    /// How.
+    pub attachment: Attachment,
 }
 
 /// One program of an object.
@@ -98,8 +110,14 @@ pub(super) fn load_digest(
         parts.push(program.spec.name.as_bytes());
         let target = program.spec.kind.as_ref().and_then(|kind| kind.target.as_deref());
         parts.push(target.unwrap_or_default().as_bytes());
-        if let Some(Replaced { object, program, function }) = program.replaces() {
-            parts.extend([object, program, function].map(str::as_bytes));
+        match program.replaces() {
+            Some(Replaced { holder: Holder::Program { object, program }, function }) => {
+                parts.extend([object, program, function].map(str::as_bytes));
+            }
+            Some(Replaced { holder: Holder::Pinned(pin), function }) => {
+                parts.extend([pin.as_os_str().as_bytes(), function.as_bytes()]);
+            }
+            None => {}
         }
     }
     Digest::of_parts(parts)

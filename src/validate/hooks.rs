@@ -53,7 +53,6 @@ const FITS: &[Fit] = &[
     fit("perf-event", P::PERF_EVENT, &[]),
     fit("iter", P::TRACING, &[A::TRACE_ITER]),
     fit("freplace", P::EXT, &[]),
-    fit("struct-ops", P::STRUCT_OPS, &[]),
 ];
 
 /// Hooks this version can attach to; `section` stands for one of them.
@@ -66,6 +65,7 @@ const AVAILABLE: &[&str] = &[
     "raw-tracepoint",
     "tp-btf",
     "freplace",
+    "struct-ops",
     "section",
 ];
 

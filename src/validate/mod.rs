@@ -22,11 +22,12 @@ mod validator;
 
 pub use crate::model::position::Position;
 pub use crate::model::problem::{Problem, Related, Severity};
-pub use desired::{Desired, DesiredMap, DesiredObject, DesiredProgram};
+pub use desired::{Desired, DesiredMap, DesiredObject, DesiredOperations, DesiredProgram};
 pub use disk::manifests_in;
 pub use hooks::fitting_hooks;
 pub use load::{OBJECT_MAX, OBJECTS_MAX, ObjectFile};
 pub use report::{CheckedManifest, Report};
+pub use rules::replaced::{Holder, Replaced};
 pub use validator::Validator;
 pub(crate) use validator::manifest_text;
 
@@ -88,7 +89,9 @@ pub fn validate_for(
         resolved.push(resolve(subject, &mut places, &mut findings));
     }
     rules::paths::check(&subjects, &resolved, &mut findings);
-    rules::replaced::check(&subjects, &resolved, &mut findings);
+    let own = manifest.pin_root.clone();
+    let pin_root = own.unwrap_or_else(|| PinRoot::default_for(&manifest.name));
+    rules::replaced::check(&subjects, &resolved, &pin_root, &mut findings);
     if let Some(kernel) = kernel {
         rules::kernel::check(&subjects, &resolved, kernel, &mut findings);
     }
@@ -96,7 +99,7 @@ pub fn validate_for(
     let problems = findings.sorted();
     let valid = problems.iter().all(|problem| problem.severity != Severity::Error);
     let desired = valid.then(|| Desired {
-        pin_root: manifest.pin_root.unwrap_or_else(|| PinRoot::default_for(&manifest.name)),
+        pin_root,
         name: manifest.name,
         manifest: path.to_owned(),
         objects: resolved,
@@ -113,6 +116,7 @@ fn resolve(
     let specs = rules::globals::resolve(subject, findings);
     let maps = rules::maps::resolve(subject, specs, findings);
     rules::kernel_names::check(subject, &maps, findings);
+    let operations = rules::operations::resolve(subject, &maps, places, findings);
     let programs = rules::programs::resolve(subject, places, findings);
     rules::license::check(subject, &programs, findings);
     DesiredObject {
@@ -120,6 +124,7 @@ fn resolve(
         load_digest: desired::load_digest(subject.image, &maps, &programs),
         image: subject.image.clone(),
         maps,
+        operations,
         programs,
     }
 }

@@ -19,6 +19,7 @@ mod lifetimes;
 mod locks;
 mod migration;
 mod nobody;
+mod operations;
 mod output;
 mod permissions;
 mod program;

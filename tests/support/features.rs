@@ -84,6 +84,8 @@ features! {
         .shown_by(Sign::Constant(HELPER, "BPF_FUNC_get_attach_cookie"));
     CALLBACKS = since("functions as callbacks", 5, 17)
         .shown_by(Sign::Constant(HELPER, "BPF_FUNC_loop"));
+    JUMP_TABLES = since("jumps by tables", 6, 19)
+        .shown_by(Sign::Constant(MAP_TYPE, "BPF_MAP_TYPE_INSN_ARRAY"));
     SYSCALL_PROGRAMS = since("syscall programs", 5, 14)
         .shown_by(Sign::Constant("bpf_prog_type", "BPF_PROG_TYPE_SYSCALL"));
     XDP_FRAGMENTS = since("XDP with fragments", 5, 18)
@@ -99,6 +101,7 @@ features! {
     /// Before, only functions for error injection could be changed or slept in.
     CHANGEABLE_TEST_FUNCTIONS = since("test functions of the kernel that may be changed", 6, 3)
         .shown_by(Sign::Function("register_btf_fmodret_id_set"));
+    REPLACED_PROGRAMS_TOLD = since("links that tell whose function they replace", 5, 13);
     PROGRAMS_AT_FUNCTIONS = since("programs at functions of the kernel", 5, 5)
         .built_with(&["CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS", "CONFIG_DEBUG_INFO_BTF"])
         .unless("EPERM for root, from libbpf as well", libbpf_is_forbidden);
@@ -134,6 +137,11 @@ features! {
         .shown_by(Sign::Constant(ATTACH_TYPE, "BPF_PERF_EVENT"));
     PERF_EVENT_LINK_NAMES = since("names in links of perf events", 6, 6)
         .shown_by(Sign::Constant("bpf_perf_event_type", "BPF_PERF_EVENT_TRACEPOINT"));
+    STRUCT_OPS = since("congestion controls as struct ops", 5, 6).built_with(&["CONFIG_BPF_JIT"]);
+    DETACH_OF_STRUCT_OPS = since("links of struct ops that are detached", 6, 11)
+        .shown_by(Sign::Function("bpf_struct_ops_map_link_detach"));
+    SCHED_EXT = since("schedulers as struct ops", 6, 12)
+        .built_with(&["CONFIG_SCHED_CLASS_EXT"]);
     STRUCT_OPS_LINKS = since("links of struct ops", 6, 4)
         .shown_by(Sign::Constant(ATTACH_TYPE, "BPF_STRUCT_OPS"));
     UPROBE_MULTI = since("uprobe.multi", 6, 6)

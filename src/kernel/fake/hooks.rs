@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::super::{AttachedFilter, KernelError, Result};
+use super::bpffs::Node;
 use super::objects::{Link, Object};
 use super::state::{Counted, State};
 use crate::model::attach::{Attachment, Direction};
@@ -28,6 +29,8 @@ pub(super) struct Hooks {
     /// Indices of interfaces with a `clsact` qdisc.
     pub(super) clsact: BTreeSet<u32>,
     pub(super) filters: BTreeMap<Place, Identity>,
+    /// Maps of struct ops that are registered without a link.
+    pub(super) registered: BTreeMap<Identity, Attachment>,
     last_index: u32,
     last_cgroup: u64,
 }
@@ -55,6 +58,7 @@ impl Hooks {
     }
 
     pub(super) fn forget_filters(&mut self) {
+        self.registered.clear();
         self.filters.clear();
         self.clsact.clear();
     }
@@ -81,7 +85,10 @@ impl Hooks {
             }
             Attachment::RawTracepoint { .. }
             | Attachment::TpBtf { .. }
-            | Attachment::Freplace { .. } => TargetState::Present(0),
+            | Attachment::Freplace { .. }
+            | Attachment::StructOps { .. }
+            // Who looks for it asks bpffs.
+            | Attachment::FreplacePinned { .. } => TargetState::Present(0),
         }
     }
 
@@ -189,11 +196,34 @@ impl State {
                 (LinkType::RAW_TRACEPOINT, LinkTarget::Tracepoint { name: Some(name.clone()) })
             }
             Attachment::Freplace { .. } => (LinkType::TRACING, LinkTarget::Other),
-            Attachment::Tc { .. } => {
+            Attachment::FreplacePinned { pin, function } => {
+                let target = LinkTarget::Program { id: self.pinned_program(pin)?.id };
+                let busy = |(_, link): (Identity, &Link)| {
+                    link.target == target && link.function.as_ref() == Some(function)
+                };
+                if self.links().any(busy) {
+                    return Err(refused(Errno::BUSY));
+                }
+                (LinkType::TRACING, target)
+            }
+            Attachment::Tc { .. } | Attachment::StructOps { .. } => {
                 return Err(KernelError::reason(operation, "this hook has no link"));
             }
         };
-        Ok(self.add(Object::Link(Link { of_type, program, target })))
+        let function = match attachment {
+            Attachment::FreplacePinned { function, .. } => Some(function.clone()),
+            _ => None,
+        };
+        Ok(self.add(Object::Link(Link { of_type, program, target, function })))
+    }
+
+    /// The program pinned at an absolute path.
+    pub(super) fn pinned_program(&self, pin: &Path) -> Result<Identity> {
+        match self.tree.find(pin) {
+            Some(Node::Pin(found)) if found.kind == ObjectKind::Program => Ok(found),
+            Some(_) => Err(KernelError::reason("open the program", "it is none").at(pin)),
+            None => Err(KernelError::reason("open the program", "nothing is pinned there").at(pin)),
+        }
     }
 
     /// The links at what `attachment` names.
@@ -227,6 +257,9 @@ impl State {
         old: Option<Identity>,
     ) -> Result<()> {
         const OPERATION: &str = "update the link";
+        if new.kind == ObjectKind::Map {
+            return self.update_operations(link, new, old);
+        }
         let made_for = self.program(new, OPERATION)?.attach_type;
         let refused = |errno| Err(KernelError::errno(OPERATION, errno));
         let Some((_, found)) = self.links().find(|(id, _)| *id == link) else {
@@ -239,7 +272,10 @@ impl State {
             }
             LinkTarget::Interface { attach_type, .. } => attach_type,
             LinkTarget::Cgroup { attach_type, .. } => Some(attach_type),
-            LinkTarget::Tracepoint { .. } | LinkTarget::Other => None,
+            LinkTarget::Tracepoint { .. }
+            | LinkTarget::Program { .. }
+            | LinkTarget::StructOps { .. }
+            | LinkTarget::Other => None,
         };
         if let (Some(runs_at), Some(made_for)) = (runs_at, made_for)
             && runs_at != made_for
@@ -274,7 +310,8 @@ impl State {
         match &mut link.target {
             LinkTarget::Interface { index, .. } => *index = 0,
             LinkTarget::Cgroup { id, .. } => *id = 0,
-            LinkTarget::Tracepoint { .. } | LinkTarget::Other => {
+            LinkTarget::StructOps { map } => *map = 0,
+            LinkTarget::Tracepoint { .. } | LinkTarget::Program { .. } | LinkTarget::Other => {
                 return Err(KernelError::errno(OPERATION, Errno::OPNOTSUPP));
             }
         }

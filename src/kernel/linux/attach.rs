@@ -9,7 +9,7 @@ use rustix::thread::CapabilitySet;
 use super::super::{KernelError, Result};
 use super::handle::Handle;
 use super::sys::{self, Answer, LinkTarget, flags};
-use super::{capability, interface, occupant, target, tracefs, xdp};
+use super::{capability, interface, occupant, replaced, struct_ops, target, tracefs, xdp};
 use crate::model::attach::{Attachment, Position, XdpMode};
 use crate::model::identity::ObjectKind;
 use crate::model::kinds::{AttachType, LinkType};
@@ -68,8 +68,15 @@ pub(super) fn attach(
         Attachment::TpBtf { .. } | Attachment::Freplace { .. } => {
             sys::open_raw_tracepoint(program, None).map_err(|errno| call.refused(errno))?
         }
-        Attachment::Tc { .. } => {
-            return Err(KernelError::reason(operation, "this hook has no link"));
+        Attachment::FreplacePinned { pin, function } => {
+            replaced::attach(program, (pin, function), &operation)?
+                .map_err(|errno| call.refused(errno))?
+        }
+        Attachment::Tc { .. } | Attachment::StructOps { .. } => {
+            return Err(KernelError::reason(
+                operation,
+                "no program is attached to this hook by a link",
+            ));
         }
     };
     Handle::of_kind(link, ObjectKind::Link).map_err(|errno| call.refused(errno))
@@ -93,6 +100,9 @@ pub(super) fn update(link: &Handle, new: &Handle, old: Option<&Handle>) -> Resul
     const OPERATION: &str = "update the link";
     let failed = |errno| KernelError::errno(OPERATION, errno);
     let fd = link.expect(ObjectKind::Link).map_err(failed)?;
+    if new.kind() == ObjectKind::Map {
+        return struct_ops::update(fd, new, old);
+    }
     let program = new.expect(ObjectKind::Program).map_err(failed)?;
     let info = sys::link_info(fd).map_err(failed)?;
     // The kernel does not compare attach types of cgroup and tcx links: a program for one hook would
@@ -185,8 +195,13 @@ impl Call<'_> {
             (Errno::NOENT, Attachment::RawTracepoint { name }) => {
                 format!("the kernel has no tracepoint `{name}`")
             }
-            (Errno::BUSY, Attachment::Freplace { .. }) => {
+            (Errno::BUSY, Attachment::Freplace { .. } | Attachment::FreplacePinned { .. }) => {
                 "the function is replaced by another program already, or traced (fentry, fexit)"
+                    .to_owned()
+            }
+            (Errno::INVAL, Attachment::FreplacePinned { .. }) => {
+                "the function has other arguments or another result than what replaces it, or its \
+                 program is of another type than the one it was loaded for"
                     .to_owned()
             }
             (Errno::EXIST, Attachment::Tcx { .. }) => {

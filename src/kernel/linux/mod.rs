@@ -15,6 +15,7 @@ mod handle;
 mod host;
 mod interface;
 mod interfaces;
+mod jump_tables;
 mod maps;
 mod modules;
 mod netlink;
@@ -23,6 +24,7 @@ mod occupant;
 mod parallel;
 mod programs;
 mod refusal;
+mod released;
 mod replaced;
 mod since;
 mod slots;
@@ -49,7 +51,9 @@ use crate::model::attach::{Attachment, Direction};
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::{Identity, ObjectKind};
-use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
+use crate::model::live::{
+    FilterKey, LiveFilter, LiveObject, Occupant, OperationsState, RootState, TargetState,
+};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
@@ -188,6 +192,10 @@ impl Kernel for Linux {
         occupant::open(id, ObjectKind::Program)
     }
 
+    fn open_pinned(&self, pin: &Path) -> Result<Handle> {
+        bpffs::open_program(pin)
+    }
+
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>> {
         tc::get(key)
     }
@@ -230,6 +238,28 @@ impl Kernel for Linux {
 
     fn fill_slots(&self, map: &Handle, slots: &BTreeMap<u32, &Handle>) -> Result<()> {
         slots::fill(map, slots)
+    }
+
+    fn fill_operations(
+        &self,
+        map: &Handle,
+        image: &Image,
+        spec: &MapSpec,
+        programs: &BTreeMap<&str, &Handle>,
+    ) -> Result<()> {
+        struct_ops::fill(self, map, (image, spec), programs)
+    }
+
+    fn operations_state(&self, map: &Handle) -> Result<OperationsState> {
+        struct_ops::state(map)
+    }
+
+    fn unregister_operations(&self, map: &Handle) -> Result<()> {
+        struct_ops::unregister(map)
+    }
+
+    fn attach_operations(&self, map: &Handle, attachment: &Attachment) -> Result<Handle> {
+        struct_ops::attach(map, attachment)
     }
 
     fn copy_entries(
@@ -284,6 +314,10 @@ impl Kernel for Linux {
 
     fn detach(&self, link: &Handle) -> Result<()> {
         attach::detach(link)
+    }
+
+    fn release_link(&self, link: Handle, root: &PinRoot, pin: &PinPath) -> Result<()> {
+        released::release(&self.roots, link, root, pin)
     }
 
     fn attach_filter(

@@ -1,9 +1,13 @@
 //! What the running release means for something that the kernel refuses.
 
+use super::super::KernelError;
 use crate::model::map::MapShape;
 use crate::model::program::ProgramKind;
 use crate::model::release::Release as Since;
 use crate::model::since;
+
+/// Tags of arguments that are a program's context (`arg:ctx`, 94e1c70a3452).
+pub(super) const TAGGED_CONTEXTS: Release = (6, 8);
 
 /// Major and minor number of a release.
 pub(super) type Release = (u16, u16);
@@ -20,6 +24,28 @@ pub(super) fn of_shape(shape: &MapShape) -> Option<Release> {
 
 fn numbers(Since { major, minor }: Since) -> Release {
     (major, minor)
+}
+
+/// The release that brought a struct of operations, and the option it is built with: the first tags
+/// with `net/ipv4/bpf_tcp_ca.c`, `net/bpf/bpf_dummy_struct_ops.c`, `hid_bpf_struct_ops.c`,
+/// `kernel/sched/ext.c` and `net/sched/bpf_qdisc.c`.
+fn of_operations(ops: &str) -> Option<(Release, &'static str)> {
+    Some(match ops {
+        "tcp_congestion_ops" => ((5, 6), "CONFIG_BPF_JIT"),
+        "bpf_dummy_ops" => ((5, 16), "CONFIG_NET"),
+        "hid_bpf_ops" => ((6, 11), "CONFIG_HID_BPF"),
+        "sched_ext_ops" => ((6, 12), "CONFIG_SCHED_CLASS_EXT"),
+        "Qdisc_ops" => ((6, 16), "CONFIG_NET_SCH_BPF"),
+        _ => return None,
+    })
+}
+
+/// Says since when the kernel has a struct of operations that it lacks.
+pub(super) fn explain_operations(error: KernelError, ops: &str) -> KernelError {
+    match of_operations(ops) {
+        Some((since, option)) => error.advice(format!("{} ({option})", compare(since, running()))),
+        None => error,
+    }
 }
 
 /// The release that runs.

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::super::{KernelError, Result};
 use super::sys::Answer;
-use super::{interface, tracefs};
+use super::{interface, replaced, tracefs};
 use crate::model::attach::Attachment;
 use crate::model::live::TargetState;
 
@@ -41,11 +41,14 @@ pub(super) fn state(attachment: &Attachment) -> Result<TargetState> {
             Ok(_) => Ok(TargetState::Present(0)),
             Err(why) => Ok(missing(why.reason(category, name))),
         },
+        Attachment::FreplacePinned { pin, function } => Ok(replaced::state(pin, function)),
         // tracefs does not list every raw tracepoint; the kernel answers when one is attached.
         // The program whose function is replaced is one of the same plan.
         Attachment::RawTracepoint { .. }
         | Attachment::TpBtf { .. }
-        | Attachment::Freplace { .. } => Ok(TargetState::Present(0)),
+        | Attachment::Freplace { .. }
+        // Whether the kernel has the struct, it says when the map is created.
+        | Attachment::StructOps { .. } => Ok(TargetState::Present(0)),
     }
 }
 

@@ -107,6 +107,7 @@ fn object(label: &str, maps: Vec<DesiredMap>, programs: Vec<DesiredProgram>) -> 
         name: name(label),
         image: Arc::new(image),
         maps,
+        operations: Vec::new(),
         programs,
         load_digest: Digest::of(b"settings"),
     }
@@ -143,6 +144,8 @@ impl Host {
             root: RootState::Absent { missing: vec![root().as_path().to_owned()] },
             pins: BTreeMap::new(),
             unpinned: BTreeMap::new(),
+            registered: BTreeSet::new(),
+            spent: BTreeSet::new(),
             targets: BTreeMap::from([
                 (xdp("eth0"), TargetState::Present(2)),
                 (xdp("eth1"), TargetState::Present(3)),

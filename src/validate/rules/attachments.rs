@@ -8,7 +8,9 @@ use crate::model::problem::Problem;
 use crate::model::program::{ProgramKind, ProgramSpec};
 use crate::validate::findings::Findings;
 use crate::validate::hooks;
+use crate::validate::rules::operations;
 use crate::validate::rules::places::Places;
+use crate::validate::rules::replaced::{self, Holder};
 use crate::validate::subject::Subject;
 
 /// The program's attachments, as far as they can be settled.
@@ -24,6 +26,10 @@ pub(in crate::validate) fn resolve(
     for (index, hook) in entry.attach.iter().enumerate() {
         let at = subject.program(&program.name).key("attach").index(index);
         if findings.is_marked(&at) {
+            continue;
+        }
+        if matches!(hook, Hook::StructOps(_)) {
+            findings.at_value(&at.key("hook"), operations::names_a_program(subject, &program.name));
             continue;
         }
         if !hooks::takes(hook.name(), kind) {
@@ -255,7 +261,7 @@ impl Place<'_, '_, '_> {
         self.report("name", problem);
     }
 
-    /// Whose function it replaces; whether that is there, [`super::replaced`] looks.
+    /// Whose function it replaces; whether that is there, [`replaced`] looks.
     fn freplace(&mut self, hook: &Freplace) -> Option<Attachment> {
         let function = hook.function.clone().or_else(|| self.kind.target.clone());
         if function.is_none() {
@@ -268,22 +274,19 @@ impl Place<'_, '_, '_> {
                 .help("write `function = \"…\"`, or `SEC(\"freplace/…\")` in C");
             self.report("hook", problem);
         }
-        if hook.program.starts_with('/') {
-            let message = "this version replaces functions of programs of its own manifest only";
-            let problem = Problem::error(code::OPTION_UNAVAILABLE, None, message)
-                .help("write `<object>.<program>`");
-            self.report("program", problem);
-            return None;
+        match replaced::holder(&hook.program) {
+            Ok(Holder::Pinned(pin)) => {
+                Some(Attachment::FreplacePinned { pin: pin.to_owned(), function: function? })
+            }
+            Ok(Holder::Program { object, program }) => {
+                let (object, program) = (object.to_owned(), program.to_owned());
+                Some(Attachment::Freplace { object, program, function: function? })
+            }
+            Err(problem) => {
+                self.report("program", *problem);
+                None
+            }
         }
-        let Some((object, program)) = hook.program.split_once('.') else {
-            let message = format!("{:?} is no program of a manifest", hook.program);
-            let problem =
-                Problem::error(code::BAD_TARGET, None, message).help("write `<object>.<program>`");
-            self.report("program", problem);
-            return None;
-        };
-        let (object, program) = (object.to_owned(), program.to_owned());
-        Some(Attachment::Freplace { object, program, function: function? })
     }
 
     /// Where the section says.

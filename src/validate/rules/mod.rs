@@ -12,6 +12,7 @@ pub(super) mod kernel_names;
 pub(super) mod license;
 pub(super) mod maps;
 pub(super) mod names;
+pub(super) mod operations;
 pub(super) mod paths;
 pub(super) mod pins;
 pub(super) mod places;

@@ -1,6 +1,6 @@
 //! Names the manifest uses and the object lacks.
 
-use crate::manifest::{Hook, ProgramEntry, listed, suggest};
+use crate::manifest::{listed, suggest};
 use crate::model::code;
 use crate::model::object::ExternKind;
 use crate::model::problem::Problem;
@@ -17,16 +17,12 @@ pub(in crate::validate) fn check(subject: &Subject<'_>, findings: &mut Findings<
     for name in subject.entry.maps.keys().filter(|name| !maps.contains(&name.as_str())) {
         findings.at_key(&subject.map(name), unknown(code::UNKNOWN_MAP, "map", name, &maps));
     }
-    for (name, entry) in &subject.entry.programs {
-        if programs.contains(&name.as_str()) {
+    for name in subject.entry.programs.keys() {
+        // Structs of operations are registered by an entry that names their map.
+        if programs.contains(&name.as_str()) || subject.spec().map(name).is_some_and(is_ops) {
             continue;
         }
-        let problem = if names_struct_ops(subject, name, entry) {
-            let message = "this version creates struct ops, and cannot register them yet";
-            Problem::error(code::HOOK_UNAVAILABLE, None, message)
-        } else {
-            unknown(code::UNKNOWN_PROGRAM, "program", name, &programs)
-        };
+        let problem = unknown(code::UNKNOWN_PROGRAM, "program", name, &programs);
         findings.at_key(&subject.program(name), problem);
     }
     for name in subject.entry.globals.keys().filter(|name| !globals.contains(&name.as_str())) {
@@ -42,12 +38,6 @@ pub(in crate::validate) fn check(subject: &Subject<'_>, findings: &mut Findings<
         }
         findings.at_key(&subject.global(name), problem);
     }
-}
-
-/// Whether a program's entry is for a `struct_ops` map, as the hook of that name wants it.
-fn names_struct_ops(subject: &Subject<'_>, name: &str, entry: &ProgramEntry) -> bool {
-    entry.attach.iter().any(|hook| matches!(hook, Hook::StructOps(_)))
-        && subject.spec().map(name).is_some_and(is_ops)
 }
 
 fn unknown(code: &'static str, what: &str, name: &str, known: &[&str]) -> Problem {

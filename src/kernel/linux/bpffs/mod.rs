@@ -18,7 +18,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 pub(super) use pins::{
-    Pin, exchange, list, make_directory, open, pin, remove_directory, rename, unpin,
+    Pin, exchange, list, make_directory, open, open_program, pin, remove_directory, rename, unpin,
 };
 pub(super) use roots::{device, make_root, remove_root_directory, root_state};
 

@@ -1,8 +1,9 @@
 //! Pins and directories below a root.
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::super::super::{KernelError, Removal, Result};
@@ -11,7 +12,8 @@ use super::super::sys::{self, Answer};
 use super::advice::refused;
 use super::exchange::Entry;
 use super::roots::removal;
-use super::{PLACE, Roots};
+use super::{BPFFS, PLACE, Roots, file_system};
+use crate::model::identity::ObjectKind;
 use crate::model::pin::{PinPath, PinRoot};
 
 /// What lies at a path below a root.
@@ -41,6 +43,33 @@ pub(in super::super) fn open(roots: &Roots, root: &PinRoot, path: &PinPath) -> R
         Err(errno) => return Err(refused("open the pin", errno, &root.show(path))),
     };
     inspect(&inode).map(Some).map_err(|errno| refused("open the pin", errno, &root.show(path)))
+}
+
+/// Opens the program that is pinned at a path outside of any root, whoever pinned it. Links on the way
+/// are followed, as everyone follows them there.
+pub(in super::super) fn open_program(pin: &Path) -> Result<Handle> {
+    const OPERATION: &str = "open the program";
+    let failed = |errno| refused(OPERATION, errno, pin);
+    let wrong = |reason: &str| KernelError::reason(OPERATION, reason).at(pin);
+    let how = OFlags::PATH | OFlags::CLOEXEC;
+    let inode = match rustix::fs::openat(CWD, pin, how, Mode::empty()) {
+        Ok(inode) => inode,
+        Err(Errno::NOENT | Errno::NOTDIR) => {
+            let advice = "start what pins it first";
+            return Err(wrong("nothing is pinned there").advice(advice));
+        }
+        Err(errno) => return Err(failed(errno)),
+    };
+    if file_system(inode.as_fd()).map_err(failed)? != BPFFS {
+        return Err(wrong("it is not on a BPF file system, so it is no pin"));
+    }
+    let found = match inspect(&inode).map_err(failed)? {
+        Pin::Object(handle) if handle.kind() == ObjectKind::Program => return Ok(handle),
+        Pin::Object(handle) => format!("it is {}, not a program", handle.identity()),
+        Pin::Directory => "it is a directory, not a program".to_owned(),
+        Pin::Unreadable(reason) => reason,
+    };
+    Err(wrong(&found))
 }
 
 fn inspect(inode: &OwnedFd) -> Answer<Pin> {

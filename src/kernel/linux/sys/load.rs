@@ -170,6 +170,34 @@ pub(in crate::kernel::linux) fn set_slot(
     unsafe { bpf(Command::MapUpdateElem, &mut attr) }.map(drop)
 }
 
+/// Bytes of `struct bpf_insn_array_value`.
+pub(in crate::kernel::linux) const JUMP_TARGET_SIZE: u32 = 16;
+
+/// Puts an instruction into a table of places to jump to.
+///
+/// `EINVAL` unless `map` is such a table.
+pub(in crate::kernel::linux) fn set_jump_target(
+    map: BorrowedFd<'_>,
+    index: u32,
+    instruction: u32,
+) -> Answer<()> {
+    let shape = map_info(map)?.shape;
+    if shape.map_type != MapType::INSN_ARRAY || shape.value_size != JUMP_TARGET_SIZE {
+        return Err(Errno::INVAL);
+    }
+    // `orig_off`; the kernel fills the others in.
+    let (key, value) = ([index], [instruction, 0, 0, 0]);
+    let mut attr = abi::MapElement {
+        map_fd: number(map),
+        key: address(&key),
+        value: address(&value),
+        ..abi::MapElement::default()
+    };
+    // SAFETY: `MapElement` is what `BPF_MAP_UPDATE_ELEM` takes; the kernel reads a key of 4 bytes, which
+    // is what this type has, and a value of 16 bytes, as was checked.
+    unsafe { bpf(Command::MapUpdateElem, &mut attr) }.map(drop)
+}
+
 pub(in crate::kernel::linux) fn freeze_map(map: BorrowedFd<'_>) -> Answer<()> {
     let mut attr = abi::MapFreeze { map_fd: number(map) };
     // SAFETY: `MapFreeze` is what `BPF_MAP_FREEZE` takes; it holds no address.
