@@ -88,6 +88,29 @@ fn an_object_cannot_write_to_the_terminal() {
 }
 
 #[test]
+fn a_manifest_cannot_write_to_the_terminal() {
+    let source = "a = 1\r\n# \u{1b}]0;x\u{7} \u{9b}2J \rb\tc\nnäme = 2\n";
+    let at = source.find("näme").expect("it is there");
+    let problems = [Problem::error("unknown-key", Some(at..at + "näme".len()), "no such key")];
+    let file = "x\u{1b}[2J.toml";
+    let text = full(&[Report { file, source, problems: &problems }], Style::PLAIN);
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+    assert!(text.contains("# ?]0;x? ¿2J ?b"), "the rest is as it was: {text}");
+    assert!(text.contains(".toml:3:1]"), "the place is as it was: {text}");
+}
+
+#[test]
+fn a_problem_ends_with_where_more_is_said_of_it() {
+    let problems = [
+        Problem::error("bad-name", Some(0..5), "bad").help("another").related(Some(10..13), "this"),
+        Problem::error("of-no-page", None, "bad"),
+    ];
+    let text = full(&[report(&problems)], Style::PLAIN);
+    assert!(text.contains("  help: another\n  see: ebpf-apply explain bad-name\n\n"), "{text}");
+    assert_eq!(text.matches("see:").count(), 1, "a code without a page leads nowhere: {text}");
+}
+
+#[test]
 fn paths_become_uris() {
     let of = |file| {
         let problems = [Problem::error("bad-name", None, "bad")];
