@@ -83,6 +83,48 @@ fn policies_and_paths_come_from_the_manifest() {
 }
 
 #[test]
+fn sections_say_what_is_watched() {
+    let place = |object: &str, program: &str| {
+        let rest = format!(
+            "load = 'listed'\n[objects.demo.programs.{program}]\nattach = [{{ hook = 'section' }}]\n"
+        );
+        let desired = desired(object, &rest);
+        let [program] = only(&desired).programs.as_slice() else { panic!("one program") };
+        let [attachment] = program.attachments.as_slice() else { panic!("one place") };
+        attachment.to_string()
+    };
+    for (object, program, expected) in [
+        ("sections", "on_kprobe", "kprobe:vfs_read"),
+        ("sections", "on_kretprobe", "kretprobe:vfs_read"),
+        ("sections", "on_kprobe_multi", "kprobe:vfs_*"),
+        ("sections", "on_kretprobe_multi", "kretprobe:vfs_*"),
+        ("sections", "on_kprobe_session", "kprobe:vfs_*"),
+        ("sections", "on_iter", "iter:task"),
+        ("sections_functions", "on_fentry", "fentry:bpf_fentry_test1"),
+        ("sections_functions", "on_fexit_s", "fexit:bpf_fentry_test1"),
+        ("sections_functions", "on_fmod_ret", "fmod-ret:bpf_modify_return_test"),
+        ("sections_functions", "on_lsm", "lsm:file_open"),
+        ("user_probes", "in_section", "uprobe:libc.so.6:getaddrinfo+0x4"),
+        ("user_probes", "several_in_section", "uretprobe:libc.so.6:get*"),
+        ("user_probes", "probe_in_section", "usdt:libc.so.6:libc:setjmp"),
+    ] {
+        assert_eq!(place(object, program), expected, "{program}");
+    }
+    #[cfg(target_arch = "x86_64")]
+    assert_eq!(place("sections", "on_kretsyscall"), "kretprobe:__x64_sys_openat");
+    for (object, program) in [
+        ("sections", "on_uprobe_multi"),
+        ("sections_functions", "on_lsm_cgroup"),
+        ("counter", "on_overflow"),
+    ] {
+        let rest =
+            format!("[objects.demo.programs.{program}]\nattach = [{{ hook = 'section' }}]\n");
+        let found = checked(object, &format!("load = 'listed'\n{rest}"));
+        assert_eq!(codes(&found), [code::SECTION_INCOMPLETE], "{program}");
+    }
+}
+
+#[test]
 fn an_external_map_needs_no_attribute_and_has_a_path() {
     let desired = desired("undeclared", "maps.flows = { external = true, subpath = 'theirs' }");
     let flows = map(&desired, "flows");

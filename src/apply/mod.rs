@@ -10,6 +10,7 @@ mod lock;
 mod locker;
 mod migrate;
 mod observe;
+mod settle;
 mod store;
 mod undo;
 
@@ -82,7 +83,8 @@ impl<K: Kernel> Host<'_, K> {
     fn plan_with(&self, desired: &Desired, adoption: Adoption) -> Result<Plan, ApplyError> {
         let records = self.state.open()?;
         let inventory = self.inventory(&records, &desired.name, &desired.pin_root)?;
-        self.plan_from(&records, desired, &inventory, adoption)
+        let desired = settle::settle(self.kernel, desired)?;
+        self.plan_from(&records, &desired, &inventory, adoption)
     }
 
     /// Brings the host to `desired`; `show` sees the plan before anything is done.
@@ -132,6 +134,7 @@ impl<K: Kernel> Host<'_, K> {
         let lock = lock::apply(self.state, &desired.name, &desired.pin_root, self.lock_timeout)?;
         let records = &lock.records;
         let inventory = self.inventory(records, &desired.name, &desired.pin_root)?;
+        let desired = &*settle::settle(self.kernel, desired)?;
         let mut plan = self.plan_from(records, desired, &inventory, adoption)?;
         show(&plan);
         if plan.is_refused() {

@@ -19,6 +19,7 @@ use crate::model::attach::{Attachment, Direction};
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::Identity;
+use crate::model::kinds::AttachType;
 use crate::model::live::{
     FilterKey, LiveFilter, LiveObject, Occupant, OperationsState, RootState, TargetState,
 };
@@ -194,6 +195,19 @@ pub trait Kernel {
         attachment: &Attachment,
     ) -> Result<Self::Handle>;
 
+    /// The same for hooks that need maps beside the program, given by their names in C: the one that an
+    /// iterator goes over, or those of `usdt.bpf.h`, which are told where a probe's arguments are.
+    fn attach_with_maps(
+        &self,
+        program: &Self::Handle,
+        spec: &ProgramSpec,
+        attachment: &Attachment,
+        maps: &BTreeMap<&str, &Self::Handle>,
+    ) -> Result<Self::Handle>;
+
+    /// What the wanted attachments of a program come to on this host; `None` if to just that.
+    fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>>;
+
     /// Swaps the program of a link atomically, or the map of struct ops. With `old`, only if the link
     /// runs that one (`BPF_F_REPLACE`).
     fn update_link(
@@ -268,6 +282,18 @@ pub struct Replaced<'a, H> {
     pub program: &'a H,
     /// Its function.
     pub function: &'a str,
+}
+
+/// What wanted attachments come to: on every CPU, one by one where the kernel has no link for several
+/// places, or at the file that a name stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// What the program is loaded for.
+    pub attach_type: Option<AttachType>,
+    /// Where it is attached.
+    pub attachments: Vec<Attachment>,
+    /// What there is to say of how that is done here.
+    pub note: Option<String>,
 }
 
 /// A classifier attached over netlink.

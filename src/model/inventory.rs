@@ -120,7 +120,7 @@ pub struct ProgramRecord {
     pub public: Option<PublicPin>,
 }
 
-/// A program's public pin.
+/// A public pin of a program, or of a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicPin {
     /// Where.
@@ -141,6 +141,9 @@ pub struct LinkRecord {
     pub attachment: Option<Attachment>,
     /// What holds it in place.
     pub anchor: Anchor,
+    /// The public pin of an iterator, if its program's policy asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public: Option<PublicPin>,
 }
 
 /// What holds an attachment in place once the process is gone.
@@ -332,7 +335,7 @@ impl Resource {
                 (Some(&program.pin), program.public.as_ref().map(|public| &public.pin))
             }
             Self::Link(link) => match &link.anchor {
-                Anchor::Pin(pin) => (Some(pin), None),
+                Anchor::Pin(pin) => (Some(pin), link.public.as_ref().map(|public| &public.pin)),
                 Anchor::Filter { .. } | Anchor::Registration { .. } => (None, None),
             },
         };

@@ -22,6 +22,7 @@ pub mod object;
 pub mod operations;
 pub mod pin;
 pub mod position;
+pub mod probe;
 pub mod problem;
 pub mod program;
 pub mod release;

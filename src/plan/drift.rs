@@ -158,9 +158,16 @@ fn link_state(link: &LinkRecord, inventory: &Inventory, live: &LiveState) -> Ver
                     let detail = "it is detached, or its interface or cgroup is gone".to_owned();
                     return (ResourceState::Missing, Some(detail));
                 }
-                match found.target {
-                    LinkTarget::StructOps { map } => has(map, inventory.map(&link.program)),
-                    _ => runs(found.program_id, wanted),
+                match &link.public {
+                    Some(public)
+                        if live.pins.get(&public.pin) != Some(&LiveObject::Link(found.clone())) =>
+                    {
+                        (ResourceState::Drifted, Some(format!("its pin {} is gone", public.pin)))
+                    }
+                    _ => match found.target {
+                        LinkTarget::StructOps { map } => has(map, inventory.map(&link.program)),
+                        _ => runs(found.program_id, wanted),
+                    },
                 }
             }
             _ => pin_state(pin, Identity::link(link.id), live),

@@ -51,7 +51,7 @@ pub(super) fn resume(inventory: &Inventory, live: &LiveState) -> Resumed {
     add_missing(&mut merged.root_directories, &after.root_directories);
 
     let persisting =
-        persisting(inventory).chain(after.forgotten.iter().map(|(pin, of)| (pin, *of)));
+        persisting(inventory, &merged).chain(after.forgotten.iter().map(|(pin, of)| (pin, *of)));
     let persisting: Vec<_> = witness.leftover(persisting, &merged).collect();
     merged.forgotten.extend(persisting);
     let strays = witness.leftover(inventory.owned_pins(), &merged).collect();
@@ -256,9 +256,14 @@ fn of_object<'i>(
     record.resources.iter().filter(move |(address, _)| of(address.as_str()))
 }
 
-/// The pins on record that outlive the deployment.
-fn persisting(inventory: &Inventory) -> impl Iterator<Item = (&PinPath, Identity)> {
-    inventory.resources.values().filter_map(|resource| match resource {
+/// The pins on record that outlive the deployment. That of an iterator which is pinned elsewhere now has
+/// moved.
+fn persisting<'i>(
+    inventory: &'i Inventory,
+    merged: &'i Inventory,
+) -> impl Iterator<Item = (&'i PinPath, Identity)> {
+    let moved = |address| merged.link(address).is_some_and(|link| link.public.is_some());
+    inventory.resources.iter().filter_map(move |(address, resource)| match resource {
         Resource::Map(MapRecord { pin: Some(pin), policy, owned: true, id, .. })
             if *policy == PinPolicy::PersistOnExit =>
         {
@@ -268,6 +273,11 @@ fn persisting(inventory: &Inventory) -> impl Iterator<Item = (&PinPath, Identity
             if public.policy == PinPolicy::PersistOnExit =>
         {
             Some((&public.pin, Identity::program(*id)))
+        }
+        Resource::Link(LinkRecord { public: Some(public), id, .. })
+            if public.policy == PinPolicy::PersistOnExit && !moved(address) =>
+        {
+            Some((&public.pin, Identity::link(*id)))
         }
         _ => None,
     })

@@ -6,19 +6,29 @@ use crate::model::live::{LinkTarget, LiveLink};
 
 use super::draft::Phase;
 
-/// The type of the links that make an attachment.
-pub(super) fn link_type(attachment: &Attachment) -> Option<LinkType> {
+/// The types of links that can make an attachment.
+pub(super) fn link_types(attachment: &Attachment) -> &'static [LinkType] {
     match attachment {
-        Attachment::Xdp { .. } => Some(LinkType::XDP),
-        Attachment::Tcx { .. } => Some(LinkType::TCX),
-        Attachment::Cgroup { .. } => Some(LinkType::CGROUP),
-        Attachment::Tracepoint { .. } => Some(LinkType::PERF_EVENT),
-        Attachment::RawTracepoint { .. } | Attachment::TpBtf { .. } => {
-            Some(LinkType::RAW_TRACEPOINT)
+        Attachment::Xdp { .. } => &[LinkType::XDP],
+        Attachment::Tcx { .. } => &[LinkType::TCX],
+        Attachment::Cgroup { .. } | Attachment::LsmCgroup { .. } => &[LinkType::CGROUP],
+        Attachment::Tracepoint { .. } | Attachment::PerfEvent(_) => &[LinkType::PERF_EVENT],
+        Attachment::Kprobe(_) | Attachment::Kretprobe(_) => {
+            &[LinkType::PERF_EVENT, LinkType::KPROBE_MULTI]
         }
-        Attachment::Freplace { .. } | Attachment::FreplacePinned { .. } => Some(LinkType::TRACING),
-        Attachment::StructOps { link: true, .. } => Some(LinkType::STRUCT_OPS),
-        Attachment::Tc { .. } | Attachment::StructOps { .. } => None,
+        Attachment::Uprobe(_) | Attachment::Uretprobe(_) | Attachment::Usdt(_) => {
+            &[LinkType::PERF_EVENT, LinkType::UPROBE_MULTI]
+        }
+        Attachment::Iter(_) => &[LinkType::ITER],
+        Attachment::RawTracepoint { .. } | Attachment::TpBtf { .. } => &[LinkType::RAW_TRACEPOINT],
+        Attachment::Freplace { .. }
+        | Attachment::FreplacePinned { .. }
+        | Attachment::Fentry(_)
+        | Attachment::Fexit(_)
+        | Attachment::FmodRet(_)
+        | Attachment::Lsm(_) => &[LinkType::TRACING],
+        Attachment::StructOps { link: true, .. } => &[LinkType::STRUCT_OPS],
+        Attachment::Tc { .. } | Attachment::StructOps { .. } => &[],
     }
 }
 

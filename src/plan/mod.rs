@@ -18,6 +18,7 @@ mod migrate;
 mod operations;
 mod pins;
 mod private;
+mod probes;
 mod programs;
 mod prune;
 mod recover;
@@ -102,6 +103,7 @@ pub fn plan(
     let wanted = links::wanted(desired);
     prune::remove_stray_filters(&mut draft);
     let reloads = replacements::reload_reasons(desired, &bindings, &draft);
+    let maps = probes::Maps { desired, bindings: &bindings, reloads: &reloads };
     for ((object, bound), reload) in desired.objects.iter().zip(&bindings).zip(&reloads) {
         private::plan(object, reload.is_some(), &mut draft);
         programs::plan(object, bound, reload.as_deref(), &mut draft);
@@ -109,7 +111,7 @@ pub fn plan(
             replacements::plan(object, bound, desired, &reloads, &mut draft);
             slots::plan(object, bound, &mut draft);
         }
-        links::plan(object, reload.is_some(), &wanted, &mut draft);
+        links::plan(object, reload.is_some(), &wanted, maps, &mut draft);
         operations::plan(object, reload.is_some(), &wanted, &mut draft);
         let record = ObjectRecord {
             path: object.image.path.clone(),

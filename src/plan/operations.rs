@@ -301,7 +301,7 @@ impl<'d> Wanted<'d> {
 
     fn record(self, id: u32, anchor: Anchor, draft: &mut Draft<'_>) {
         let attachment = Some(self.attachment.clone());
-        let record = LinkRecord { id, program: self.map_address, attachment, anchor };
+        let record = LinkRecord { id, program: self.map_address, attachment, anchor, public: None };
         draft.after.resources.insert(self.address, Resource::Link(record));
     }
 }

@@ -162,6 +162,17 @@ pub enum Step {
         /// Where to.
         attachment: Attachment,
     },
+    /// The same for a hook that needs maps beside the program.
+    AttachWithMaps {
+        /// The link's address.
+        address: Address,
+        /// The program.
+        program: ProgramRef,
+        /// Where to.
+        attachment: Attachment,
+        /// The maps, by their names in C.
+        maps: BTreeMap<String, Slot>,
+    },
     /// Opens a link of someone else's into [`Slot::New`] by its kernel id.
     TakeLink {
         /// The link's address, once it is ours.
@@ -362,7 +373,9 @@ impl fmt::Display for Step {
             Self::Pin { slot, pin } => write!(f, "pin {slot} at {pin}"),
             Self::Swap { slot, pin, .. } => write!(f, "put {slot} in place of pin {pin}"),
             Self::Rename { from, to } => write!(f, "rename pin {from} to {to}"),
-            Self::Attach { address, .. } | Self::AttachFilter { address, .. } => {
+            Self::Attach { address, .. }
+            | Self::AttachWithMaps { address, .. }
+            | Self::AttachFilter { address, .. } => {
                 write!(f, "attach {address}")
             }
             Self::TakeLink { address, link } => write!(f, "take link {link} for {address}"),

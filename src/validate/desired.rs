@@ -79,6 +79,8 @@ pub struct DesiredProgram {
     pub pin: Option<PinPath>,
     /// Where it is attached.
     pub attachments: Vec<Attachment>,
+    /// What there is to say of how they are made on this host, once that is known.
+    pub note: Option<String>,
 }
 
 impl DesiredObject {
@@ -86,6 +88,28 @@ impl DesiredObject {
     #[must_use]
     pub fn program(&self, name: &str) -> Option<&DesiredProgram> {
         self.programs.iter().find(|program| program.spec.name == name)
+    }
+}
+
+/// At a function or tracepoint the same program cannot be attached beside itself with another cookie
+/// (`bpf_trampoline_link_prog` in `kernel/bpf/trampoline.c`, `perf_event_attach_bpf_prog` in
+/// `kernel/trace/bpf_trace.c`): it takes a fresh one.
+fn fixed_cookie(attachment: &Attachment) -> Option<[u8; 8]> {
+    match attachment {
+        Attachment::Fentry(at)
+        | Attachment::Fexit(at)
+        | Attachment::FmodRet(at)
+        | Attachment::Lsm(at) => at.cookie.map(u64::to_le_bytes),
+        Attachment::Tracepoint { cookie, .. } => cookie.map(u64::to_le_bytes),
+        _ => None,
+    }
+}
+
+impl DesiredProgram {
+    /// Whether it is attached as an iterator, so that its pin can be read.
+    #[must_use]
+    pub fn is_iterator(&self) -> bool {
+        self.attachments.iter().any(|attachment| matches!(attachment, Attachment::Iter(_)))
     }
 }
 
@@ -98,6 +122,13 @@ pub(super) fn load_digest(
     let object = image.digest.to_string();
     let entries: Vec<[u8; 4]> =
         maps.iter().map(|map| map.spec.shape.max_entries.to_le_bytes()).collect();
+    let cookies: Vec<(&str, [u8; 8])> = programs
+        .iter()
+        .flat_map(|program| {
+            let cookies = program.attachments.iter().filter_map(fixed_cookie);
+            cookies.map(|cookie| (program.spec.name.as_str(), cookie))
+        })
+        .collect();
     let mut parts = vec![object.as_bytes(), b"maps"];
     for (map, entries) in maps.iter().zip(&entries) {
         parts.extend([map.spec.name.as_bytes(), entries]);
@@ -110,6 +141,17 @@ pub(super) fn load_digest(
         parts.push(program.spec.name.as_bytes());
         let target = program.spec.kind.as_ref().and_then(|kind| kind.target.as_deref());
         parts.push(target.unwrap_or_default().as_bytes());
+        // A program is loaded for links of several functions, and attached to one function once.
+        let several = program.attachments.iter().any(Attachment::is_several);
+        if several {
+            parts.push(b"several");
+        }
+        parts.extend(
+            cookies
+                .iter()
+                .filter(|(name, _)| *name == program.spec.name)
+                .map(|(_, cookie)| cookie.as_slice()),
+        );
         match program.replaces() {
             Some(Replaced { holder: Holder::Program { object, program }, function }) => {
                 parts.extend([object, program, function].map(str::as_bytes));

@@ -92,6 +92,7 @@ pub fn validate_for(
     let own = manifest.pin_root.clone();
     let pin_root = own.unwrap_or_else(|| PinRoot::default_for(&manifest.name));
     rules::replaced::check(&subjects, &resolved, &pin_root, &mut findings);
+    rules::iterated::check(&subjects, &resolved, &mut findings);
     if let Some(kernel) = kernel {
         rules::kernel::check(&subjects, &resolved, kernel, &mut findings);
     }

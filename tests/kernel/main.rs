@@ -22,6 +22,7 @@ mod nobody;
 mod operations;
 mod output;
 mod permissions;
+mod probes;
 mod program;
 mod readme;
 mod refusals;

@@ -106,6 +106,19 @@ features! {
         .built_with(&["CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS", "CONFIG_DEBUG_INFO_BTF"])
         .unless("EPERM for root, from libbpf as well", libbpf_is_forbidden);
 
+    /// Programs of security hooks are taken, and never run, where `bpf` is not among the modules.
+    BPF_SECURITY_MODULE = since("programs at security hooks", 5, 7)
+        .built_with(&["CONFIG_BPF_LSM"])
+        .unless("bpf is not among the security modules", security_modules_lack_bpf);
+    FUNCTION_COOKIES = since("cookies of programs at functions", 5, 19);
+    RAW_TRACEPOINT_COOKIES = since("cookies of raw tracepoints", 6, 10);
+    LIMITED_ITERATORS = since("iterators over one task or cgroup", 6, 1)
+        .shown_by(Sign::Constant("bpf_cgroup_iter_order", "BPF_CGROUP_ITER_DESCENDANTS_PRE"));
+    KERNEL_PROBES = since("kprobes by perf_event_open", 4, 17).built_with(&["CONFIG_KPROBE_EVENTS"]);
+    KPROBE_LINKS_OF_SEVERAL = since("links of several kprobes", 5, 18)
+        .shown_by(Sign::Constant(ATTACH_TYPE, "BPF_TRACE_KPROBE_MULTI"))
+        .built_with(&["CONFIG_FPROBE"]);
+
     // Modules.
     /// Built in or loaded.
     CONNECTION_LOOKUP = since("lookup of connections by XDP", 5, 18)
@@ -154,6 +167,11 @@ features! {
 /// Whether a module is loaded and shows its types.
 fn is_loaded(module: &str) -> bool {
     Path::new("/sys/kernel/btf").join(module).exists()
+}
+
+fn security_modules_lack_bpf() -> bool {
+    let modules = std::fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
+    !modules.trim().split(',').any(|module| module == "bpf")
 }
 
 fn conntrack_is_absent() -> bool {

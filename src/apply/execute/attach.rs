@@ -70,6 +70,7 @@ impl<K: Kernel> Executor<'_, K> {
             program: Address::program(&program.object, &program.program),
             attachment: Some(attachment.clone()),
             anchor: Anchor::Filter { key, made_clsact: with_clsact || shares_clsact },
+            public: None,
         };
         self.after.resources.insert(address.clone(), Resource::Link(record));
         Ok(())

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::kernel::{Copied, Kernel, KernelError, Removal};
+use crate::model::address::Address;
 use crate::model::entries::Transfer;
 use crate::model::identity::Identity;
 use crate::model::inventory::Inventory;
@@ -125,9 +126,17 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::Rename { from, to } => self.rename(from, to),
             Step::Attach { address, program, attachment } => {
                 let link = self.attach(program, attachment)?;
-                let slot = Slot::New(address.clone());
-                self.held.insert(slot.clone(), link);
-                self.undo.push(Undo::Detach(slot));
+                self.attached(address, link);
+                Ok(())
+            }
+            Step::AttachWithMaps { address, program, attachment, maps } => {
+                let mut handles = BTreeMap::new();
+                for (map, slot) in maps {
+                    handles.insert(map.as_str(), self.handle(slot)?);
+                }
+                let (spec, handle) = (self.program_spec(program)?, self.handle(&program.slot)?);
+                let link = self.kernel.attach_with_maps(handle, spec, attachment, &handles)?;
+                self.attached(address, link);
                 Ok(())
             }
             Step::TakeLink { address, link } => {
@@ -370,6 +379,12 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 Err(self.at(KernelError::reason("replace pin", reason), pin))
             }
         }
+    }
+
+    fn attached(&mut self, address: &Address, link: K::Handle) {
+        let slot = Slot::New(address.clone());
+        self.held.insert(slot.clone(), link);
+        self.undo.push(Undo::Detach(slot));
     }
 
     fn update_link(&mut self, link: &Slot, program: &Slot, expected: Option<&Slot>) -> Result<()> {

@@ -8,10 +8,11 @@ use rustix::io::Errno;
 use super::super::{AttachedFilter, KernelError, Result};
 use super::bpffs::Node;
 use super::objects::{Link, Object};
+use super::probes;
 use super::state::{Counted, State};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::identity::{Identity, ObjectKind};
-use crate::model::kinds::LinkType;
+use crate::model::kinds::{AttachType, LinkType};
 use crate::model::live::{FilterKey, LinkTarget, LiveFilter, LiveObject, Occupant, TargetState};
 use crate::model::program::ProgramSpec;
 
@@ -72,23 +73,20 @@ impl Hooks {
                 Some(index) => TargetState::Present(u64::from(*index)),
                 None => missing(format!("there is no network interface `{interface}`")),
             },
-            Attachment::Cgroup { path } => match self.cgroups.get(path) {
-                Some(id) => TargetState::Present(*id),
-                None => missing(format!("there is no cgroup {}", path.display())),
-            },
-            Attachment::Tracepoint { category, name } => {
+            Attachment::Cgroup { path } | Attachment::LsmCgroup { path, .. } => {
+                match self.cgroups.get(path) {
+                    Some(id) => TargetState::Present(*id),
+                    None => missing(format!("there is no cgroup {}", path.display())),
+                }
+            }
+            Attachment::Tracepoint { category, name, .. } => {
                 if self.tracepoints.contains(&(category.clone(), name.clone())) {
                     TargetState::Present(0)
                 } else {
                     missing(format!("the kernel has no tracepoint `{category}/{name}`"))
                 }
             }
-            Attachment::RawTracepoint { .. }
-            | Attachment::TpBtf { .. }
-            | Attachment::Freplace { .. }
-            | Attachment::StructOps { .. }
-            // Who looks for it asks bpffs.
-            | Attachment::FreplacePinned { .. } => TargetState::Present(0),
+            _ => TargetState::Present(0),
         }
     }
 
@@ -186,16 +184,15 @@ impl State {
                 let id = self.hooks.cgroups.get(path).ok_or_else(|| refused(Errno::NOENT))?;
                 (LinkType::CGROUP, LinkTarget::Cgroup { id: *id, attach_type })
             }
-            Attachment::Tracepoint { category, name } => {
+            Attachment::Tracepoint { category, name, .. } => {
                 if !self.hooks.tracepoints.contains(&(category.clone(), name.clone())) {
                     return Err(KernelError::reason(operation, "there is no such tracepoint"));
                 }
                 (LinkType::PERF_EVENT, LinkTarget::Tracepoint { name: Some(name.clone()) })
             }
-            Attachment::RawTracepoint { name } | Attachment::TpBtf { name } => {
+            Attachment::RawTracepoint { name, .. } | Attachment::TpBtf { name, .. } => {
                 (LinkType::RAW_TRACEPOINT, LinkTarget::Tracepoint { name: Some(name.clone()) })
             }
-            Attachment::Freplace { .. } => (LinkType::TRACING, LinkTarget::Other),
             Attachment::FreplacePinned { pin, function } => {
                 let target = LinkTarget::Program { id: self.pinned_program(pin)?.id };
                 let busy = |(_, link): (Identity, &Link)| {
@@ -206,6 +203,25 @@ impl State {
                 }
                 (LinkType::TRACING, target)
             }
+            Attachment::LsmCgroup { path, .. } => {
+                let id = self.hooks.cgroups.get(path).ok_or_else(|| refused(Errno::NOENT))?;
+                let attach_type = AttachType::LSM_CGROUP;
+                (LinkType::CGROUP, LinkTarget::Cgroup { id: *id, attach_type })
+            }
+            Attachment::Freplace { .. }
+            | Attachment::Fentry(_)
+            | Attachment::Fexit(_)
+            | Attachment::FmodRet(_)
+            | Attachment::Lsm(_) => (LinkType::TRACING, LinkTarget::Other),
+            Attachment::Iter(_) => (LinkType::ITER, LinkTarget::Other),
+            Attachment::PerfEvent(_) => {
+                (LinkType::PERF_EVENT, LinkTarget::Tracepoint { name: None })
+            }
+            Attachment::Kprobe(_)
+            | Attachment::Kretprobe(_)
+            | Attachment::Uprobe(_)
+            | Attachment::Uretprobe(_)
+            | Attachment::Usdt(_) => probes::link(spec, attachment),
             Attachment::Tc { .. } | Attachment::StructOps { .. } => {
                 return Err(KernelError::reason(operation, "this hook has no link"));
             }
@@ -407,7 +423,7 @@ impl State {
 
 /// Which links take another program (`update_prog` of `struct bpf_link_ops`).
 fn updatable(link_type: LinkType) -> bool {
-    matches!(link_type, LinkType::XDP | LinkType::TCX | LinkType::CGROUP)
+    matches!(link_type, LinkType::XDP | LinkType::TCX | LinkType::CGROUP | LinkType::ITER)
 }
 
 fn place(key: &FilterKey) -> Place {

@@ -10,6 +10,7 @@ mod fault;
 mod hooks;
 mod objects;
 mod operations;
+mod probes;
 mod released;
 mod snapshot;
 mod state;
@@ -24,7 +25,9 @@ pub use fault::{Call, CallKind, Killed};
 pub use snapshot::Snapshot;
 
 use super::entries::{self, Carried, Copied};
-use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result};
+use super::{
+    AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result, Settled,
+};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
@@ -456,6 +459,20 @@ impl Kernel for Fake {
         let link = state.attach(program.object, spec, attachment)?;
         drop(state);
         Ok(self.handle(link))
+    }
+
+    fn attach_with_maps(
+        &self,
+        program: &Handle,
+        spec: &ProgramSpec,
+        attachment: &Attachment,
+        _maps: &BTreeMap<&str, &Handle>,
+    ) -> Result<Handle> {
+        self.attach(program, spec, attachment)
+    }
+
+    fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>> {
+        Ok(probes::settle(spec, wanted))
     }
 
     fn update_link(&self, link: &Handle, new: &Handle, old: Option<&Handle>) -> Result<()> {

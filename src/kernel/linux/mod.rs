@@ -22,6 +22,7 @@ mod netlink;
 mod observe;
 mod occupant;
 mod parallel;
+mod probe;
 mod programs;
 mod refusal;
 mod released;
@@ -45,7 +46,9 @@ pub use interfaces::{Interfaces, Noticed};
 use rustix::io::Errno;
 
 use super::entries::{Carried, Copied};
-use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result};
+use super::{
+    AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result, Settled,
+};
 use crate::btf::Btf;
 use crate::model::attach::{Attachment, Direction};
 use crate::model::entries::Transfer;
@@ -305,7 +308,21 @@ impl Kernel for Linux {
         spec: &ProgramSpec,
         attachment: &Attachment,
     ) -> Result<Handle> {
-        attach::attach(program, spec, attachment)
+        attach::attach(program, spec, attachment, &BTreeMap::new())
+    }
+
+    fn attach_with_maps(
+        &self,
+        program: &Handle,
+        spec: &ProgramSpec,
+        attachment: &Attachment,
+        maps: &BTreeMap<&str, &Handle>,
+    ) -> Result<Handle> {
+        attach::attach(program, spec, attachment, maps)
+    }
+
+    fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>> {
+        Ok(probe::settle(spec, wanted))
     }
 
     fn update_link(&self, link: &Handle, new: &Handle, old: Option<&Handle>) -> Result<()> {

@@ -93,7 +93,7 @@ fn program(name: &str, attachments: Vec<Attachment>) -> DesiredProgram {
         instructions: 2,
         uses: Uses::default(),
     };
-    DesiredProgram { spec, policy: PinPolicy::None, pin: None, attachments }
+    DesiredProgram { spec, policy: PinPolicy::None, pin: None, attachments, note: None }
 }
 
 fn object(label: &str, maps: Vec<DesiredMap>, programs: Vec<DesiredProgram>) -> DesiredObject {
@@ -953,6 +953,7 @@ fn loads_and_links(plan: &Plan) -> Vec<String> {
             Step::LoadPrograms { .. }
                 | Step::LoadReplacement { .. }
                 | Step::Attach { .. }
+                | Step::AttachWithMaps { .. }
                 | Step::UpdateLink { .. }
         )
     };

@@ -5,8 +5,8 @@ use ebpf_apply::kernel::linux::Linux;
 use super::running::{delete, entries, slot, update};
 use crate::contract::{self, Host};
 use crate::features::{
-    Feature, PERF_EVENT_LINK_NAMES, PROGRAMS_AT_FUNCTIONS, STRUCT_OPS_LINKS, TCX, UNPINNED_AT_ONCE,
-    lacks,
+    Feature, PERF_EVENT_LINK_NAMES, PERF_EVENT_LINKS, PROGRAMS_AT_FUNCTIONS, STRUCT_OPS_LINKS, TCX,
+    UNPINNED_AT_ONCE, UPROBE_MULTI, lacks,
 };
 use crate::sandbox::{Sandbox, ip};
 
@@ -15,6 +15,8 @@ const NEEDS: &[(&str, Feature)] = &[
     ("a_function_of_a_pinned_program_is_replaced_once", PROGRAMS_AT_FUNCTIONS),
     ("struct_ops_are_registered_with_and_without_links", STRUCT_OPS_LINKS),
     ("links_of_tracepoints_are_not_updated", PERF_EVENT_LINK_NAMES),
+    ("a_counter_is_on_every_cpu", PERF_EVENT_LINKS),
+    ("functions_are_probed_alone_or_together", UPROBE_MULTI),
     ("a_link_dies_with_its_last_reference", UNPINNED_AT_ONCE),
     ("whoever_is_attached_is_found_and_opened", UNPINNED_AT_ONCE),
     ("tcx_takes_several_programs", TCX),

@@ -127,6 +127,7 @@ pub(crate) fn links_of_tracepoints_are_not_updated<K: Kernel>(host: &Host<'_, K>
     let execve = Attachment::Tracepoint {
         category: "syscalls".to_owned(),
         name: "sys_enter_execve".to_owned(),
+        cookie: None,
     };
     let exec = "sched_process_exec".to_owned();
     let places = [
@@ -134,13 +135,13 @@ pub(crate) fn links_of_tracepoints_are_not_updated<K: Kernel>(host: &Host<'_, K>
         (
             "raw_exec",
             LinkType::RAW_TRACEPOINT,
-            Attachment::RawTracepoint { name: exec.clone() },
+            Attachment::RawTracepoint { name: exec.clone(), cookie: None },
             "sched_process_exec",
         ),
         (
             "typed_exec",
             LinkType::RAW_TRACEPOINT,
-            Attachment::TpBtf { name: exec },
+            Attachment::TpBtf { name: exec, cookie: None },
             "sched_process_exec",
         ),
     ];
@@ -187,7 +188,7 @@ pub(crate) fn a_detached_link_leaves_its_place<K: Kernel>(host: &Host<'_, K>) {
     assert_eq!(error.raw(), Some(Errno::NOLINK));
 
     let traced = host.load("exec_trace");
-    let at = Attachment::RawTracepoint { name: "sched_process_exec".to_owned() };
+    let at = Attachment::RawTracepoint { name: "sched_process_exec".to_owned(), cookie: None };
     let link = host.attach(&traced, "raw_exec", &at);
     let error = host.kernel.detach(&link).expect_err("it ends with its last reference");
     assert_eq!(error.raw(), Some(Errno::OPNOTSUPP));
@@ -197,7 +198,11 @@ pub(crate) fn missing_targets_are_told<K: Kernel>(host: &Host<'_, K>) {
     let places = [
         Attachment::Xdp { interface: "nonesuch".to_owned(), mode: XdpMode::Auto },
         Attachment::Cgroup { path: PathBuf::from("/sys/fs/nonesuch") },
-        Attachment::Tracepoint { category: "syscalls".to_owned(), name: "nonesuch".to_owned() },
+        Attachment::Tracepoint {
+            category: "syscalls".to_owned(),
+            name: "nonesuch".to_owned(),
+            cookie: None,
+        },
     ];
     for at in places {
         let state = host.kernel.target(&at).expect("look for a target");
@@ -245,7 +250,7 @@ pub(crate) fn whoever_is_attached_is_found_and_opened<K: Kernel>(host: &Host<'_,
         kernel.occupants(&at),
         Ok(vec![named("count_egress", &links[0]), named("guard_connect4", &links[1])])
     );
-    let exec = Attachment::TpBtf { name: "sched_process_exec".to_owned() };
+    let exec = Attachment::TpBtf { name: "sched_process_exec".to_owned(), cookie: None };
     assert_eq!(kernel.occupants(&exec), Ok(vec![]), "such links are not updated");
 }
 

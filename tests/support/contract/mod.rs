@@ -7,6 +7,7 @@ mod filters;
 mod links;
 mod objects;
 mod operations;
+mod probes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -79,6 +80,9 @@ macro_rules! for_each_case {
             a_function_of_a_pinned_program_is_replaced_once,
             struct_ops_are_registered_with_and_without_links,
             links_of_tracepoints_are_not_updated,
+            a_counter_is_on_every_cpu,
+            an_iterator_takes_another_program,
+            functions_are_probed_alone_or_together,
             a_severed_link_says_so,
             a_detached_link_leaves_its_place,
             missing_targets_are_told,
@@ -96,6 +100,7 @@ pub(crate) use filters::*;
 pub(crate) use links::*;
 pub(crate) use objects::*;
 pub(crate) use operations::*;
+pub(crate) use probes::*;
 
 /// Everything one object becomes.
 pub(crate) struct Loaded<H> {

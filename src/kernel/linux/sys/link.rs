@@ -135,16 +135,18 @@ pub(in crate::kernel::linux) fn query_tcx(
         .collect())
 }
 
-/// Attaches a raw tracepoint program to the tracepoint `name`, or a BTF-typed one to the tracepoint
-/// it was loaded for.
+/// Attaches a raw tracepoint program to the tracepoint `name`, or one loaded for a tracepoint or function
+/// to that. A cookie other than 0 needs Linux 6.10.
 pub(in crate::kernel::linux) fn open_raw_tracepoint(
     program: BorrowedFd<'_>,
     name: Option<&CStr>,
+    cookie: u64,
 ) -> Answer<OwnedFd> {
     let mut attr = abi::RawTracepointOpen {
         name: name.map_or(0, |name| address(name.to_bytes_with_nul())),
         prog_fd: number(program),
         pad: 0,
+        cookie,
     };
     // SAFETY: `RawTracepointOpen` is what `BPF_RAW_TRACEPOINT_OPEN` takes; `name` is zero or the
     // address of NUL-terminated text that outlives the call.
