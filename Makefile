@@ -60,9 +60,10 @@ lint: ## formatting, clippy, documentation, licenses and sources of dependencies
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 	$(CARGO) deny --locked check bans licenses sources
 
-bench: deps build bpf ## loading next to bpftool's: time, memory, share of bpf(2); how long a reload takes (root)
+bench: deps build bpf ## loading next to bpftool's: time, memory, share of bpf(2); how long a reload takes; what validating costs (root)
 	benches/compare.sh
 	$(CARGO) bench --locked --bench reload
+	$(CARGO) bench --locked --bench validate
 
 SWAPS   ?= 200
 PACKETS ?= 1000000

@@ -18,6 +18,7 @@ mod layer;
 mod lifetimes;
 mod locks;
 mod migration;
+mod nobody;
 mod operations;
 mod output;
 mod permissions;

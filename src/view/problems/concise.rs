@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Report, Sources, word};
 use crate::model::problem::Severity;
-use crate::view::Style;
+use crate::view::{Style, printable};
 
 /// `file:line:column: severity[code]: message` for each problem; without line and column for one of the
 /// whole file.
@@ -14,7 +14,7 @@ pub fn concise(reports: &[Report<'_>], style: Style) -> String {
     let mut text = String::new();
     for report in reports {
         for problem in report.problems {
-            text.push_str(&style.bold(&single_line(report.file)));
+            text.push_str(&style.bold(&printable(report.file)));
             if let Some(place) = sources.of_problem(report, problem) {
                 let _ = write!(text, ":{}:{}", place.start.line, place.start.column);
             }
@@ -23,13 +23,8 @@ pub fn concise(reports: &[Report<'_>], style: Style) -> String {
                 Severity::Error => style.red(&kind),
                 Severity::Warning => style.yellow(&kind),
             };
-            let _ = writeln!(text, ": {kind}: {}", single_line(&problem.message));
+            let _ = writeln!(text, ": {kind}: {}", printable(&problem.message));
         }
     }
     text
-}
-
-/// A message may quote a file's name, which may hold a line feed.
-fn single_line(text: &str) -> String {
-    text.replace(['\n', '\r'], " ")
 }

@@ -10,8 +10,9 @@ use miette::{
 };
 
 use super::{Report, Sources, plural};
+use crate::model::code;
 use crate::model::problem::{Problem, Related, Severity};
-use crate::view::Style;
+use crate::view::{Style, printable, printable_source};
 
 /// Every problem of one manifest at its place, with advice, then a count.
 #[must_use]
@@ -28,7 +29,7 @@ pub fn full(reports: &[Report<'_>], style: Style) -> String {
     for report in reports {
         draw(&mut text, report, &sources, style);
         if reports.len() == 1 || !report.problems.is_empty() {
-            let _ = writeln!(text, "{}: {}", report.file, count(report.problems));
+            let _ = writeln!(text, "{}: {}", printable(report.file), count(report.problems));
         }
     }
     if reports.len() > 1 {
@@ -43,7 +44,7 @@ fn draw(text: &mut String, report: &Report<'_>, sources: &Sources<'_>, style: St
         if style.colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler =
         GraphicalReportHandler::new_themed(theme).with_width(style.width).with_links(false);
-    let source = Arc::new(report.source.to_owned());
+    let source = Arc::new(printable_source(report.source));
     for problem in report.problems {
         // The last of its pieces has the advice, so that it stands below all places.
         let mut elsewhere: Vec<Elsewhere<'_>> =
@@ -52,7 +53,7 @@ fn draw(text: &mut String, report: &Report<'_>, sources: &Sources<'_>, style: St
         if let Some(last) = elsewhere.last_mut() {
             last.help = help.take();
         }
-        let source = NamedSource::new(report.file, Arc::clone(&source));
+        let source = NamedSource::new(printable(report.file), Arc::clone(&source));
         if handler.render_report(text, &Drawn { problem, source, help }).is_err() {
             text.push_str(&problem.message);
         }
@@ -66,6 +67,9 @@ fn draw(text: &mut String, report: &Report<'_>, sources: &Sources<'_>, style: St
                     text.push('\n');
                 }
             }
+        }
+        if code::page(problem.code).is_some() {
+            let _ = writeln!(text, "  see: ebpf-apply explain {}", problem.code);
         }
         text.push('\n');
     }
@@ -102,7 +106,7 @@ struct Drawn<'p> {
 
 impl fmt::Display for Drawn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.problem.message)
+        f.write_str(&printable(&self.problem.message))
     }
 }
 
@@ -121,7 +125,7 @@ impl Diagnostic for Drawn<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help.map(|help| Box::new(printable(help)) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -129,12 +133,12 @@ impl Diagnostic for Drawn<'_> {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let label = Some(self.problem.label.clone()).filter(|label| !label.is_empty());
+        let label = Some(printable(&self.problem.label)).filter(|label| !label.is_empty());
         let primary = self.problem.span.clone();
         let primary = primary.map(|span| LabeledSpan::new_primary_with_span(label, span));
         let related = self.problem.related.iter().filter(|related| related.file.is_none());
         let related = related.map(|related| {
-            LabeledSpan::new_with_span(Some(related.message.clone()), related.span.clone())
+            LabeledSpan::new_with_span(Some(printable(&related.message)), related.span.clone())
         });
         Some(Box::new(primary.into_iter().chain(related)))
     }
@@ -151,14 +155,14 @@ struct Elsewhere<'p> {
 impl<'p> Elsewhere<'p> {
     fn new(related: &'p Related, sources: &Sources<'_>) -> Option<Self> {
         let file = related.file.as_ref()?.display().to_string();
-        let source = Arc::new(sources.source(&file).to_owned());
-        Some(Self { related, source: NamedSource::new(file, source), help: None })
+        let source = Arc::new(printable_source(sources.source(&file)));
+        Some(Self { related, source: NamedSource::new(printable(&file), source), help: None })
     }
 }
 
 impl fmt::Display for Elsewhere<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.related.message)
+        f.write_str(&printable(&self.related.message))
     }
 }
 
@@ -170,7 +174,7 @@ impl Diagnostic for Elsewhere<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help.map(|help| Box::new(printable(help)) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -178,7 +182,7 @@ impl Diagnostic for Elsewhere<'_> {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let (label, span) = (Some(self.related.message.clone()), self.related.span.clone());
+        let (label, span) = (Some(printable(&self.related.message)), self.related.span.clone());
         Some(Box::new(std::iter::once(LabeledSpan::new_primary_with_span(label, span))))
     }
 }

@@ -56,7 +56,8 @@ fn result(
 ) -> Value {
     let mut text = format!("{}.", problem.message);
     if let Some(help) = &problem.help {
-        let _ = write!(text, "\nHelp: {help}.");
+        let end = if help.ends_with('?') { "" } else { "." };
+        let _ = write!(text, "\nHelp: {help}{end}");
     }
     let place = sources.of_problem(report, problem);
     let mut result = json!({

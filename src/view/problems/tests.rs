@@ -65,14 +65,49 @@ fn workflow_commands_are_escaped() {
 #[test]
 fn a_problem_is_one_concise_line() {
     let problems = [
-        Problem::error("manifest-unreadable", None, "it cannot\nbe read"),
+        Problem::error("manifest-unreadable", None, "it cannot\n\u{1b}[be read"),
         Problem::warning("no-effect", Some(6..7), "it does nothing"),
     ];
     assert_eq!(
         concise(&[report(&problems)], Style::PLAIN),
-        "a b/m,1:2.toml: error[manifest-unreadable]: it cannot be read\n\
+        "a b/m,1:2.toml: error[manifest-unreadable]: it cannot\u{fffd}\u{fffd}[be read\n\
          a b/m,1:2.toml:1:6: warning[no-effect]: it does nothing\n"
     );
+}
+
+#[test]
+fn an_object_cannot_write_to_the_terminal() {
+    let evil = "map `\u{1b}[2J\n::warning::`";
+    let problems = [Problem::error("bad-name", Some(0..5), evil)
+        .label(evil)
+        .help(evil)
+        .related(Some(10..13), evil)];
+    let text = full(&[report(&problems)], Style::PLAIN);
+    assert!(!text.contains('\u{1b}'), "{text}");
+    assert!(text.lines().all(|line| !line.starts_with("::")), "{text}");
+}
+
+#[test]
+fn a_manifest_cannot_write_to_the_terminal() {
+    let source = "a = 1\r\n# \u{1b}]0;x\u{7} \u{9b}2J \rb\tc\nnäme = 2\n";
+    let at = source.find("näme").expect("it is there");
+    let problems = [Problem::error("unknown-key", Some(at..at + "näme".len()), "no such key")];
+    let file = "x\u{1b}[2J.toml";
+    let text = full(&[Report { file, source, problems: &problems }], Style::PLAIN);
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+    assert!(text.contains("# ?]0;x? ¿2J ?b"), "the rest is as it was: {text}");
+    assert!(text.contains(".toml:3:1]"), "the place is as it was: {text}");
+}
+
+#[test]
+fn a_problem_ends_with_where_more_is_said_of_it() {
+    let problems = [
+        Problem::error("bad-name", Some(0..5), "bad").help("another").related(Some(10..13), "this"),
+        Problem::error("of-no-page", None, "bad"),
+    ];
+    let text = full(&[report(&problems)], Style::PLAIN);
+    assert!(text.contains("  help: another\n  see: ebpf-apply explain bad-name\n\n"), "{text}");
+    assert_eq!(text.matches("see:").count(), 1, "a code without a page leads nowhere: {text}");
 }
 
 #[test]
