@@ -20,7 +20,7 @@ use crate::model::inventory::Inventory;
 use crate::model::live::Others;
 use crate::model::name::Name;
 use crate::model::pin::PinRoot;
-use crate::plan::{self, Adoption, Plan, ResourceStatus, Step};
+use crate::plan::{self, Adoption, Plan, ResourceStatus, SavedPlan, Step};
 use crate::validate::Desired;
 
 pub use error::{ApplyError, Failure};
@@ -92,7 +92,7 @@ impl<K: Kernel> Host<'_, K> {
         desired: &Desired,
         show: &mut dyn FnMut(&Plan),
     ) -> Result<Applied, ApplyError> {
-        self.converge(desired, Adoption::Never, show)
+        self.converge(desired, Adoption::Never, None, show)
     }
 
     /// The same, and takes over what is someone else's where it can be: pins of the right shape, and
@@ -105,7 +105,7 @@ impl<K: Kernel> Host<'_, K> {
         desired: &Desired,
         show: &mut dyn FnMut(&Plan),
     ) -> Result<Applied, ApplyError> {
-        self.converge(desired, Adoption::Foreign, show)
+        self.converge(desired, Adoption::Foreign, None, show)
     }
 
     /// The same as [`apply`](Host::apply), and puts programs back under links and filters on record
@@ -118,18 +118,36 @@ impl<K: Kernel> Host<'_, K> {
         desired: &Desired,
         show: &mut dyn FnMut(&Plan),
     ) -> Result<Applied, ApplyError> {
-        self.converge(desired, Adoption::Drifted, show)
+        self.converge(desired, Adoption::Drifted, None, show)
+    }
+
+    /// The same as [`apply`](Host::apply) if that would do now what `saved` says.
+    ///
+    /// # Errors
+    /// [`ApplyError::Stale`] if it would do anything else; nothing is done then. After an error other
+    /// than [`ApplyError::Stuck`] the host is as it was.
+    pub fn carry_out(
+        &self,
+        desired: &Desired,
+        saved: &SavedPlan,
+        show: &mut dyn FnMut(&Plan),
+    ) -> Result<Applied, ApplyError> {
+        self.converge(desired, saved.adoption, Some(saved), show)
     }
 
     fn converge(
         &self,
         desired: &Desired,
         adoption: Adoption,
+        saved: Option<&SavedPlan>,
         show: &mut dyn FnMut(&Plan),
     ) -> Result<Applied, ApplyError> {
         let _lock = lock::apply(self.state, &desired.name, &desired.pin_root, self.lock_timeout)?;
         let inventory = self.inventory(&desired.name, &desired.pin_root)?;
         let mut plan = self.plan_from(desired, &inventory, adoption)?;
+        if let Some(saved) = saved {
+            saved.check(&plan)?;
+        }
         show(&plan);
         if plan.is_refused() {
             return Err(ApplyError::Refused(Box::new(plan)));

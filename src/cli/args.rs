@@ -37,6 +37,7 @@ Exit status:
   3   the manifest or an object is invalid; nothing was touched
   4   failed, and something could not be undone
   5   another process holds the deployment or its lock
+  6   the saved plan is stale; nothing was touched
   64  the command line was wrong";
 
 // Deferred: the options of the commands that are not run need not be built.
@@ -109,8 +110,12 @@ pub(super) enum Colour {
 #[derive(Debug, Args)]
 pub(super) struct ApplyArgs {
     /// The manifest
-    #[arg(value_name = "MANIFEST")]
-    pub(super) manifest: PathBuf,
+    #[arg(value_name = "MANIFEST", required_unless_present = "plan")]
+    pub(super) manifest: Option<PathBuf>,
+
+    /// Do what a saved plan says, if nothing else would be done now; it names the manifest
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["manifest", "watch"])]
+    pub(super) plan: Option<PathBuf>,
 
     /// Apply and exit; programs, links and pins stay in the kernel
     #[arg(long)]
@@ -150,10 +155,11 @@ pub(super) struct ApplyArgs {
 }
 
 impl ApplyArgs {
-    /// `apply MANIFEST --detach`.
-    pub(super) fn detached(manifest: PathBuf) -> Self {
+    /// `apply --detach`.
+    pub(super) fn detached() -> Self {
         Self {
-            manifest,
+            manifest: None,
+            plan: None,
             detach: true,
             watch: false,
             watch_method: WatchMethod::Auto,
@@ -249,6 +255,10 @@ pub(super) struct PlanArgs {
     #[arg(long)]
     pub(super) detailed_exitcode: bool,
 
+    /// Save the plan, for `apply --plan FILE`
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+
     /// Types of the running kernel, if it does not tell them: raw BTF, or an ELF file with `.BTF`
     #[arg(long, value_name = "FILE")]
     pub(super) btf: Option<PathBuf>,
@@ -314,7 +324,7 @@ mod tests {
         let cli = parse(&["edge.toml", "--detach"]).expect("legal");
         let apply = cli.apply.expect("apply");
         assert!(cli.command.is_none() && apply.detach);
-        assert_eq!(apply.manifest, PathBuf::from("edge.toml"));
+        assert_eq!(apply.manifest, Some(PathBuf::from("edge.toml")));
     }
 
     #[test]
@@ -337,6 +347,8 @@ mod tests {
             &["apply", "edge.toml", "--on-drift", "heal"],
             &["apply", "edge.toml", "--watch", "--poll-interval", "0"],
             &["apply", "edge.toml", "--on-exit", "keep", "--detach"],
+            &["apply", "edge.toml", "--plan", "edge.plan"],
+            &["apply", "--plan", "edge.plan", "--watch"],
         ] {
             assert!(parse(words).is_err(), "{words:?}");
         }

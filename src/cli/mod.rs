@@ -19,6 +19,7 @@ mod inspect;
 mod manager;
 mod plan;
 mod reader;
+mod saved;
 mod session;
 mod signals;
 mod status;
@@ -44,12 +45,11 @@ pub fn run() -> ExitStatus {
     let context = Context::new(&cli.global);
     match (cli.command, cli.apply) {
         (Some(_), Some(args)) => {
-            let manifest = args.manifest.display();
+            let manifest = args.manifest.unwrap_or_default();
+            let manifest = manifest.display();
             context.misused(&format!("`{manifest}` and a command cannot stand together"))
         }
-        (Some(Command::Apply(args)), None) | (None, Some(args)) => {
-            apply::run(&args, args.on_drift.into(), &context)
-        }
+        (Some(Command::Apply(args)), None) | (None, Some(args)) => apply::run(&args, &context),
         (Some(Command::Adopt(args)), None) => adopt::run(args, &context),
         (Some(Command::Validate(args)), None) => validate::run(&args, &context),
         (Some(Command::Plan(args)), None) => plan::run(&args, &context),

@@ -20,6 +20,7 @@ mod locks;
 mod migration;
 mod output;
 mod permissions;
+mod pipeline;
 mod program;
 mod readme;
 mod refusals;
