@@ -65,6 +65,10 @@ pub(super) enum Command {
     Inspect(InspectArgs),
     /// Print the manifest's JSON schema
     Schema,
+    /// Print what a shell needs to complete this program's command line
+    Completions(CompletionsArgs),
+    /// Print this program's manual page, or write those of all its commands into a directory
+    Man(ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -291,6 +295,20 @@ pub(super) struct InspectArgs {
     /// The objects
     #[arg(required = true, value_name = "OBJECT")]
     pub(super) objects: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ManArgs {
+    /// Where to write a page for each command; it must exist
+    #[arg(value_name = "DIR")]
+    pub(super) directory: Option<PathBuf>,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

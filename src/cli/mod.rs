@@ -7,6 +7,7 @@ mod adopt;
 mod apply;
 mod args;
 mod checked;
+mod completions;
 mod context;
 mod destroy;
 mod drift;
@@ -16,6 +17,7 @@ mod failure;
 mod files;
 mod hold;
 mod inspect;
+mod man;
 mod manager;
 mod plan;
 mod reader;
@@ -60,6 +62,8 @@ pub fn run() -> ExitStatus {
             context.print(crate::manifest::SCHEMA);
             ExitStatus::Ok
         }
+        (Some(Command::Completions(args)), None) => completions::run(&args, &context),
+        (Some(Command::Man(args)), None) => man::run(&args, &context),
         (None, None) => {
             context.misused("a manifest or a command is needed; see `ebpf-apply --help`")
         }
