@@ -8,7 +8,7 @@ BPF_FLAGS := -g -O2 -Wall -target bpf -mcpu=v3 -idirafter /usr/include/$(BPF_ARC
 BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=bpf/out/%.bpf.o)
 
-.PHONY: help deps build bpf demo test test-vm attack flood lint bench fuzz clean
+.PHONY: help deps build bpf demo test test-vm attack package package-test flood lint bench fuzz clean
 .DELETE_ON_ERROR:
 
 help: ## print this
@@ -55,6 +55,12 @@ lint: ## formatting, clippy, documentation, licenses and sources of dependencies
 bench: deps build bpf ## loading next to bpftool's: time, memory, share of bpf(2); how long a reload takes (root)
 	benches/compare.sh
 	$(CARGO) bench --locked --bench reload
+
+package: build ## build target/debian/ebpf-apply_*.deb (cargo-deb)
+	packaging/debian/build.sh
+
+package-test: package ## install it in an empty root, use it there, remove it (root)
+	packaging/debian/test.sh
 
 SWAPS   ?= 200
 PACKETS ?= 1000000
