@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::apply::StateDirectory;
+use crate::model::release::Release;
 use crate::plan::Adoption;
 use crate::watch;
 
@@ -47,6 +49,13 @@ pub(super) enum Command {
     /// Bring the host to what the manifest declares, and hold it until SIGINT or SIGTERM
     Apply(ApplyArgs),
     /// Report everything wrong with manifests that can be known without a kernel
+    ///
+    /// Needs no privileges, no kernel and no network. The manifests are taken to be for one host, where
+    /// no two deployments can have one name, one pin or one exclusive hook.
+    ///
+    /// Formats: `human` draws each problem at its place, `concise` is `file:line:column:
+    /// severity[code]: message`, `json` one document, `github` annotations of GitHub Actions, `sarif`
+    /// SARIF 2.1.0. Lines and columns count from 1, columns in Unicode characters.
     Validate(ValidateArgs),
     /// Show what apply would do, and why; never writes
     Plan(PlanArgs),
@@ -63,6 +72,13 @@ pub(super) enum Command {
     Destroy(DestroyArgs),
     /// Show what objects declare: maps, programs, globals, externs
     Inspect(InspectArgs),
+    /// Say what a problem's code means, and how to mend it in C and in the manifest
+    Explain(ExplainArgs),
+    /// Write a commented manifest for objects, to begin with
+    ///
+    /// It is valid, and what needs a target, such as an interface, is commented out. Paths are relative
+    /// to the working directory, or to that of FILE.
+    Init(InitArgs),
     /// Print the manifest's JSON schema
     Schema,
     /// Print what a shell needs to complete this program's command line
@@ -78,10 +94,11 @@ pub(super) struct GlobalArgs {
     pub(super) state_dir: PathBuf,
 
     /// Form of the result on standard output
-    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    #[arg(long, global = true, value_parser = one_of(&[Format::Human, Format::Json]))]
+    #[arg(default_value = "human")]
     pub(super) format: Format,
 
-    /// Whether to colour output
+    /// Whether to colour output; `auto` heeds `NO_COLOR` and `CLICOLOR_FORCE`
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
     pub(super) color: Colour,
 
@@ -100,8 +117,18 @@ pub(super) struct GlobalArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
+    #[value(alias = "full")]
     Human,
     Json,
+    Concise,
+    Github,
+    Sarif,
+}
+
+/// Takes some of the formats. A command that has more of them than the others changes its option.
+fn one_of(formats: &'static [Format]) -> impl TypedValueParser<Value = Format> {
+    let known = formats.iter().filter_map(Format::to_possible_value);
+    PossibleValuesParser::new(known).try_map(|name| Format::from_str(&name, false))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -229,15 +256,28 @@ pub(super) struct AdoptArgs {
     pub(super) verifier_log: Option<PathBuf>,
 }
 
+// As its options are built late, those of all commands are there already.
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |format| format.value_parser(one_of(Format::value_variants()))))]
 pub(super) struct ValidateArgs {
-    /// The manifests
+    /// Manifests; directories, for the files `*.toml` in them; `-` for standard input
     #[arg(required = true, value_name = "MANIFEST")]
     pub(super) manifests: Vec<PathBuf>,
 
     /// Treat warnings as errors
     #[arg(long, value_name = "WHAT")]
     pub(super) deny: Option<Deny>,
+
+    /// Check that this release of Linux has all that is needed: `5.15`, or what `uname -r` prints
+    #[arg(long, value_name = "RELEASE")]
+    pub(super) kernel: Option<Release>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// The code of a problem, such as `pin-attribute-missing`; without it, all codes are listed
+    #[arg(value_name = "CODE")]
+    pub(super) code: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -311,6 +351,21 @@ pub(super) struct ManArgs {
     pub(super) directory: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// The objects
+    #[arg(required = true, value_name = "OBJECT")]
+    pub(super) objects: Vec<PathBuf>,
+
+    /// The deployment's name; by default that of the first object
+    #[arg(long)]
+    pub(super) name: Option<String>,
+
+    /// Write to FILE, which must not exist, instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: u64 = text.parse().map_err(|error| format!("{error}"))?;
     Ok(Duration::from_secs(seconds))
@@ -354,6 +409,16 @@ mod tests {
         }
         let cli = parse(&["--format", "json", "apply", "edge.toml"]).expect("legal");
         assert!(matches!(cli.command, Some(Command::Apply(_))));
+    }
+
+    #[test]
+    fn validate_has_more_formats() {
+        let cli = parse(&["validate", "edge.toml", "--format", "sarif"]).expect("legal");
+        assert_eq!(cli.global.format, Format::Sarif);
+        let cli = parse(&["--format", "json", "validate", "edge.toml"]).expect("legal");
+        assert_eq!(cli.global.format, Format::Json);
+        assert!(parse(&["validate", "edge.toml", "--format", "full"]).is_ok(), "another name");
+        assert!(parse(&["status", "--format", "sarif"]).is_err());
     }
 
     #[test]

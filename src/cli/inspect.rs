@@ -23,7 +23,7 @@ pub(super) fn run(args: &InspectArgs, context: &Context) -> ExitStatus {
     if inspected.iter().all(Result::is_ok) { ExitStatus::Ok } else { ExitStatus::Invalid }
 }
 
-fn inspect(path: &Path) -> Inspected {
+pub(super) fn inspect(path: &Path) -> Inspected {
     let failed = |error: String| format!("cannot inspect {}: {error}", path.display());
     let bytes = checked::object(path).map_err(|error| failed(error.to_string()))?;
     Image::new(path.to_owned(), bytes).map_err(|error| failed(error.to_string()))

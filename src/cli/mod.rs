@@ -13,10 +13,13 @@ mod destroy;
 mod drift;
 mod end;
 mod exit;
+mod explain;
 mod failure;
 mod files;
 mod hold;
+mod init;
 mod inspect;
+mod log;
 mod man;
 mod manager;
 mod plan;
@@ -58,6 +61,8 @@ pub fn run() -> ExitStatus {
         (Some(Command::Status(args)), None) => status::run(&args, &context),
         (Some(Command::Destroy(args)), None) => destroy::run(&args, &context),
         (Some(Command::Inspect(args)), None) => inspect::run(&args, &context),
+        (Some(Command::Explain(args)), None) => explain::run(&args, &context),
+        (Some(Command::Init(args)), None) => init::run(&args, &context),
         (Some(Command::Schema), None) => {
             context.print(crate::manifest::SCHEMA);
             ExitStatus::Ok

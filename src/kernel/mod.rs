@@ -19,7 +19,10 @@ use crate::model::attach::{Attachment, Direction};
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::Identity;
-use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
+use crate::model::kinds::AttachType;
+use crate::model::live::{
+    FilterKey, LiveFilter, LiveObject, Occupant, OperationsState, RootState, TargetState,
+};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
@@ -79,6 +82,9 @@ pub trait Kernel {
     /// Opens a program by its kernel id.
     fn open_program(&self, id: u32) -> Result<Self::Handle>;
 
+    /// Opens the program that is pinned at an absolute path, whoever pinned it.
+    fn open_pinned(&self, pin: &Path) -> Result<Self::Handle>;
+
     /// A `clsact` filter, if it is there.
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>>;
 
@@ -121,6 +127,29 @@ pub trait Kernel {
     /// map-in-map. The map keeps what it holds alive; a prog array lets go of it with its own last
     /// handle and pin, though programs still use it.
     fn fill_slots(&self, map: &Self::Handle, slots: &BTreeMap<u32, &Self::Handle>) -> Result<()>;
+
+    /// Puts programs and values into a map of struct ops, in the kernel's layout. One without a link is
+    /// registered by that. One that is filled already stays as it is.
+    fn fill_operations(
+        &self,
+        map: &Self::Handle,
+        image: &Image,
+        spec: &MapSpec,
+        programs: &BTreeMap<&str, &Self::Handle>,
+    ) -> Result<()>;
+
+    /// Whether a map of struct ops is registered without a link, or can be.
+    fn operations_state(&self, map: &Self::Handle) -> Result<OperationsState>;
+
+    /// Unregisters a map of struct ops that has no link. It can never be registered again.
+    fn unregister_operations(&self, map: &Self::Handle) -> Result<()>;
+
+    /// Registers a map of struct ops by a link, which lives as long as its handle or its pin.
+    fn attach_operations(
+        &self,
+        map: &Self::Handle,
+        attachment: &Attachment,
+    ) -> Result<Self::Handle>;
 
     /// Copies every entry of a map into one that was just created and that nobody else sees. What is
     /// written meanwhile is copied as far as it is seen. Fails if the new map has no room for all.
@@ -166,8 +195,21 @@ pub trait Kernel {
         attachment: &Attachment,
     ) -> Result<Self::Handle>;
 
-    /// Swaps the program of a link atomically. With `old`, only if the link runs that one
-    /// (`BPF_F_REPLACE`).
+    /// The same for hooks that need maps beside the program, given by their names in C: the one that an
+    /// iterator goes over, or those of `usdt.bpf.h`, which are told where a probe's arguments are.
+    fn attach_with_maps(
+        &self,
+        program: &Self::Handle,
+        spec: &ProgramSpec,
+        attachment: &Attachment,
+        maps: &BTreeMap<&str, &Self::Handle>,
+    ) -> Result<Self::Handle>;
+
+    /// What the wanted attachments of a program come to on this host; `None` if to just that.
+    fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>>;
+
+    /// Swaps the program of a link atomically, or the map of struct ops. With `old`, only if the link
+    /// runs that one (`BPF_F_REPLACE`).
     fn update_link(
         &self,
         link: &Self::Handle,
@@ -177,6 +219,10 @@ pub trait Kernel {
 
     /// Detaches a link from what it is attached to. It stays as if its target had gone.
     fn detach(&self, link: &Self::Handle) -> Result<()>;
+
+    /// Removes the pin of a link and the link with it, and returns once it is detached. If something
+    /// else keeps it attached, that is an error, and the pin is there again.
+    fn release_link(&self, link: Self::Handle, root: &PinRoot, pin: &PinPath) -> Result<()>;
 
     /// Attaches a classifier to `clsact` over netlink, adding the qdisc where it is missing.
     fn attach_filter(
@@ -236,6 +282,18 @@ pub struct Replaced<'a, H> {
     pub program: &'a H,
     /// Its function.
     pub function: &'a str,
+}
+
+/// What wanted attachments come to: on every CPU, one by one where the kernel has no link for several
+/// places, or at the file that a name stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// What the program is loaded for.
+    pub attach_type: Option<AttachType>,
+    /// Where it is attached.
+    pub attachments: Vec<Attachment>,
+    /// What there is to say of how that is done here.
+    pub note: Option<String>,
 }
 
 /// A classifier attached over netlink.

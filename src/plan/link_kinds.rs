@@ -4,18 +4,31 @@ use crate::model::attach::Attachment;
 use crate::model::kinds::LinkType;
 use crate::model::live::{LinkTarget, LiveLink};
 
-/// The type of the links that make an attachment.
-pub(super) fn link_type(attachment: &Attachment) -> Option<LinkType> {
+use super::draft::Phase;
+
+/// The types of links that can make an attachment.
+pub(super) fn link_types(attachment: &Attachment) -> &'static [LinkType] {
     match attachment {
-        Attachment::Xdp { .. } => Some(LinkType::XDP),
-        Attachment::Tcx { .. } => Some(LinkType::TCX),
-        Attachment::Cgroup { .. } => Some(LinkType::CGROUP),
-        Attachment::Tracepoint { .. } => Some(LinkType::PERF_EVENT),
-        Attachment::RawTracepoint { .. } | Attachment::TpBtf { .. } => {
-            Some(LinkType::RAW_TRACEPOINT)
+        Attachment::Xdp { .. } => &[LinkType::XDP],
+        Attachment::Tcx { .. } => &[LinkType::TCX],
+        Attachment::Cgroup { .. } | Attachment::LsmCgroup { .. } => &[LinkType::CGROUP],
+        Attachment::Tracepoint { .. } | Attachment::PerfEvent(_) => &[LinkType::PERF_EVENT],
+        Attachment::Kprobe(_) | Attachment::Kretprobe(_) => {
+            &[LinkType::PERF_EVENT, LinkType::KPROBE_MULTI]
         }
-        Attachment::Freplace { .. } => Some(LinkType::TRACING),
-        Attachment::Tc { .. } => None,
+        Attachment::Uprobe(_) | Attachment::Uretprobe(_) | Attachment::Usdt(_) => {
+            &[LinkType::PERF_EVENT, LinkType::UPROBE_MULTI]
+        }
+        Attachment::Iter(_) => &[LinkType::ITER],
+        Attachment::RawTracepoint { .. } | Attachment::TpBtf { .. } => &[LinkType::RAW_TRACEPOINT],
+        Attachment::Freplace { .. }
+        | Attachment::FreplacePinned { .. }
+        | Attachment::Fentry(_)
+        | Attachment::Fexit(_)
+        | Attachment::FmodRet(_)
+        | Attachment::Lsm(_) => &[LinkType::TRACING],
+        Attachment::StructOps { link: true, .. } => &[LinkType::STRUCT_OPS],
+        Attachment::Tc { .. } | Attachment::StructOps { .. } => &[],
     }
 }
 
@@ -24,7 +37,29 @@ pub(super) fn lost_its_target(link: &LiveLink, wanted: u64) -> bool {
     match link.target {
         LinkTarget::Interface { index, .. } => u64::from(index) != wanted,
         LinkTarget::Cgroup { id, .. } => id != wanted,
+        // Whose function one of the same manifest replaces is settled by what is loaded with it.
+        LinkTarget::Program { id } => wanted != 0 && u64::from(id) != wanted,
+        LinkTarget::StructOps { map } => map == 0,
         LinkTarget::Tracepoint { .. } | LinkTarget::Other => false,
+    }
+}
+
+/// What is said of a link that lost its target.
+pub(super) fn lost_reason(attachment: &Attachment) -> &'static str {
+    match attachment {
+        Attachment::FreplacePinned { .. } => {
+            "another program is pinned there now: its function is replaced, and then that of the old one \
+             is as it was"
+        }
+        _ => "it was detached, or its interface or cgroup went away and came back: attached anew",
+    }
+}
+
+/// When a link is made.
+pub(super) fn phase(attachment: &Attachment) -> Phase {
+    match attachment {
+        Attachment::Freplace { .. } | Attachment::FreplacePinned { .. } => Phase::Replacements,
+        _ => Phase::Links,
     }
 }
 

@@ -1,11 +1,11 @@
 //! Attachments: made, swapped in place, taken over, made anew, or left alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
 use crate::model::identity::Identity;
-use crate::model::inventory::{Anchor, LinkRecord, Resource};
+use crate::model::inventory::{Anchor, LinkRecord, PublicPin, Resource};
 use crate::model::live::{FilterKey, LiveLink, LiveObject, TargetState};
 use crate::model::pin::PinPath;
 use crate::model::program::ProgramSpec;
@@ -13,9 +13,10 @@ use crate::validate::{Desired, DesiredObject, DesiredProgram};
 
 use super::adopt::{self, Takeover};
 use super::draft::{Draft, Phase, Source, foreign};
-use super::link_kinds::{link_type, lost_its_target, updates_in_place};
+use super::link_kinds::{link_types, lost_its_target, lost_reason, phase, updates_in_place};
+use super::probes::{self, Maps, run_side_by_side};
 use super::programs::loaded;
-use super::{Action, Change, ProgramRef, Slot, Step};
+use super::{Action, Change, ProgramRef, Slot, Step, released};
 
 /// The addresses of all wanted attachments: those on record that are not among them are leaving.
 pub(super) fn wanted(desired: &Desired) -> BTreeSet<Address> {
@@ -26,6 +27,8 @@ pub(super) fn wanted(desired: &Desired) -> BTreeSet<Address> {
             let places = program.attachments.iter();
             all.extend(places.map(|place| Address::link(&object.name, name, place)));
         }
+        let operations = object.operations.iter();
+        all.extend(operations.map(|ops| Address::link(&object.name, &ops.map, &ops.attachment)));
     }
     all
 }
@@ -35,11 +38,13 @@ pub(super) fn plan(
     object: &DesiredObject,
     reload: bool,
     wanted: &BTreeSet<Address>,
+    maps: Maps<'_>,
     draft: &mut Draft<'_>,
 ) {
     for program in &object.programs {
         for attachment in &program.attachments {
-            let link = Wanted::new(object, program, attachment, reload, draft);
+            let mut link = Wanted::new(object, program, attachment, reload, draft);
+            link.maps = maps.of(attachment, object, draft);
             match link.target(draft) {
                 Err(reason) => draft.refuse(link.address, reason),
                 Ok(target) => match attachment {
@@ -52,20 +57,26 @@ pub(super) fn plan(
 }
 
 /// One wanted attachment.
-struct Wanted<'d> {
-    address: Address,
+pub(super) struct Wanted<'d> {
+    pub(super) address: Address,
     spec: &'d ProgramSpec,
-    attachment: &'d Attachment,
-    pin: PinPath,
-    program: ProgramRef,
+    pub(super) attachment: &'d Attachment,
+    pub(super) pin: PinPath,
+    pub(super) program: ProgramRef,
     program_address: Address,
+    /// What is attached with the program.
+    pub(super) maps: BTreeMap<String, Source>,
+    /// The pin of an iterator that users read.
+    pub(super) public: Option<PublicPin>,
+    /// How it is made on this host.
+    note: Option<&'d str>,
 }
 
 /// A live link to attach through: where it is pinned, and for whom it is on record.
-struct Found {
-    pin: PinPath,
-    address: Address,
-    link: LiveLink,
+pub(super) struct Found {
+    pub(super) pin: PinPath,
+    pub(super) address: Address,
+    pub(super) link: LiveLink,
 }
 
 impl<'d> Wanted<'d> {
@@ -89,6 +100,9 @@ impl<'d> Wanted<'d> {
             pin: PinPath::link(&draft.name(), &object.name, name, attachment),
             program: ProgramRef { slot, object: object.name.clone(), program: name.clone() },
             program_address,
+            maps: BTreeMap::new(),
+            public: probes::public_pin(program, attachment),
+            note: program.note.as_deref(),
         }
     }
 
@@ -119,15 +133,31 @@ impl<'d> Wanted<'d> {
                 Some(_) => "its link is gone",
                 None => "not attached yet",
             };
+            if released::is_released_first(self.attachment)
+                && let Some((address, pin, link)) =
+                    released::leaving(self.attachment, wanted, draft)
+            {
+                return self.attach_released(&Found { pin, address, link }, draft);
+            }
             return self.attach_or_take(Action::Create, reason, draft);
         };
         if lost_its_target(&found.link, target) {
-            let reason = "it was detached, or its interface or cgroup went away and came back: attached \
-                          anew";
+            let reason = lost_reason(self.attachment);
             return self.attach_or_take(Action::Replace, reason, draft);
         }
         if let Some(old) = self.other_options(&found.address, draft) {
-            return self.attach_anew(&found, &old, draft);
+            if run_side_by_side(found.link.link_type) {
+                let change = format!("{} → {}", options(&old), options(self.attachment));
+                let reason = format!("{change}: both run for a moment");
+                self.attach(Action::Replace, &reason, draft);
+            } else {
+                self.attach_anew(&found, &old, draft);
+            }
+            return;
+        }
+        if self.maps.values().any(|map| matches!(map, Source::New(_))) && self.is_iterator() {
+            let reason = "the map that it goes over is another one now";
+            return self.attach(Action::Replace, reason, draft);
         }
         self.plan_live_link(&found, draft);
     }
@@ -139,7 +169,7 @@ impl<'d> Wanted<'d> {
         let program = draft.inventory().program(&self.program_address).map(|record| record.id);
         draft.live.pins.iter().filter(|(pin, _)| pin.is_staged()).find_map(|(pin, found)| {
             let LiveObject::Link(link) = found else { return None };
-            let hook = link_type(self.attachment) == Some(link.link_type);
+            let hook = link_types(self.attachment).contains(&link.link_type);
             let for_this = recorded == Some(link.id) || program == Some(link.program_id);
             (hook && for_this && !lost_its_target(link, target)).then(|| Found {
                 pin: pin.clone(),
@@ -222,7 +252,9 @@ impl<'d> Wanted<'d> {
         let link = &found.link;
         let keeps = self.runs_already(link.program_id, draft);
         if keeps {
-            let change = if found.address == self.address {
+            let change = if let Some(reason) = self.pin_change(found, draft) {
+                Change::new(self.address.clone(), Action::Update, reason)
+            } else if found.address == self.address {
                 Change::new(self.address.clone(), Action::NoOp, "attached as declared")
             } else {
                 let reason = format!("takes over the link of {}", found.address);
@@ -230,6 +262,9 @@ impl<'d> Wanted<'d> {
             };
             draft.change(change);
             return self.bound(found, draft);
+        }
+        if released::is_released_first(self.attachment) {
+            return self.attach_released(found, draft);
         }
         if !updates_in_place(link.link_type) {
             let reason = match self.attachment {
@@ -249,6 +284,32 @@ impl<'d> Wanted<'d> {
             return self.refuse_foreign_program(found, draft);
         };
         self.update(found, expected, draft);
+    }
+
+    /// Lets go of the link that is there, and attaches then.
+    fn attach_released(self, found: &Found, draft: &mut Draft<'_>) {
+        let Some(program) = draft.open_program(found.link.program_id) else {
+            return self.refuse_foreign_program(found, draft);
+        };
+        let runs = ProgramRef { slot: program, ..self.program.clone() };
+        released::release(
+            (&found.pin, &found.link),
+            runs,
+            self.attachment,
+            phase(self.attachment),
+            draft,
+        );
+        let reason = if found.address == self.address {
+            format!("its program changed: detached, then attached again; {}", released::GAP)
+        } else {
+            draft.taken.insert(found.address.clone(), self.address.clone());
+            format!(
+                "takes the place of {}, which is detached first; {}",
+                found.address,
+                released::GAP
+            )
+        };
+        self.attach(Action::Replace, &reason, draft);
     }
 
     fn update(self, found: &Found, expected: Option<Slot>, draft: &mut Draft<'_>) {
@@ -272,7 +333,7 @@ impl<'d> Wanted<'d> {
     fn bound(self, found: &Found, draft: &mut Draft<'_>) {
         let identity = Identity::link(found.link.id);
         let source = Source::Live { pin: found.pin.clone(), identity };
-        draft.claim(self.pin.clone(), &self.address, source, Phase::Links);
+        self.claim(source, Phase::Links, draft);
         if found.address != self.address {
             draft.taken.insert(found.address.clone(), self.address.clone());
         }
@@ -301,7 +362,7 @@ impl<'d> Wanted<'d> {
             expected: Some(foreign),
         };
         draft.step(Phase::Links, step);
-        draft.claim(self.pin.clone(), &address, Source::New(address.clone()), Phase::Links);
+        self.claim(Source::New(address.clone()), Phase::Links, draft);
         let reason = format!(
             "link {} of someone else is taken over: its program is swapped atomically, its mode and \
              place stay, and so do pins that others have of it",
@@ -314,18 +375,14 @@ impl<'d> Wanted<'d> {
 
     fn attach(self, action: Action, reason: &str, draft: &mut Draft<'_>) {
         self.hold_program(draft);
-        let step = Step::Attach {
-            address: self.address.clone(),
-            program: self.program.clone(),
-            attachment: self.attachment.clone(),
-        };
-        let phase = match self.attachment {
-            Attachment::Freplace { .. } => Phase::Replacements,
-            _ => Phase::Links,
-        };
+        let step = self.attach_step(draft);
+        let phase = phase(self.attachment);
         draft.step(phase, step);
-        let source = Source::New(self.address.clone());
-        draft.claim(self.pin.clone(), &self.address, source, phase);
+        self.claim(Source::New(self.address.clone()), phase, draft);
+        let reason = match self.note {
+            Some(note) => format!("{reason}; {note}"),
+            None => reason.to_owned(),
+        };
         draft.change(Change::new(self.address.clone(), action, reason));
         self.record(0, draft);
     }
@@ -430,6 +487,7 @@ impl<'d> Wanted<'d> {
             program: self.program_address.clone(),
             attachment: Some(self.attachment.clone()),
             anchor: Anchor::Pin(self.pin.clone()),
+            public: self.public.clone(),
         };
         draft.after.resources.insert(self.address.clone(), Resource::Link(record));
     }
@@ -472,7 +530,7 @@ fn options(attachment: &Attachment) -> String {
         Attachment::Tc { priority, handle, .. } => {
             format!("priority {}, handle {}", number(*priority), number(*handle))
         }
-        _ => attachment.to_string(),
+        _ => probes::options(attachment).unwrap_or_else(|| attachment.to_string()),
     }
 }
 

@@ -15,11 +15,14 @@ mod link_kinds;
 mod links;
 mod maps;
 mod migrate;
+mod operations;
 mod pins;
 mod private;
+mod probes;
 mod programs;
 mod prune;
 mod recover;
+mod released;
 mod replacements;
 mod saved;
 mod slots;
@@ -39,7 +42,7 @@ pub use change::{Action, Change, summarise};
 pub use drift::{ResourceState, ResourceStatus, drift};
 pub use end::end;
 pub use saved::{SavedPlan, Stale};
-pub use step::{ObjectLoad, ProgramRef, Slot, Step};
+pub use step::{ObjectLoad, Operations, ProgramRef, Slot, Step};
 
 use draft::Draft;
 use prune::Mode;
@@ -104,6 +107,7 @@ pub fn plan(
     let wanted = links::wanted(desired);
     prune::remove_stray_filters(&mut draft);
     let reloads = replacements::reload_reasons(desired, &bindings, &draft);
+    let maps = probes::Maps { desired, bindings: &bindings, reloads: &reloads };
     for ((object, bound), reload) in desired.objects.iter().zip(&bindings).zip(&reloads) {
         private::plan(object, reload.is_some(), &mut draft);
         programs::plan(object, bound, reload.as_deref(), &mut draft);
@@ -111,7 +115,8 @@ pub fn plan(
             replacements::plan(object, bound, desired, &reloads, &mut draft);
             slots::plan(object, bound, &mut draft);
         }
-        links::plan(object, reload.is_some(), &wanted, &mut draft);
+        links::plan(object, reload.is_some(), &wanted, maps, &mut draft);
+        operations::plan(object, reload.is_some(), &wanted, &mut draft);
         let record = ObjectRecord {
             path: object.image.path.clone(),
             digest: object.image.digest,

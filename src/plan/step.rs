@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,14 @@ pub enum Step {
         /// The object that the plan saw.
         identity: Identity,
     },
+    /// Opens the program that someone else keeps pinned at a path into [`Slot::Foreign`]; fails if
+    /// another lies there by now.
+    OpenPinned {
+        /// The absolute path.
+        pin: PathBuf,
+        /// The program that the plan saw.
+        program: u32,
+    },
     /// Opens a map without a pin into [`Slot::Unpinned`].
     OpenMap {
         /// Its kernel id.
@@ -93,6 +102,16 @@ pub enum Step {
         map: Slot,
         /// What goes where: programs into a prog array, maps into a map-in-map.
         slots: BTreeMap<u32, Slot>,
+    },
+    /// Puts programs and values into a map of struct ops that is registered by a link. Nobody else sees
+    /// it. One that is filled already stays as it is.
+    FillOperations(Operations),
+    /// Fills a map of struct ops that has no link, which registers it.
+    Register(Operations),
+    /// Unregisters a map of struct ops that has no link. It cannot be registered again.
+    Unregister {
+        /// The map.
+        map: Slot,
     },
     /// Copies the entries of a live map into one that this run creates and nobody else sees yet.
     CopyEntries {
@@ -147,6 +166,17 @@ pub enum Step {
         /// Where to.
         attachment: Attachment,
     },
+    /// The same for a hook that needs maps beside the program.
+    AttachWithMaps {
+        /// The link's address.
+        address: Address,
+        /// The program.
+        program: ProgramRef,
+        /// Where to.
+        attachment: Attachment,
+        /// The maps, by their names in C.
+        maps: BTreeMap<String, Slot>,
+    },
     /// Opens a link of someone else's into [`Slot::New`] by its kernel id.
     TakeLink {
         /// The link's address, once it is ours.
@@ -177,6 +207,18 @@ pub enum Step {
         /// Where it is pinned.
         pin: PinPath,
         /// The program it runs.
+        program: ProgramRef,
+        /// Where it is attached.
+        attachment: Attachment,
+    },
+    /// Removes the pin of a live link and the link with it, because it cannot be updated and its place
+    /// has room for one.
+    Release {
+        /// The link.
+        link: Slot,
+        /// Where it is pinned.
+        pin: PinPath,
+        /// What it runs.
         program: ProgramRef,
         /// Where it is attached.
         attachment: Attachment,
@@ -229,6 +271,19 @@ pub enum Step {
     RemoveRoot,
 }
 
+/// A map of struct ops, and what goes into it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operations {
+    /// The object.
+    pub object: Name,
+    /// The map's name there.
+    pub map: String,
+    /// The map.
+    pub slot: Slot,
+    /// Its programs, by name.
+    pub programs: BTreeMap<String, Slot>,
+}
+
 /// An object whose programs are loaded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectLoad {
@@ -238,7 +293,8 @@ pub struct ObjectLoad {
     pub maps: BTreeMap<String, Slot>,
 }
 
-/// A program to attach: its handle, and which declaration says how.
+/// A program to attach, or the map of a struct of operations: its handle, and which declaration says
+/// how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramRef {
     /// The program.
@@ -258,11 +314,13 @@ impl Step {
             Self::Open { .. }
                 | Self::TakeLink { .. }
                 | Self::OpenForeign { .. }
+                | Self::OpenPinned { .. }
                 | Self::OpenMap { .. }
                 | Self::CreateMap { .. }
                 | Self::LoadPrograms(_)
                 | Self::LoadReplacement { .. }
                 | Self::FillSlots { .. }
+                | Self::FillOperations(_)
                 | Self::CopyEntries { .. }
         )
     }
@@ -308,6 +366,9 @@ impl fmt::Display for Step {
             Self::LoadReplacement { object, program, replaced, .. } => {
                 write!(f, "load program `{program}` of object `{object}` for {replaced}")
             }
+            Self::FillOperations(ops) => write!(f, "fill {}", ops.slot),
+            Self::Register(ops) => write!(f, "register {}", ops.slot),
+            Self::Unregister { map } => write!(f, "unregister {map}"),
             Self::FillSlots { map, .. } => write!(f, "fill the slots of {map}"),
             Self::CopyEntries { from, to, .. } => write!(f, "copy the entries of {from} to {to}"),
             Self::CarryEntries { from, to, .. } => {
@@ -316,13 +377,19 @@ impl fmt::Display for Step {
             Self::Pin { slot, pin } => write!(f, "pin {slot} at {pin}"),
             Self::Swap { slot, pin, .. } => write!(f, "put {slot} in place of pin {pin}"),
             Self::Rename { from, to } => write!(f, "rename pin {from} to {to}"),
-            Self::Attach { address, .. } | Self::AttachFilter { address, .. } => {
+            Self::Attach { address, .. }
+            | Self::AttachWithMaps { address, .. }
+            | Self::AttachFilter { address, .. } => {
                 write!(f, "attach {address}")
             }
             Self::TakeLink { address, link } => write!(f, "take link {link} for {address}"),
             Self::OpenForeign { program } => write!(f, "open program id {program}"),
+            Self::OpenPinned { pin, .. } => {
+                write!(f, "open the program pinned at {}", pin.display())
+            }
             Self::UpdateLink { link, .. } => write!(f, "swap the program of {link}"),
             Self::Detach { link, .. } => write!(f, "detach {link}"),
+            Self::Release { pin, .. } => write!(f, "let go of the link {pin}"),
             Self::ReplaceFilter { key, .. } => write!(f, "replace {}", filter(key)),
             Self::RemoveFilter { key, .. } => write!(f, "remove {}", filter(key)),
             Self::Retire { pin, .. } => write!(f, "retire pin {pin}"),

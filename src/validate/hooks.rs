@@ -53,7 +53,6 @@ const FITS: &[Fit] = &[
     fit("perf-event", P::PERF_EVENT, &[]),
     fit("iter", P::TRACING, &[A::TRACE_ITER]),
     fit("freplace", P::EXT, &[]),
-    fit("struct-ops", P::STRUCT_OPS, &[]),
 ];
 
 /// Hooks this version can attach to; `section` stands for one of them.
@@ -65,7 +64,20 @@ const AVAILABLE: &[&str] = &[
     "tracepoint",
     "raw-tracepoint",
     "tp-btf",
+    "fentry",
+    "fexit",
+    "fmod-ret",
+    "lsm",
+    "lsm-cgroup",
+    "kprobe",
+    "kretprobe",
+    "uprobe",
+    "uretprobe",
+    "usdt",
+    "perf-event",
+    "iter",
     "freplace",
+    "struct-ops",
     "section",
 ];
 
@@ -95,6 +107,13 @@ pub(super) fn is_available(hook: &str) -> bool {
 /// The hooks this version can attach to.
 pub(super) fn available() -> impl Iterator<Item = &'static str> {
     AVAILABLE.iter().copied()
+}
+
+/// The hooks that take a program, each with whether this version can attach to it. `section`, which
+/// stands for one of them, is not listed.
+#[must_use]
+pub fn fitting_hooks(kind: &ProgramKind) -> Vec<(&'static str, bool)> {
+    fitting(kind).map(|hook| (hook, is_available(hook))).collect()
 }
 
 #[cfg(test)]

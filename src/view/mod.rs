@@ -1,6 +1,7 @@
 //! Values as text: for people and as JSON. Decides nothing, reads nothing, prints nothing.
 
 pub mod drift;
+pub mod explain;
 pub mod failure;
 pub mod object;
 pub mod plan;

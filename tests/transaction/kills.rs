@@ -230,7 +230,7 @@ impl Machine {
                 written += 1;
             }
         }
-        assert_eq!(written, 3, "flows, and the shared `blocked` twice");
+        assert_eq!(written, 4, "flows, what iterators show, and the shared `blocked` twice");
     }
 
     pub(crate) fn shape(&self) -> Shape {

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::super::{AttachedFilter, KernelError, Result};
+use super::bpffs::Node;
 use super::objects::{Link, Object};
+use super::probes;
 use super::state::{Counted, State};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::identity::{Identity, ObjectKind};
-use crate::model::kinds::LinkType;
+use crate::model::kinds::{AttachType, LinkType};
 use crate::model::live::{FilterKey, LinkTarget, LiveFilter, LiveObject, Occupant, TargetState};
 use crate::model::program::ProgramSpec;
 
@@ -28,6 +30,8 @@ pub(super) struct Hooks {
     /// Indices of interfaces with a `clsact` qdisc.
     pub(super) clsact: BTreeSet<u32>,
     pub(super) filters: BTreeMap<Place, Identity>,
+    /// Maps of struct ops that are registered without a link.
+    pub(super) registered: BTreeMap<Identity, Attachment>,
     last_index: u32,
     last_cgroup: u64,
 }
@@ -55,6 +59,7 @@ impl Hooks {
     }
 
     pub(super) fn forget_filters(&mut self) {
+        self.registered.clear();
         self.filters.clear();
         self.clsact.clear();
     }
@@ -68,20 +73,20 @@ impl Hooks {
                 Some(index) => TargetState::Present(u64::from(*index)),
                 None => missing(format!("there is no network interface `{interface}`")),
             },
-            Attachment::Cgroup { path } => match self.cgroups.get(path) {
-                Some(id) => TargetState::Present(*id),
-                None => missing(format!("there is no cgroup {}", path.display())),
-            },
-            Attachment::Tracepoint { category, name } => {
+            Attachment::Cgroup { path } | Attachment::LsmCgroup { path, .. } => {
+                match self.cgroups.get(path) {
+                    Some(id) => TargetState::Present(*id),
+                    None => missing(format!("there is no cgroup {}", path.display())),
+                }
+            }
+            Attachment::Tracepoint { category, name, .. } => {
                 if self.tracepoints.contains(&(category.clone(), name.clone())) {
                     TargetState::Present(0)
                 } else {
                     missing(format!("the kernel has no tracepoint `{category}/{name}`"))
                 }
             }
-            Attachment::RawTracepoint { .. }
-            | Attachment::TpBtf { .. }
-            | Attachment::Freplace { .. } => TargetState::Present(0),
+            _ => TargetState::Present(0),
         }
     }
 
@@ -179,21 +184,62 @@ impl State {
                 let id = self.hooks.cgroups.get(path).ok_or_else(|| refused(Errno::NOENT))?;
                 (LinkType::CGROUP, LinkTarget::Cgroup { id: *id, attach_type })
             }
-            Attachment::Tracepoint { category, name } => {
+            Attachment::Tracepoint { category, name, .. } => {
                 if !self.hooks.tracepoints.contains(&(category.clone(), name.clone())) {
                     return Err(KernelError::reason(operation, "there is no such tracepoint"));
                 }
                 (LinkType::PERF_EVENT, LinkTarget::Tracepoint { name: Some(name.clone()) })
             }
-            Attachment::RawTracepoint { name } | Attachment::TpBtf { name } => {
+            Attachment::RawTracepoint { name, .. } | Attachment::TpBtf { name, .. } => {
                 (LinkType::RAW_TRACEPOINT, LinkTarget::Tracepoint { name: Some(name.clone()) })
             }
-            Attachment::Freplace { .. } => (LinkType::TRACING, LinkTarget::Other),
-            Attachment::Tc { .. } => {
+            Attachment::FreplacePinned { pin, function } => {
+                let target = LinkTarget::Program { id: self.pinned_program(pin)?.id };
+                let busy = |(_, link): (Identity, &Link)| {
+                    link.target == target && link.function.as_ref() == Some(function)
+                };
+                if self.links().any(busy) {
+                    return Err(refused(Errno::BUSY));
+                }
+                (LinkType::TRACING, target)
+            }
+            Attachment::LsmCgroup { path, .. } => {
+                let id = self.hooks.cgroups.get(path).ok_or_else(|| refused(Errno::NOENT))?;
+                let attach_type = AttachType::LSM_CGROUP;
+                (LinkType::CGROUP, LinkTarget::Cgroup { id: *id, attach_type })
+            }
+            Attachment::Freplace { .. }
+            | Attachment::Fentry(_)
+            | Attachment::Fexit(_)
+            | Attachment::FmodRet(_)
+            | Attachment::Lsm(_) => (LinkType::TRACING, LinkTarget::Other),
+            Attachment::Iter(_) => (LinkType::ITER, LinkTarget::Other),
+            Attachment::PerfEvent(_) => {
+                (LinkType::PERF_EVENT, LinkTarget::Tracepoint { name: None })
+            }
+            Attachment::Kprobe(_)
+            | Attachment::Kretprobe(_)
+            | Attachment::Uprobe(_)
+            | Attachment::Uretprobe(_)
+            | Attachment::Usdt(_) => probes::link(spec, attachment),
+            Attachment::Tc { .. } | Attachment::StructOps { .. } => {
                 return Err(KernelError::reason(operation, "this hook has no link"));
             }
         };
-        Ok(self.add(Object::Link(Link { of_type, program, target })))
+        let function = match attachment {
+            Attachment::FreplacePinned { function, .. } => Some(function.clone()),
+            _ => None,
+        };
+        Ok(self.add(Object::Link(Link { of_type, program, target, function })))
+    }
+
+    /// The program pinned at an absolute path.
+    pub(super) fn pinned_program(&self, pin: &Path) -> Result<Identity> {
+        match self.tree.find(pin) {
+            Some(Node::Pin(found)) if found.kind == ObjectKind::Program => Ok(found),
+            Some(_) => Err(KernelError::reason("open the program", "it is none").at(pin)),
+            None => Err(KernelError::reason("open the program", "nothing is pinned there").at(pin)),
+        }
     }
 
     /// The links at what `attachment` names.
@@ -227,6 +273,9 @@ impl State {
         old: Option<Identity>,
     ) -> Result<()> {
         const OPERATION: &str = "update the link";
+        if new.kind == ObjectKind::Map {
+            return self.update_operations(link, new, old);
+        }
         let made_for = self.program(new, OPERATION)?.attach_type;
         let refused = |errno| Err(KernelError::errno(OPERATION, errno));
         let Some((_, found)) = self.links().find(|(id, _)| *id == link) else {
@@ -239,7 +288,10 @@ impl State {
             }
             LinkTarget::Interface { attach_type, .. } => attach_type,
             LinkTarget::Cgroup { attach_type, .. } => Some(attach_type),
-            LinkTarget::Tracepoint { .. } | LinkTarget::Other => None,
+            LinkTarget::Tracepoint { .. }
+            | LinkTarget::Program { .. }
+            | LinkTarget::StructOps { .. }
+            | LinkTarget::Other => None,
         };
         if let (Some(runs_at), Some(made_for)) = (runs_at, made_for)
             && runs_at != made_for
@@ -274,7 +326,8 @@ impl State {
         match &mut link.target {
             LinkTarget::Interface { index, .. } => *index = 0,
             LinkTarget::Cgroup { id, .. } => *id = 0,
-            LinkTarget::Tracepoint { .. } | LinkTarget::Other => {
+            LinkTarget::StructOps { map } => *map = 0,
+            LinkTarget::Tracepoint { .. } | LinkTarget::Program { .. } | LinkTarget::Other => {
                 return Err(KernelError::errno(OPERATION, Errno::OPNOTSUPP));
             }
         }
@@ -370,7 +423,7 @@ impl State {
 
 /// Which links take another program (`update_prog` of `struct bpf_link_ops`).
 fn updatable(link_type: LinkType) -> bool {
-    matches!(link_type, LinkType::XDP | LinkType::TCX | LinkType::CGROUP)
+    matches!(link_type, LinkType::XDP | LinkType::TCX | LinkType::CGROUP | LinkType::ITER)
 }
 
 fn place(key: &FilterKey) -> Place {

@@ -9,6 +9,9 @@ mod contents;
 mod fault;
 mod hooks;
 mod objects;
+mod operations;
+mod probes;
+mod released;
 mod snapshot;
 mod state;
 
@@ -22,12 +25,16 @@ pub use fault::{Call, CallKind, Killed};
 pub use snapshot::Snapshot;
 
 use super::entries::{self, Carried, Copied};
-use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result};
+use super::{
+    AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result, Settled,
+};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::{Identity, ObjectKind};
-use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
+use crate::model::live::{
+    FilterKey, LiveFilter, LiveObject, Occupant, OperationsState, RootState, TargetState,
+};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
@@ -253,7 +260,14 @@ impl Kernel for Fake {
     }
 
     fn target(&self, attachment: &Attachment) -> Result<TargetState> {
-        Ok(self.lock().hooks.target(attachment))
+        let state = self.lock();
+        Ok(match attachment {
+            Attachment::FreplacePinned { pin, .. } => match state.pinned_program(pin) {
+                Ok(program) => TargetState::Present(u64::from(program.id)),
+                Err(error) => TargetState::Missing { reason: error.to_string() },
+            },
+            _ => state.hooks.target(attachment),
+        })
     }
 
     fn occupants(&self, attachment: &Attachment) -> Result<Vec<Occupant>> {
@@ -266,6 +280,14 @@ impl Kernel for Fake {
 
     fn open_program(&self, id: u32) -> Result<Handle> {
         self.open_by_id(Identity { kind: ObjectKind::Program, id })
+    }
+
+    fn open_pinned(&self, pin: &Path) -> Result<Handle> {
+        let mut state = self.lock();
+        let program = state.pinned_program(pin)?;
+        state.hold_for_user(program);
+        drop(state);
+        Ok(self.handle(program))
     }
 
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>> {
@@ -323,6 +345,38 @@ impl Kernel for Fake {
         slots
             .iter()
             .try_for_each(|(index, content)| state.fill_slot(map.object, *index, content.object))
+    }
+
+    fn fill_operations(
+        &self,
+        map: &Handle,
+        _image: &Image,
+        spec: &MapSpec,
+        programs: &BTreeMap<&str, &Handle>,
+    ) -> Result<()> {
+        let mut state = self.act(CallKind::FillOperations, map.object.to_string())?;
+        let mut members = BTreeMap::new();
+        for (member, name) in &spec.slots {
+            let missing = || KernelError::reason("fill struct ops", "a program is missing");
+            members.insert(*member, programs.get(name.as_str()).ok_or_else(missing)?.object);
+        }
+        state.fill_operations(map.object, spec, &members)
+    }
+
+    fn operations_state(&self, map: &Handle) -> Result<OperationsState> {
+        self.lock().operations_state(map.object)
+    }
+
+    fn unregister_operations(&self, map: &Handle) -> Result<()> {
+        self.act(CallKind::UnregisterOperations, map.object.to_string())?
+            .unregister_operations(map.object)
+    }
+
+    fn attach_operations(&self, map: &Handle, attachment: &Attachment) -> Result<Handle> {
+        let mut state = self.act(CallKind::Attach, attachment.to_string())?;
+        let link = state.attach_operations(map.object, attachment)?;
+        drop(state);
+        Ok(self.handle(link))
     }
 
     fn copy_entries(
@@ -407,6 +461,20 @@ impl Kernel for Fake {
         Ok(self.handle(link))
     }
 
+    fn attach_with_maps(
+        &self,
+        program: &Handle,
+        spec: &ProgramSpec,
+        attachment: &Attachment,
+        _maps: &BTreeMap<&str, &Handle>,
+    ) -> Result<Handle> {
+        self.attach(program, spec, attachment)
+    }
+
+    fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>> {
+        Ok(probes::settle(spec, wanted))
+    }
+
     fn update_link(&self, link: &Handle, new: &Handle, old: Option<&Handle>) -> Result<()> {
         self.act(CallKind::UpdateLink, link.object.to_string())?.update_link(
             link.object,
@@ -417,6 +485,10 @@ impl Kernel for Fake {
 
     fn detach(&self, link: &Handle) -> Result<()> {
         self.act(CallKind::Detach, link.object.to_string())?.detach(link.object)
+    }
+
+    fn release_link(&self, link: Handle, root: &PinRoot, pin: &PinPath) -> Result<()> {
+        self.release(link, &root.join(pin), pin.as_str())
     }
 
     fn attach_filter(

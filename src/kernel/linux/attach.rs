@@ -1,7 +1,8 @@
 //! Attaching programs by links, and swapping the programs of links.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
@@ -9,17 +10,21 @@ use rustix::thread::CapabilitySet;
 use super::super::{KernelError, Result};
 use super::handle::Handle;
 use super::sys::{self, Answer, LinkTarget, flags};
-use super::{capability, interface, occupant, target, tracefs, xdp};
+use super::{
+    capability, interface, occupant, probe, replaced, since, struct_ops, target, tracefs, xdp,
+};
 use crate::model::attach::{Attachment, Position, XdpMode};
 use crate::model::identity::ObjectKind;
 use crate::model::kinds::{AttachType, LinkType};
 use crate::model::program::ProgramSpec;
 
-/// Attaches `program`; the link lives as long as what is returned, or its pin.
+/// Attaches `program`, with the maps that the hook needs; the link lives as long as what is returned, or
+/// its pin.
 pub(super) fn attach(
     program: &Handle,
     spec: &ProgramSpec,
     attachment: &Attachment,
+    maps: &BTreeMap<&str, &Handle>,
 ) -> Result<Handle> {
     let operation = format!("attach program `{}` to {attachment}", spec.name);
     let call = Call { operation: &operation, attachment };
@@ -52,24 +57,47 @@ pub(super) fn attach(
             sys::create_link(program, LinkTarget::File(directory.as_fd()), attach_type, 0)
                 .map_err(|errno| call.refused(errno))?
         }
-        Attachment::Tracepoint { category, name } => {
+        Attachment::Tracepoint { category, name, cookie } => {
             let id = tracefs::event_id(category, name).map_err(|missing| {
                 KernelError::reason(operation.as_str(), missing.reason(category, name))
             })?;
             let event = sys::open_tracepoint_event(id).map_err(|errno| call.refused(errno))?;
-            let event = LinkTarget::File(event.as_fd());
-            sys::create_link(program, event, AttachType::PERF_EVENT, 0)
+            sys::link_event(program, event.as_fd(), cookie.unwrap_or(0))
                 .map_err(|errno| call.refused(errno))?
         }
-        Attachment::RawTracepoint { name } => {
-            raw_tracepoint(program, name).map_err(|errno| call.refused(errno))?
+        Attachment::RawTracepoint { name, cookie } => {
+            raw_tracepoint(program, name, *cookie).map_err(|errno| call.refused(errno))?
         }
         // The program was loaded for its tracepoint or function, so it is not named again.
         Attachment::TpBtf { .. } | Attachment::Freplace { .. } => {
-            sys::open_raw_tracepoint(program, None).map_err(|errno| call.refused(errno))?
+            let cookie = attachment.cookie().unwrap_or(0);
+            sys::open_raw_tracepoint(program, None, cookie).map_err(|errno| call.refused(errno))?
         }
-        Attachment::Tc { .. } => {
-            return Err(KernelError::reason(operation, "this hook has no link"));
+        Attachment::Fentry(_)
+        | Attachment::Fexit(_)
+        | Attachment::FmodRet(_)
+        | Attachment::Lsm(_)
+        | Attachment::LsmCgroup { .. }
+        | Attachment::Kprobe(_)
+        | Attachment::Kretprobe(_)
+        | Attachment::Uprobe(_)
+        | Attachment::Uretprobe(_)
+        | Attachment::Usdt(_)
+        | Attachment::PerfEvent(_)
+        | Attachment::Iter(_) => {
+            let attach_type = spec.kind.as_ref().and_then(|kind| kind.attach_type);
+            let call = probe::Call { operation: &operation, program, attach_type, maps };
+            probe::attach(&call, attachment)?
+        }
+        Attachment::FreplacePinned { pin, function } => {
+            replaced::attach(program, (pin, function), &operation)?
+                .map_err(|errno| call.refused(errno))?
+        }
+        Attachment::Tc { .. } | Attachment::StructOps { .. } => {
+            return Err(KernelError::reason(
+                operation,
+                "no program is attached to this hook by a link",
+            ));
         }
     };
     Handle::of_kind(link, ObjectKind::Link).map_err(|errno| call.refused(errno))
@@ -93,6 +121,9 @@ pub(super) fn update(link: &Handle, new: &Handle, old: Option<&Handle>) -> Resul
     const OPERATION: &str = "update the link";
     let failed = |errno| KernelError::errno(OPERATION, errno);
     let fd = link.expect(ObjectKind::Link).map_err(failed)?;
+    if new.kind() == ObjectKind::Map {
+        return struct_ops::update(fd, new, old);
+    }
     let program = new.expect(ObjectKind::Program).map_err(failed)?;
     let info = sys::link_info(fd).map_err(failed)?;
     // The kernel does not compare attach types of cgroup and tcx links: a program for one hook would
@@ -128,9 +159,9 @@ pub(super) fn update(link: &Handle, new: &Handle, old: Option<&Handle>) -> Resul
     })
 }
 
-fn raw_tracepoint(program: BorrowedFd<'_>, name: &str) -> Answer<std::os::fd::OwnedFd> {
+fn raw_tracepoint(program: BorrowedFd<'_>, name: &str, cookie: Option<u64>) -> Answer<OwnedFd> {
     let name = CString::new(name).map_err(|_nul| Errno::NOENT)?;
-    sys::open_raw_tracepoint(program, Some(&name))
+    sys::open_raw_tracepoint(program, Some(&name), cookie.unwrap_or(0))
 }
 
 /// Without a program to be relative to, `BEFORE` is before all and `AFTER` is after all.
@@ -182,11 +213,16 @@ impl Call<'_> {
                 _ => capability::advice(CapabilitySet::NET_ADMIN),
             },
             (Errno::NODEV, _) => "the interface has gone meanwhile".to_owned(),
-            (Errno::NOENT, Attachment::RawTracepoint { name }) => {
+            (Errno::NOENT, Attachment::RawTracepoint { name, .. }) => {
                 format!("the kernel has no tracepoint `{name}`")
             }
-            (Errno::BUSY, Attachment::Freplace { .. }) => {
+            (Errno::BUSY, Attachment::Freplace { .. } | Attachment::FreplacePinned { .. }) => {
                 "the function is replaced by another program already, or traced (fentry, fexit)"
+                    .to_owned()
+            }
+            (Errno::INVAL, Attachment::FreplacePinned { .. }) => {
+                "the function has other arguments or another result than what replaces it, or its \
+                 program is of another type than the one it was loaded for"
                     .to_owned()
             }
             (Errno::EXIST, Attachment::Tcx { .. }) => {
@@ -195,6 +231,14 @@ impl Call<'_> {
             (Errno::INVAL, Attachment::Tcx { .. }) => {
                 "tcx links need Linux 6.6; use hook `tc` before that".to_owned()
             }
+            (
+                Errno::INVAL | Errno::TOOBIG,
+                Attachment::RawTracepoint { cookie: Some(_), .. }
+                | Attachment::TpBtf { cookie: Some(_), .. },
+            ) => format!(
+                "the running kernel has no cookies of raw tracepoints; {}",
+                since::compare((6, 10), since::running())
+            ),
             (Errno::INVAL, Attachment::Tracepoint { .. }) => {
                 "links to tracepoints need Linux 5.15; or the program reads beyond the \
                  tracepoint's fields"

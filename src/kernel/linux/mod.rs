@@ -15,14 +15,17 @@ mod handle;
 mod host;
 mod interface;
 mod interfaces;
+mod jump_tables;
 mod maps;
 mod modules;
 mod netlink;
 mod observe;
 mod occupant;
 mod parallel;
+mod probe;
 mod programs;
 mod refusal;
+mod released;
 mod replaced;
 mod since;
 mod slots;
@@ -43,13 +46,17 @@ pub use interfaces::{Interfaces, Noticed};
 use rustix::io::Errno;
 
 use super::entries::{Carried, Copied};
-use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result};
+use super::{
+    AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result, Settled,
+};
 use crate::btf::Btf;
 use crate::model::attach::{Attachment, Direction};
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::{Identity, ObjectKind};
-use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
+use crate::model::live::{
+    FilterKey, LiveFilter, LiveObject, Occupant, OperationsState, RootState, TargetState,
+};
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
@@ -61,6 +68,7 @@ pub struct Linux {
     facts: OnceLock<HostFacts>,
     boot_id: OnceLock<String>,
     kernel_btf: OnceLock<host::KernelBtf>,
+    roots: bpffs::Roots,
     core_btf: Option<Vec<u8>>,
     /// Whether entries are read and written one by one though the kernel has batches.
     one_by_one: bool,
@@ -131,16 +139,16 @@ impl Kernel for Linux {
     }
 
     fn identity(&self, root: &PinRoot) -> Result<HostIdentity> {
-        let bpffs = bpffs::device(root)?;
+        let bpffs = bpffs::device(&self.roots, root)?;
         Ok(HostIdentity { boot_id: self.boot_id()?, bpffs, netns: host::network_namespace()? })
     }
 
     fn root_state(&self, root: &PinRoot) -> Result<RootState> {
-        bpffs::root_state(root)
+        bpffs::root_state(&self.roots, root)
     }
 
     fn open(&self, root: &PinRoot, path: &PinPath) -> Result<Option<Found<Handle>>> {
-        let Some(pin) = bpffs::open(root, path)? else { return Ok(None) };
+        let Some(pin) = bpffs::open(&self.roots, root, path)? else { return Ok(None) };
         Ok(Some(match pin {
             bpffs::Pin::Object(handle) => Found {
                 object: observe::object(&handle).map_err(|errno| {
@@ -168,7 +176,7 @@ impl Kernel for Linux {
     }
 
     fn list(&self, root: &PinRoot, directory: &PinPath) -> Result<Vec<PinPath>> {
-        bpffs::list(root, directory)
+        bpffs::list(&self.roots, root, directory)
     }
 
     fn target(&self, attachment: &Attachment) -> Result<TargetState> {
@@ -185,6 +193,10 @@ impl Kernel for Linux {
 
     fn open_program(&self, id: u32) -> Result<Handle> {
         occupant::open(id, ObjectKind::Program)
+    }
+
+    fn open_pinned(&self, pin: &Path) -> Result<Handle> {
+        bpffs::open_program(pin)
     }
 
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>> {
@@ -212,11 +224,11 @@ impl Kernel for Linux {
     }
 
     fn make_directory(&self, root: &PinRoot, path: &PinPath) -> Result<bool> {
-        bpffs::make_directory(root, path)
+        bpffs::make_directory(&self.roots, root, path)
     }
 
     fn remove_directory(&self, root: &PinRoot, path: &PinPath) -> Result<Removal> {
-        bpffs::remove_directory(root, path)
+        bpffs::remove_directory(&self.roots, root, path)
     }
 
     fn load_btf(&self, image: &Image) -> Result<Option<Handle>> {
@@ -229,6 +241,28 @@ impl Kernel for Linux {
 
     fn fill_slots(&self, map: &Handle, slots: &BTreeMap<u32, &Handle>) -> Result<()> {
         slots::fill(map, slots)
+    }
+
+    fn fill_operations(
+        &self,
+        map: &Handle,
+        image: &Image,
+        spec: &MapSpec,
+        programs: &BTreeMap<&str, &Handle>,
+    ) -> Result<()> {
+        struct_ops::fill(self, map, (image, spec), programs)
+    }
+
+    fn operations_state(&self, map: &Handle) -> Result<OperationsState> {
+        struct_ops::state(map)
+    }
+
+    fn unregister_operations(&self, map: &Handle) -> Result<()> {
+        struct_ops::unregister(map)
+    }
+
+    fn attach_operations(&self, map: &Handle, attachment: &Attachment) -> Result<Handle> {
+        struct_ops::attach(map, attachment)
     }
 
     fn copy_entries(
@@ -274,7 +308,21 @@ impl Kernel for Linux {
         spec: &ProgramSpec,
         attachment: &Attachment,
     ) -> Result<Handle> {
-        attach::attach(program, spec, attachment)
+        attach::attach(program, spec, attachment, &BTreeMap::new())
+    }
+
+    fn attach_with_maps(
+        &self,
+        program: &Handle,
+        spec: &ProgramSpec,
+        attachment: &Attachment,
+        maps: &BTreeMap<&str, &Handle>,
+    ) -> Result<Handle> {
+        attach::attach(program, spec, attachment, maps)
+    }
+
+    fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>> {
+        Ok(probe::settle(spec, wanted))
     }
 
     fn update_link(&self, link: &Handle, new: &Handle, old: Option<&Handle>) -> Result<()> {
@@ -283,6 +331,10 @@ impl Kernel for Linux {
 
     fn detach(&self, link: &Handle) -> Result<()> {
         attach::detach(link)
+    }
+
+    fn release_link(&self, link: Handle, root: &PinRoot, pin: &PinPath) -> Result<()> {
+        released::release(&self.roots, link, root, pin)
     }
 
     fn attach_filter(
@@ -303,18 +355,18 @@ impl Kernel for Linux {
     }
 
     fn pin(&self, handle: &Handle, root: &PinRoot, path: &PinPath) -> Result<()> {
-        bpffs::pin(handle, root, path)
+        bpffs::pin(&self.roots, root, path, handle)
     }
 
     fn unpin(&self, root: &PinRoot, path: &PinPath) -> Result<()> {
-        bpffs::unpin(root, path)
+        bpffs::unpin(&self.roots, root, path)
     }
 
     fn rename(&self, root: &PinRoot, from: &PinPath, to: &PinPath) -> Result<()> {
-        bpffs::rename(root, from, to)
+        bpffs::rename(&self.roots, root, from, to)
     }
 
     fn exchange(&self, root: &PinRoot, one: &PinPath, other: &PinPath) -> Result<()> {
-        bpffs::exchange(root, one, other)
+        bpffs::exchange(&self.roots, root, one, other)
     }
 }

@@ -22,7 +22,7 @@ use crate::model::map::{MapOrigin, MapShape, MapSpec};
 use crate::model::name::Name;
 use crate::model::object::ObjectSpec;
 use crate::model::pin::{OnMismatch, PinPath, PinPolicy, PinRoot, SubPath};
-use crate::model::program::{ProgramKind, ProgramSpec};
+use crate::model::program::{ProgramKind, ProgramSpec, Uses};
 use crate::object::Image;
 use crate::validate::{Desired, DesiredMap, DesiredObject, DesiredProgram};
 
@@ -91,8 +91,9 @@ fn program(name: &str, attachments: Vec<Attachment>) -> DesiredProgram {
         kind: Some(kind),
         autoload: true,
         instructions: 2,
+        uses: Uses::default(),
     };
-    DesiredProgram { spec, policy: PinPolicy::None, pin: None, attachments }
+    DesiredProgram { spec, policy: PinPolicy::None, pin: None, attachments, note: None }
 }
 
 fn object(label: &str, maps: Vec<DesiredMap>, programs: Vec<DesiredProgram>) -> DesiredObject {
@@ -106,6 +107,7 @@ fn object(label: &str, maps: Vec<DesiredMap>, programs: Vec<DesiredProgram>) -> 
         name: name(label),
         image: Arc::new(image),
         maps,
+        operations: Vec::new(),
         programs,
         load_digest: Digest::of(b"settings"),
     }
@@ -142,6 +144,8 @@ impl Host {
             root: RootState::Absent { missing: vec![root().as_path().to_owned()] },
             pins: BTreeMap::new(),
             unpinned: BTreeMap::new(),
+            registered: BTreeSet::new(),
+            spent: BTreeSet::new(),
             targets: BTreeMap::from([
                 (xdp("eth0"), TargetState::Present(2)),
                 (xdp("eth1"), TargetState::Present(3)),
@@ -949,6 +953,7 @@ fn loads_and_links(plan: &Plan) -> Vec<String> {
             Step::LoadPrograms { .. }
                 | Step::LoadReplacement { .. }
                 | Step::Attach { .. }
+                | Step::AttachWithMaps { .. }
                 | Step::UpdateLink { .. }
         )
     };

@@ -1,5 +1,7 @@
 //! The places a manifest attaches a program to: whether the hook takes it, and what it comes to.
 
+use std::path::{Path, PathBuf};
+
 use crate::manifest::{Cgroup, Freplace, Hook, KeyPath, Names, Tcx, listed};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::code;
@@ -8,7 +10,9 @@ use crate::model::problem::Problem;
 use crate::model::program::{ProgramKind, ProgramSpec};
 use crate::validate::findings::Findings;
 use crate::validate::hooks;
+use crate::validate::rules::operations;
 use crate::validate::rules::places::Places;
+use crate::validate::rules::replaced::{self, Holder};
 use crate::validate::subject::Subject;
 
 /// The program's attachments, as far as they can be settled.
@@ -26,6 +30,10 @@ pub(in crate::validate) fn resolve(
         if findings.is_marked(&at) {
             continue;
         }
+        if matches!(hook, Hook::StructOps(_)) {
+            findings.at_value(&at.key("hook"), operations::names_a_program(subject, &program.name));
+            continue;
+        }
         if !hooks::takes(hook.name(), kind) {
             findings.at_value(&at.key("hook"), misfit(hook, program, kind));
             continue;
@@ -37,7 +45,7 @@ pub(in crate::validate) fn resolve(
             findings.at_value(&at.key("hook"), problem);
             continue;
         }
-        let mut place = Place { program, kind, at, findings };
+        let mut place = Place { subject, program, kind, at, findings };
         place.options(hook);
         for (at, attachment) in place.attachments(hook) {
             places.take(subject.name, program, &attachment, at, findings);
@@ -64,9 +72,10 @@ fn misfit(hook: &Hook, program: &ProgramSpec, kind: &ProgramKind) -> Problem {
 }
 
 /// One element of `attach`.
-struct Place<'p, 'f, 'd> {
-    program: &'p ProgramSpec,
-    kind: &'p ProgramKind,
+pub(super) struct Place<'p, 'f, 'd> {
+    pub(super) subject: &'p Subject<'p>,
+    pub(super) program: &'p ProgramSpec,
+    pub(super) kind: &'p ProgramKind,
     at: KeyPath,
     findings: &'f mut Findings<'d>,
 }
@@ -79,13 +88,7 @@ impl Place<'_, '_, '_> {
             _ => (false, false),
         };
         let unit = matches!(hook, Hook::Cgroup(Cgroup { unit: Some(_), .. }));
-        let used = [
-            ("wait", hook.wait()),
-            ("cookie", hook.cookie().is_some()),
-            ("before", before),
-            ("after", after),
-            ("unit", unit),
-        ];
+        let used = [("wait", hook.wait()), ("before", before), ("after", after), ("unit", unit)];
         for (option, _) in used.into_iter().filter(|(_, used)| *used) {
             let message = format!("this version does not carry out `{option}` yet");
             self.report(option, Problem::error(code::OPTION_UNAVAILABLE, None, message));
@@ -119,18 +122,30 @@ impl Place<'_, '_, '_> {
                 });
             }
             Hook::Cgroup(hook) => self.cgroup(hook),
-            Hook::Tracepoint(hook) => self.tracepoint(&hook.name),
+            Hook::Tracepoint(hook) => self.tracepoint(&hook.name, hook.cookie),
             Hook::RawTracepoint(hook) => {
                 self.event(&hook.name);
-                Some(Attachment::RawTracepoint { name: hook.name.clone() })
+                Some(Attachment::RawTracepoint { name: hook.name.clone(), cookie: hook.cookie })
             }
             Hook::TpBtf(hook) => {
                 self.event(&hook.name);
-                self.same_target(&hook.name);
-                Some(Attachment::TpBtf { name: hook.name.clone() })
+                self.same_target("name", &hook.name);
+                Some(Attachment::TpBtf { name: hook.name.clone(), cookie: hook.cookie })
             }
+            Hook::Fentry(hook) => Some(Attachment::Fentry(self.function(hook))),
+            Hook::Fexit(hook) => Some(Attachment::Fexit(self.function(hook))),
+            Hook::FmodRet(hook) => Some(Attachment::FmodRet(self.function(hook))),
+            Hook::Lsm(hook) => Some(Attachment::Lsm(self.function(hook))),
+            Hook::LsmCgroup(hook) => self.lsm_cgroup(hook),
+            Hook::Kprobe(hook) => self.kprobe(hook, false).map(Attachment::Kprobe),
+            Hook::Kretprobe(hook) => self.kprobe(hook, true).map(Attachment::Kretprobe),
+            Hook::Uprobe(hook) => self.uprobe(hook, false).map(Attachment::Uprobe),
+            Hook::Uretprobe(hook) => self.uprobe(hook, true).map(Attachment::Uretprobe),
+            Hook::Usdt(hook) => self.usdt(hook).map(Attachment::Usdt),
+            Hook::PerfEvent(hook) => self.perf_event(hook).map(Attachment::PerfEvent),
+            Hook::Iter(hook) => self.iterator(hook).map(Attachment::Iter),
             Hook::Freplace(hook) => self.freplace(hook),
-            Hook::Section(_) => self.section(),
+            Hook::Section(hook) => self.section(hook.cookie),
             _ => None,
         };
         single.map(|attachment| (self.at.clone(), attachment)).into_iter().collect()
@@ -189,15 +204,8 @@ impl Place<'_, '_, '_> {
             self.report("hook", problem);
         }
         match (&hook.path, &hook.unit) {
-            (Some(path), None) if path.is_absolute() => {
-                // `/x`, `/x/` and `/x/./` are one cgroup.
-                return Some(Attachment::Cgroup { path: path.components().collect() });
-            }
-            (Some(_), None) => {
-                let message = "the path of a cgroup is absolute";
-                let problem = Problem::error(code::BAD_TARGET, None, message)
-                    .help("such as `/sys/fs/cgroup/system.slice`");
-                self.report("path", problem);
+            (Some(path), None) => {
+                return self.cgroup_path(path).map(|path| Attachment::Cgroup { path });
             }
             (Some(_), Some(_)) => {
                 let message = "a cgroup is given by `path` or by `unit`, not by both";
@@ -212,13 +220,30 @@ impl Place<'_, '_, '_> {
         None
     }
 
-    fn tracepoint(&mut self, name: &str) -> Option<Attachment> {
+    pub(super) fn cgroup_path(&mut self, path: &Path) -> Option<PathBuf> {
+        self.absolute("path", path)
+    }
+
+    /// The path of a cgroup: `/x`, `/x/` and `/x/./` are one.
+    pub(super) fn absolute(&mut self, option: &str, path: &Path) -> Option<PathBuf> {
+        if path.is_absolute() {
+            return Some(path.components().collect());
+        }
+        let message = "the path of a cgroup is absolute";
+        let problem = Problem::error(code::BAD_TARGET, None, message)
+            .help("such as `/sys/fs/cgroup/system.slice`");
+        self.report(option, problem);
+        None
+    }
+
+    fn tracepoint(&mut self, name: &str, cookie: Option<u64>) -> Option<Attachment> {
         let parts =
             name.split_once('/').filter(|(category, name)| is_event(category) && is_event(name));
         if let Some((category, name)) = parts {
             return Some(Attachment::Tracepoint {
                 category: category.to_owned(),
                 name: name.to_owned(),
+                cookie,
             });
         }
         let message = format!("{name:?} is no tracepoint");
@@ -240,8 +265,8 @@ impl Place<'_, '_, '_> {
         self.report("name", problem);
     }
 
-    /// What a BTF-typed tracepoint is, the program must say when it is loaded.
-    fn same_target(&mut self, name: &str) {
+    /// What a program with BTF-typed arguments is for must be said when it is loaded.
+    pub(super) fn same_target(&mut self, option: &str, name: &str) {
         let Some(declared) = self.kind.target.as_deref().filter(|declared| *declared != name)
         else {
             return;
@@ -251,11 +276,11 @@ impl Place<'_, '_, '_> {
             self.program.name, self.program.section
         );
         let problem = Problem::error(code::TARGET_MISMATCH, None, message)
-            .help("a program with BTF-typed arguments is loaded for one tracepoint");
-        self.report("name", problem);
+            .help("a program with BTF-typed arguments is loaded for one tracepoint or function");
+        self.report(option, problem);
     }
 
-    /// Whose function it replaces; whether that is there, [`super::replaced`] looks.
+    /// Whose function it replaces; whether that is there, [`replaced`] looks.
     fn freplace(&mut self, hook: &Freplace) -> Option<Attachment> {
         let function = hook.function.clone().or_else(|| self.kind.target.clone());
         if function.is_none() {
@@ -268,41 +293,38 @@ impl Place<'_, '_, '_> {
                 .help("write `function = \"…\"`, or `SEC(\"freplace/…\")` in C");
             self.report("hook", problem);
         }
-        if hook.program.starts_with('/') {
-            let message = "this version replaces functions of programs of its own manifest only";
-            let problem = Problem::error(code::OPTION_UNAVAILABLE, None, message)
-                .help("write `<object>.<program>`");
-            self.report("program", problem);
-            return None;
+        match replaced::holder(&hook.program) {
+            Ok(Holder::Pinned(pin)) => {
+                Some(Attachment::FreplacePinned { pin: pin.to_owned(), function: function? })
+            }
+            Ok(Holder::Program { object, program }) => {
+                let (object, program) = (object.to_owned(), program.to_owned());
+                Some(Attachment::Freplace { object, program, function: function? })
+            }
+            Err(problem) => {
+                self.report("program", *problem);
+                None
+            }
         }
-        let Some((object, program)) = hook.program.split_once('.') else {
-            let message = format!("{:?} is no program of a manifest", hook.program);
-            let problem =
-                Problem::error(code::BAD_TARGET, None, message).help("write `<object>.<program>`");
-            self.report("program", problem);
-            return None;
-        };
-        let (object, program) = (object.to_owned(), program.to_owned());
-        Some(Attachment::Freplace { object, program, function: function? })
     }
 
     /// Where the section says.
-    fn section(&mut self) -> Option<Attachment> {
+    fn section(&mut self, cookie: Option<u64>) -> Option<Attachment> {
         let target = self.kind.target.as_deref();
         let found = match (self.kind.program_type, self.kind.attach_type) {
             (ProgramType::TRACEPOINT, _) => {
                 target.and_then(|target| target.split_once('/')).map(|(category, name)| {
                     let (category, name) = (category.to_owned(), name.to_owned());
-                    Attachment::Tracepoint { category, name }
+                    Attachment::Tracepoint { category, name, cookie }
                 })
             }
             (ProgramType::RAW_TRACEPOINT | ProgramType::RAW_TRACEPOINT_WRITABLE, _) => {
-                target.map(|name| Attachment::RawTracepoint { name: name.to_owned() })
+                target.map(|name| Attachment::RawTracepoint { name: name.to_owned(), cookie })
             }
             (ProgramType::TRACING, Some(AttachType::TRACE_RAW_TP)) => {
-                target.map(|name| Attachment::TpBtf { name: name.to_owned() })
+                target.map(|name| Attachment::TpBtf { name: name.to_owned(), cookie })
             }
-            _ => None,
+            _ => self.traced_section(cookie),
         };
         if found.is_none() {
             let problem = self.unsaid();
@@ -332,7 +354,7 @@ impl Place<'_, '_, '_> {
         Problem::error(code::SECTION_INCOMPLETE, None, message)
     }
 
-    fn report(&mut self, option: &str, problem: Problem) {
+    pub(super) fn report(&mut self, option: &str, problem: Problem) {
         self.findings.at_value(&self.at.key(option), problem);
     }
 }

@@ -17,7 +17,16 @@ pub(in crate::validate) struct Places {
     /// By object, program and place.
     of_programs: BTreeMap<String, KeyPath>,
     /// Places with room for one program: who has it.
-    exclusive: BTreeMap<String, (String, KeyPath)>,
+    exclusive: BTreeMap<String, Holder>,
+}
+
+/// The one program of a place.
+#[derive(Debug)]
+struct Holder {
+    name: String,
+    at: KeyPath,
+    /// Whether the place is one of the host, and not of another program of the manifest.
+    of_host: bool,
 }
 
 impl Places {
@@ -30,7 +39,18 @@ impl Places {
         at: KeyPath,
         findings: &mut Findings<'_>,
     ) {
-        let name = format!("{object}.{}", program.name);
+        self.take_named((object, &program.name), attachment, at, findings);
+    }
+
+    /// The same for what has no program, such as a struct of operations; whether the place was free.
+    pub(in crate::validate) fn take_named(
+        &mut self,
+        (object, name): (&Name, &str),
+        attachment: &Attachment,
+        at: KeyPath,
+        findings: &mut Findings<'_>,
+    ) -> bool {
+        let name = format!("{object}.{name}");
         if let Some(first) = self.of_programs.get(&format!("{name} {attachment}")) {
             let message = format!("`{name}` is attached to `{attachment}` twice");
             let problem = Problem::error(code::DUPLICATE_ATTACHMENT, None, message)
@@ -38,21 +58,32 @@ impl Places {
                 .related(findings.place(&Spot::Value(first.clone())), "first here")
                 .help("drop one; a program runs once at a place");
             findings.at_value(&at, problem);
-            return;
+            return false;
         }
+        let mut free = true;
         if let Some(place) = exclusive(attachment) {
-            if let Some((owner, first)) = self.exclusive.get(&place) {
+            if let Some(Holder { name: owner, at: first, .. }) = self.exclusive.get(&place) {
                 let message = format!("`{name}` and `{owner}` both want {place}");
                 let problem = Problem::error(code::ATTACHMENT_CONFLICT, None, message)
                     .label(format!("`{name}`"))
                     .related(findings.place(&Spot::Value(first.clone())), format!("`{owner}`"))
                     .help(advice(attachment));
                 findings.at_value(&at, problem);
+                free = false;
             } else {
-                self.exclusive.insert(place, (name.clone(), at.clone()));
+                let of_host = !matches!(attachment, Attachment::Freplace { .. });
+                self.exclusive
+                    .insert(place, Holder { name: name.clone(), at: at.clone(), of_host });
             }
         }
         self.of_programs.insert(format!("{name} {attachment}"), at);
+        free
+    }
+
+    /// The host's places with room for one program: the place, who has it, and where that is said.
+    pub(in crate::validate) fn of_host(&self) -> impl Iterator<Item = (&str, &str, &KeyPath)> {
+        let of_host = self.exclusive.iter().filter(|(_, holder)| holder.of_host);
+        of_host.map(|(place, holder)| (place.as_str(), holder.name.as_str(), &holder.at))
     }
 }
 
@@ -70,6 +101,15 @@ fn exclusive(attachment: &Attachment) -> Option<String> {
         Attachment::Freplace { object, program, function } => {
             Some(format!("function `{function}` of `{object}.{program}`"))
         }
+        Attachment::StructOps { ops, name: Some(name), .. } => {
+            Some(format!("the name `{name}` among `struct {ops}`"))
+        }
+        Attachment::StructOps { ops, .. } if !attachment.shares_its_place() => {
+            Some(format!("the one `struct {ops}` that the kernel takes"))
+        }
+        Attachment::FreplacePinned { pin, function } => {
+            Some(format!("function `{function}` of the program pinned at {}", pin.display()))
+        }
         _ => None,
     }
 }
@@ -79,7 +119,10 @@ fn advice(attachment: &Attachment) -> &'static str {
         Attachment::Xdp { .. } => {
             "an interface runs one XDP program; that one can call others by a prog array"
         }
-        Attachment::Freplace { .. } => "a function is replaced by one program at a time",
+        Attachment::Freplace { .. } | Attachment::FreplacePinned { .. } => {
+            "a function is replaced by one program at a time"
+        }
+        Attachment::StructOps { .. } => "register one of them, or give them different names in C",
         _ => "give one of them another priority or handle",
     }
 }

@@ -6,6 +6,8 @@ mod entries;
 mod filters;
 mod links;
 mod objects;
+mod operations;
+mod probes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -75,7 +77,12 @@ macro_rules! for_each_case {
             cgroups_take_several_programs,
             a_program_for_one_hook_is_not_put_at_another,
             whoever_is_attached_is_found_and_opened,
+            a_function_of_a_pinned_program_is_replaced_once,
+            struct_ops_are_registered_with_and_without_links,
             links_of_tracepoints_are_not_updated,
+            a_counter_is_on_every_cpu,
+            an_iterator_takes_another_program,
+            functions_are_probed_alone_or_together,
             a_severed_link_says_so,
             a_detached_link_leaves_its_place,
             missing_targets_are_told,
@@ -92,6 +99,8 @@ pub(crate) use entries::*;
 pub(crate) use filters::*;
 pub(crate) use links::*;
 pub(crate) use objects::*;
+pub(crate) use operations::*;
+pub(crate) use probes::*;
 
 /// Everything one object becomes.
 pub(crate) struct Loaded<H> {
@@ -102,7 +111,10 @@ pub(crate) struct Loaded<H> {
 
 /// Creates every map of an object and loads all its programs that load by default.
 pub(crate) fn load<K: Kernel>(kernel: &K, name: &str) -> Loaded<K::Handle> {
-    let image = image(name);
+    load_image(kernel, image(name))
+}
+
+fn load_image<K: Kernel>(kernel: &K, image: Image) -> Loaded<K::Handle> {
     let btf = kernel.load_btf(&image).expect("load BTF");
     let maps = create_maps(kernel, &image, btf.as_ref());
     let request = LoadRequest {

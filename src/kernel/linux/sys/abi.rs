@@ -196,6 +196,86 @@ pub(super) struct LinkCreate {
     pub(super) expected_revision: u64,
 }
 
+/// With the member for perf events.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LinkCreatePerfEvent {
+    pub(super) prog_fd: u32,
+    pub(super) target_fd: u32,
+    pub(super) attach_type: u32,
+    pub(super) flags: u32,
+    pub(super) bpf_cookie: u64,
+}
+
+/// With the members for programs that are loaded for a function.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LinkCreateTracing {
+    pub(super) prog_fd: u32,
+    pub(super) target_fd: u32,
+    pub(super) attach_type: u32,
+    pub(super) flags: u32,
+    pub(super) target_btf_id: u32,
+    pub(super) pad: u32,
+    pub(super) cookie: u64,
+}
+
+/// With the members for iterators.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LinkCreateIter {
+    pub(super) prog_fd: u32,
+    pub(super) target_fd: u32,
+    pub(super) attach_type: u32,
+    pub(super) flags: u32,
+    pub(super) iter_info: u64,
+    pub(super) iter_info_len: u32,
+    pub(super) pad: u32,
+}
+
+/// `union bpf_iter_link_info`: of a map its descriptor, of a task its ids, of a cgroup the order and
+/// its descriptor.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct IterInfo {
+    pub(super) first: u32,
+    pub(super) second: u32,
+    pub(super) third: u64,
+}
+
+/// With the members for `kprobe_multi`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LinkCreateKprobes {
+    pub(super) prog_fd: u32,
+    pub(super) target_fd: u32,
+    pub(super) attach_type: u32,
+    pub(super) flags: u32,
+    pub(super) kprobe_flags: u32,
+    pub(super) cnt: u32,
+    pub(super) syms: u64,
+    pub(super) addrs: u64,
+    pub(super) cookies: u64,
+}
+
+/// With the members for `uprobe_multi`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LinkCreateUprobes {
+    pub(super) prog_fd: u32,
+    pub(super) target_fd: u32,
+    pub(super) attach_type: u32,
+    pub(super) flags: u32,
+    pub(super) path: u64,
+    pub(super) offsets: u64,
+    pub(super) ref_ctr_offsets: u64,
+    pub(super) cookies: u64,
+    pub(super) cnt: u32,
+    pub(super) uprobe_flags: u32,
+    pub(super) pid: u32,
+    pub(super) pad: u32,
+}
+
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LinkUpdate {
@@ -242,6 +322,7 @@ pub(super) struct RawTracepointOpen {
     pub(super) name: u64,
     pub(super) prog_fd: u32,
     pub(super) pad: u32,
+    pub(super) cookie: u64,
 }
 
 /// The beginning of what `BPF_OBJ_GET_INFO_BY_FD` fills: numbers, all of them zero at first.
@@ -325,7 +406,7 @@ pub(super) struct BtfInfo {
     pub(super) kernel_btf: u32,
 }
 
-/// `struct perf_event_attr` as of `PERF_ATTR_SIZE_VER0` (`include/uapi/linux/perf_event.h`).
+/// `struct perf_event_attr` as of `PERF_ATTR_SIZE_VER1` (`include/uapi/linux/perf_event.h`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PerfEvent {
@@ -339,6 +420,7 @@ pub(super) struct PerfEvent {
     pub(super) wakeup_events: u32,
     pub(super) bp_type: u32,
     pub(super) config1: u64,
+    pub(super) config2: u64,
 }
 
 #[cfg(test)]
@@ -447,7 +529,13 @@ mod tests {
         assert_eq!(size_of::<LinkDetach>(), 4);
         assert_eq!(size_of::<ProgBindMap>(), 12);
         assert_eq!(size_of::<ProgQuery>(), 64);
-        assert_eq!(size_of::<RawTracepointOpen>(), 16);
-        assert_eq!(size_of::<PerfEvent>(), 64);
+        assert_eq!(size_of::<RawTracepointOpen>(), 24);
+        assert_eq!(size_of::<PerfEvent>(), 72);
+        assert_eq!(size_of::<LinkCreatePerfEvent>(), 24);
+        assert_eq!(size_of::<LinkCreateTracing>(), 32);
+        assert_eq!(size_of::<LinkCreateIter>(), 32);
+        assert_eq!(size_of::<IterInfo>(), 16);
+        assert_eq!(size_of::<LinkCreateKprobes>(), 48);
+        assert_eq!(size_of::<LinkCreateUprobes>(), 64);
     }
 }

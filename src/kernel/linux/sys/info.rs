@@ -188,6 +188,19 @@ impl LinkInfo {
         AttachType(Self::low(self.detail[1]))
     }
 
+    /// `struct_ops.map_id`; 0 once the link is detached.
+    pub(in crate::kernel::linux) fn operations(&self) -> u32 {
+        Self::low(self.detail[0])
+    }
+
+    /// `tracing.target_obj_id` of a program that replaces a function: the id of the program that has
+    /// it; `None` for other links of this type, and before 5.13.
+    pub(in crate::kernel::linux) fn replaced_program(&self) -> Option<u32> {
+        // `tracing.attach_type`: what replaces functions has none.
+        let replaces = self.link_type == LinkType::TRACING && Self::low(self.detail[0]) == 0;
+        Some(Self::high(self.detail[0])).filter(|id| replaces && *id != 0)
+    }
+
     /// `perf_event.type`, of `enum bpf_perf_event_type`: 5 is a tracepoint; 0 before 6.6.
     pub(in crate::kernel::linux) fn is_perf_tracepoint(&self) -> bool {
         self.link_type == LinkType::PERF_EVENT && Self::low(self.detail[0]) == 5
