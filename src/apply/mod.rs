@@ -13,14 +13,18 @@ mod observe;
 mod settle;
 mod store;
 mod undo;
+mod usage;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::kernel::Kernel;
+use crate::model::address::Address;
 use crate::model::inventory::Inventory;
 use crate::model::live::Others;
 use crate::model::name::Name;
 use crate::model::pin::PinRoot;
+use crate::model::usage::Usage;
 use crate::plan::{self, Adoption, Plan, ResourceStatus, SavedPlan, Step};
 use crate::validate::Desired;
 
@@ -59,8 +63,12 @@ pub struct DeploymentStatus {
     pub inventory: Inventory,
     /// The process that holds it.
     pub holder: Option<Locker>,
+    /// Whether a run is changing it at this moment.
+    pub is_changing: bool,
     /// Each of its resources.
     pub resources: Vec<ResourceStatus>,
+    /// What its maps and programs have used and done, once [`Host::usage`] was asked.
+    pub usage: BTreeMap<Address, Usage>,
 }
 
 impl<K: Kernel> Host<'_, K> {
@@ -238,9 +246,18 @@ impl<K: Kernel> Host<'_, K> {
             let live = observe::recorded(self.kernel, &inventory)?;
             let resources = plan::drift(&inventory, &live);
             let holder = lock::holder(&records, &each)?;
-            all.push(DeploymentStatus { inventory, holder, resources });
+            let is_changing = lock::is_changing(&records, &each)?;
+            let usage = BTreeMap::new();
+            all.push(DeploymentStatus { inventory, holder, is_changing, resources, usage });
         }
         Ok(all)
+    }
+
+    /// What the maps and programs of a deployment have used and done, as far as it can be asked. Counts
+    /// the entries of maps one by one.
+    #[must_use]
+    pub fn usage(&self, deployment: &DeploymentStatus) -> BTreeMap<Address, Usage> {
+        usage::usage(self.kernel, &deployment.inventory)
     }
 
     fn plan_from(

@@ -57,9 +57,12 @@ pub(super) enum Command {
     /// severity[code]: message`, `json` one document, `github` annotations of GitHub Actions, `sarif`
     /// SARIF 2.1.0. Lines and columns count from 1, columns in Unicode characters.
     Validate(ValidateArgs),
-    /// Show what apply would do, and why; never writes
+    /// Show what apply would do, and why; changes nothing
     Plan(PlanArgs),
     /// Show each deployment's resources against the kernel
+    ///
+    /// With what programs have run and use, and how many entries maps have. The kernel counts runs only
+    /// while `sysctl kernel.bpf_stats_enabled` is 1. `--format prometheus` prints all of it as metrics.
     Status(StatusArgs),
     /// Apply and exit as `apply --detach` does, and take over pins and links of someone else's
     ///
@@ -123,7 +126,14 @@ pub(super) enum Format {
     Concise,
     Github,
     Sarif,
+    Markdown,
+    Prometheus,
 }
+
+const VALIDATE_FORMATS: &[Format] =
+    &[Format::Human, Format::Json, Format::Concise, Format::Github, Format::Sarif];
+const STATUS_FORMATS: &[Format] = &[Format::Human, Format::Json, Format::Prometheus];
+const PLAN_FORMATS: &[Format] = &[Format::Human, Format::Json, Format::Markdown];
 
 /// Takes some of the formats. A command that has more of them than the others changes its option.
 fn one_of(formats: &'static [Format]) -> impl TypedValueParser<Value = Format> {
@@ -258,7 +268,7 @@ pub(super) struct AdoptArgs {
 
 // As its options are built late, those of all commands are there already.
 #[derive(Debug, Args)]
-#[command(mut_arg("format", |format| format.value_parser(one_of(Format::value_variants()))))]
+#[command(mut_arg("format", |format| format.value_parser(one_of(VALIDATE_FORMATS))))]
 pub(super) struct ValidateArgs {
     /// Manifests; directories, for the files `*.toml` in them; `-` for standard input
     #[arg(required = true, value_name = "MANIFEST")]
@@ -286,6 +296,7 @@ pub(super) enum Deny {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |format| format.value_parser(one_of(PLAN_FORMATS))))]
 pub(super) struct PlanArgs {
     /// The manifest
     #[arg(value_name = "MANIFEST")]
@@ -309,10 +320,24 @@ pub(super) struct PlanArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |format| format.value_parser(one_of(STATUS_FORMATS))))]
 pub(super) struct StatusArgs {
     /// Show only this manifest's deployment
     #[arg(value_name = "MANIFEST")]
     pub(super) manifest: Option<PathBuf>,
+
+    /// Exit with 2 unless every deployment shown is ready
+    #[arg(long)]
+    pub(super) detailed_exitcode: bool,
+
+    /// Show it again every so many seconds, until a signal ends it
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
+    #[arg(value_parser = interval, conflicts_with_all = ["detailed_exitcode", "out"])]
+    pub(super) watch: Option<Duration>,
+
+    /// Write to FILE, in its place at once, instead of standard output: for node_exporter's textfiles
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

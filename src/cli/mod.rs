@@ -24,6 +24,7 @@ mod man;
 mod manager;
 mod plan;
 mod reader;
+mod replace;
 mod saved;
 mod session;
 mod signals;

@@ -5,7 +5,7 @@ use crate::plan::{Adoption, SavedPlan};
 use crate::view;
 
 use super::ExitStatus;
-use super::args::PlanArgs;
+use super::args::{Format, PlanArgs};
 use super::context::Context;
 use super::failure::failed;
 use super::saved;
@@ -27,8 +27,13 @@ fn plan(args: &PlanArgs, context: &Context) -> Result<ExitStatus, ExitStatus> {
     let adoption = if args.adopt { Adoption::Foreign } else { Adoption::Never };
     let plan = if args.adopt { host.plan_adoption(&desired) } else { host.plan(&desired) };
     let plan = plan.map_err(|error| failed(Some(&desired.name), &error, context))?;
-    context
-        .result(|style| view::plan::human(&plan, style), || view::plan::json(&desired.name, &plan));
+    match context.format {
+        Format::Markdown => context.print(&view::plan::markdown(&desired.name, &plan)),
+        _ => context.result(
+            |style| view::plan::human(&plan, style),
+            || view::plan::json(&desired.name, &plan),
+        ),
+    }
     if plan.is_refused() {
         return Ok(ExitStatus::Failed);
     }

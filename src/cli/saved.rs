@@ -8,6 +8,7 @@ use crate::plan::SavedPlan;
 use super::ExitStatus;
 use super::context::Context;
 use super::reader::Reader;
+use super::replace::replace;
 
 /// No plan of ours is larger: it grows with the resources of one deployment.
 const SAVED_MAX: usize = 64 << 20;
@@ -16,7 +17,7 @@ const SAVED_MAX: usize = 64 << 20;
 pub(super) fn write(path: &Path, saved: &SavedPlan, context: &Context) -> Result<(), ExitStatus> {
     let written = serde_json::to_vec_pretty(saved)
         .map_err(io::Error::from)
-        .and_then(|bytes| replace(path, &bytes));
+        .and_then(|bytes| replace(path, &bytes, 0o600));
     written.map_err(|error| {
         context.failed(&format!("cannot save the plan to {}: {error}", path.display()))
     })
@@ -38,11 +39,4 @@ pub(super) fn read(path: &Path, context: &Context) -> Result<SavedPlan, ExitStat
     }
     serde_json::from_slice(&bytes)
         .map_err(|error| invalid(&format!("it is not what `plan --out` writes: {error}")))
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    std::fs::write(&new, bytes)?;
-    std::fs::rename(&new, path)
 }
