@@ -12,7 +12,7 @@ BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=bpf/out/%.bpf.o)
 # What tests watch.
 PROBED := bpf/out/probed
 
-.PHONY: help deps build bpf demo test test-vm attack flood lint bench fuzz clean
+.PHONY: help deps build bpf demo test test-vm attack package package-test flood lint bench fuzz clean
 .DELETE_ON_ERROR:
 
 help: ## print this
@@ -64,6 +64,12 @@ bench: deps build bpf ## loading next to bpftool's: time, memory, share of bpf(2
 	benches/compare.sh
 	$(CARGO) bench --locked --bench reload
 	$(CARGO) bench --locked --bench validate
+
+package: build ## build target/debian/ebpf-apply_*.deb (cargo-deb)
+	packaging/debian/build.sh
+
+package-test: package ## install it in an empty root, use it there, remove it (root)
+	packaging/debian/test.sh
 
 SWAPS   ?= 200
 PACKETS ?= 1000000

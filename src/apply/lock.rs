@@ -81,12 +81,15 @@ pub(super) fn apply(
     root: &PinRoot,
     timeout: Duration,
 ) -> Result<ApplyLock, LockError> {
-    let wait = Wait::of(timeout);
+    let wait = Wait::of(timeout.max(GLANCE));
     let (records, mut files) =
         wait.for_files(state, &[LockName::of(name, "apply"), LockName::of_root(root)])?;
     files.extend(wait.for_root(root.as_path())?);
     Ok(ApplyLock { records, _files: files })
 }
+
+/// A `status` looks at a lock by taking it, shared, for a moment; only who keeps it longer has it.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// How long to wait for locks.
 struct Wait {
@@ -202,9 +205,6 @@ impl Holder {
     /// # Errors
     /// [`LockError::Held`] names the process that holds it already.
     pub fn take(state: &StateDirectory, name: &Name) -> Result<Self, LockError> {
-        /// A `status` looks at the lock by taking it, shared, for a moment; only who keeps it longer
-        /// is a holder.
-        const GLANCE: Duration = Duration::from_millis(100);
         match Wait::of(GLANCE).for_files(state, &[LockName::of(name, "holder")]) {
             Ok((_, files)) => Ok(Self { _files: files }),
             Err(LockError::Timeout { locker, .. }) => {
@@ -217,16 +217,24 @@ impl Holder {
 
 /// The live holder of a deployment, if it has one.
 pub(super) fn holder(records: &Records, name: &Name) -> Result<Option<Locker>, LockError> {
-    let lock = LockName::of(name, "holder");
-    let path = records.lock_path(&lock);
-    let opened = records.existing_lock(&lock).map_err(|source| failed(&path, source))?;
-    let Some(mut file) = opened else { return Ok(None) };
+    let Some(mut file) = busy(records, &LockName::of(name, "holder"))? else { return Ok(None) };
+    let wrote = read_pid(&mut file);
+    Ok(Locker::of(&file, wrote))
+}
+
+/// Whether a run is changing a deployment.
+pub(super) fn is_changing(records: &Records, name: &Name) -> Result<bool, LockError> {
+    Ok(busy(records, &LockName::of(name, "apply"))?.is_some())
+}
+
+/// A lock that another process has; `None` if it is free.
+fn busy(records: &Records, lock: &LockName) -> Result<Option<File>, LockError> {
+    let path = records.lock_path(lock);
+    let opened = records.existing_lock(lock).map_err(|source| failed(&path, source))?;
+    let Some(file) = opened else { return Ok(None) };
     match flock(&file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(None),
-        Err(Errno::WOULDBLOCK) => {
-            let wrote = read_pid(&mut file);
-            Ok(Locker::of(&file, wrote))
-        }
+        Err(Errno::WOULDBLOCK) => Ok(Some(file)),
         Err(errno) => Err(failed(&path, errno.into())),
     }
 }

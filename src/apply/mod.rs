@@ -13,15 +13,19 @@ mod observe;
 mod settle;
 mod store;
 mod undo;
+mod usage;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::kernel::Kernel;
+use crate::model::address::Address;
 use crate::model::inventory::Inventory;
 use crate::model::live::Others;
 use crate::model::name::Name;
 use crate::model::pin::PinRoot;
-use crate::plan::{self, Adoption, Plan, ResourceStatus, Step};
+use crate::model::usage::Usage;
+use crate::plan::{self, Adoption, Plan, ResourceStatus, SavedPlan, Step};
 use crate::validate::Desired;
 
 pub use error::{ApplyError, Failure};
@@ -59,8 +63,12 @@ pub struct DeploymentStatus {
     pub inventory: Inventory,
     /// The process that holds it.
     pub holder: Option<Locker>,
+    /// Whether a run is changing it at this moment.
+    pub is_changing: bool,
     /// Each of its resources.
     pub resources: Vec<ResourceStatus>,
+    /// What its maps and programs have used and done, once [`Host::usage`] was asked.
+    pub usage: BTreeMap<Address, Usage>,
 }
 
 impl<K: Kernel> Host<'_, K> {
@@ -96,7 +104,7 @@ impl<K: Kernel> Host<'_, K> {
         desired: &Desired,
         show: &mut dyn FnMut(&Plan),
     ) -> Result<Applied, ApplyError> {
-        self.converge(desired, Adoption::Never, show)
+        self.converge(desired, Adoption::Never, None, show)
     }
 
     /// The same, and takes over what is someone else's where it can be: pins of the right shape, and
@@ -109,7 +117,7 @@ impl<K: Kernel> Host<'_, K> {
         desired: &Desired,
         show: &mut dyn FnMut(&Plan),
     ) -> Result<Applied, ApplyError> {
-        self.converge(desired, Adoption::Foreign, show)
+        self.converge(desired, Adoption::Foreign, None, show)
     }
 
     /// The same as [`apply`](Host::apply), and puts programs back under links and filters on record
@@ -122,13 +130,28 @@ impl<K: Kernel> Host<'_, K> {
         desired: &Desired,
         show: &mut dyn FnMut(&Plan),
     ) -> Result<Applied, ApplyError> {
-        self.converge(desired, Adoption::Drifted, show)
+        self.converge(desired, Adoption::Drifted, None, show)
+    }
+
+    /// The same as [`apply`](Host::apply) if that would do now what `saved` says.
+    ///
+    /// # Errors
+    /// [`ApplyError::Stale`] if it would do anything else; nothing is done then. After an error other
+    /// than [`ApplyError::Stuck`] the host is as it was.
+    pub fn carry_out(
+        &self,
+        desired: &Desired,
+        saved: &SavedPlan,
+        show: &mut dyn FnMut(&Plan),
+    ) -> Result<Applied, ApplyError> {
+        self.converge(desired, saved.adoption, Some(saved), show)
     }
 
     fn converge(
         &self,
         desired: &Desired,
         adoption: Adoption,
+        saved: Option<&SavedPlan>,
         show: &mut dyn FnMut(&Plan),
     ) -> Result<Applied, ApplyError> {
         let lock = lock::apply(self.state, &desired.name, &desired.pin_root, self.lock_timeout)?;
@@ -136,6 +159,9 @@ impl<K: Kernel> Host<'_, K> {
         let inventory = self.inventory(records, &desired.name, &desired.pin_root)?;
         let desired = &*settle::settle(self.kernel, desired)?;
         let mut plan = self.plan_from(records, desired, &inventory, adoption)?;
+        if let Some(saved) = saved {
+            saved.check(&plan)?;
+        }
         show(&plan);
         if plan.is_refused() {
             return Err(ApplyError::Refused(Box::new(plan)));
@@ -220,9 +246,18 @@ impl<K: Kernel> Host<'_, K> {
             let live = observe::recorded(self.kernel, &inventory)?;
             let resources = plan::drift(&inventory, &live);
             let holder = lock::holder(&records, &each)?;
-            all.push(DeploymentStatus { inventory, holder, resources });
+            let is_changing = lock::is_changing(&records, &each)?;
+            let usage = BTreeMap::new();
+            all.push(DeploymentStatus { inventory, holder, is_changing, resources, usage });
         }
         Ok(all)
+    }
+
+    /// What the maps and programs of a deployment have used and done, as far as it can be asked. Counts
+    /// the entries of maps one by one.
+    #[must_use]
+    pub fn usage(&self, deployment: &DeploymentStatus) -> BTreeMap<Address, Usage> {
+        usage::usage(self.kernel, &deployment.inventory)
     }
 
     fn plan_from(

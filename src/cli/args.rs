@@ -39,6 +39,7 @@ Exit status:
   3   the manifest or an object is invalid; nothing was touched
   4   failed, and something could not be undone
   5   another process holds the deployment or its lock
+  6   the saved plan is stale; nothing was touched
   64  the command line was wrong";
 
 // Deferred: the options of the commands that are not run need not be built.
@@ -56,9 +57,12 @@ pub(super) enum Command {
     /// severity[code]: message`, `json` one document, `github` annotations of GitHub Actions, `sarif`
     /// SARIF 2.1.0. Lines and columns count from 1, columns in Unicode characters.
     Validate(ValidateArgs),
-    /// Show what apply would do, and why; never writes
+    /// Show what apply would do, and why; changes nothing
     Plan(PlanArgs),
     /// Show each deployment's resources against the kernel
+    ///
+    /// With what programs have run and use, and how many entries maps have. The kernel counts runs only
+    /// while `sysctl kernel.bpf_stats_enabled` is 1. `--format prometheus` prints all of it as metrics.
     Status(StatusArgs),
     /// Apply and exit as `apply --detach` does, and take over pins and links of someone else's
     ///
@@ -80,6 +84,10 @@ pub(super) enum Command {
     Init(InitArgs),
     /// Print the manifest's JSON schema
     Schema,
+    /// Print what a shell needs to complete this program's command line
+    Completions(CompletionsArgs),
+    /// Print this program's manual page, or write those of all its commands into a directory
+    Man(ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -118,7 +126,14 @@ pub(super) enum Format {
     Concise,
     Github,
     Sarif,
+    Markdown,
+    Prometheus,
 }
+
+const VALIDATE_FORMATS: &[Format] =
+    &[Format::Human, Format::Json, Format::Concise, Format::Github, Format::Sarif];
+const STATUS_FORMATS: &[Format] = &[Format::Human, Format::Json, Format::Prometheus];
+const PLAN_FORMATS: &[Format] = &[Format::Human, Format::Json, Format::Markdown];
 
 /// Takes some of the formats. A command that has more of them than the others changes its option.
 fn one_of(formats: &'static [Format]) -> impl TypedValueParser<Value = Format> {
@@ -136,8 +151,12 @@ pub(super) enum Colour {
 #[derive(Debug, Args)]
 pub(super) struct ApplyArgs {
     /// The manifest
-    #[arg(value_name = "MANIFEST")]
-    pub(super) manifest: PathBuf,
+    #[arg(value_name = "MANIFEST", required_unless_present = "plan")]
+    pub(super) manifest: Option<PathBuf>,
+
+    /// Do what a saved plan says, if nothing else would be done now; it names the manifest
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["manifest", "watch"])]
+    pub(super) plan: Option<PathBuf>,
 
     /// Apply and exit; programs, links and pins stay in the kernel
     #[arg(long)]
@@ -177,10 +196,11 @@ pub(super) struct ApplyArgs {
 }
 
 impl ApplyArgs {
-    /// `apply MANIFEST --detach`.
-    pub(super) fn detached(manifest: PathBuf) -> Self {
+    /// `apply --detach`.
+    pub(super) fn detached() -> Self {
         Self {
-            manifest,
+            manifest: None,
+            plan: None,
             detach: true,
             watch: false,
             watch_method: WatchMethod::Auto,
@@ -248,7 +268,7 @@ pub(super) struct AdoptArgs {
 
 // As its options are built late, those of all commands are there already.
 #[derive(Debug, Args)]
-#[command(mut_arg("format", |format| format.value_parser(one_of(Format::value_variants()))))]
+#[command(mut_arg("format", |format| format.value_parser(one_of(VALIDATE_FORMATS))))]
 pub(super) struct ValidateArgs {
     /// Manifests; directories, for the files `*.toml` in them; `-` for standard input
     #[arg(required = true, value_name = "MANIFEST")]
@@ -276,6 +296,7 @@ pub(super) enum Deny {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |format| format.value_parser(one_of(PLAN_FORMATS))))]
 pub(super) struct PlanArgs {
     /// The manifest
     #[arg(value_name = "MANIFEST")]
@@ -289,16 +310,34 @@ pub(super) struct PlanArgs {
     #[arg(long)]
     pub(super) detailed_exitcode: bool,
 
+    /// Save the plan, for `apply --plan FILE`
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+
     /// Types of the running kernel, if it does not tell them: raw BTF, or an ELF file with `.BTF`
     #[arg(long, value_name = "FILE")]
     pub(super) btf: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |format| format.value_parser(one_of(STATUS_FORMATS))))]
 pub(super) struct StatusArgs {
     /// Show only this manifest's deployment
     #[arg(value_name = "MANIFEST")]
     pub(super) manifest: Option<PathBuf>,
+
+    /// Exit with 2 unless every deployment shown is ready
+    #[arg(long)]
+    pub(super) detailed_exitcode: bool,
+
+    /// Show it again every so many seconds, until a signal ends it
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
+    #[arg(value_parser = interval, conflicts_with_all = ["detailed_exitcode", "out"])]
+    pub(super) watch: Option<Duration>,
+
+    /// Write to FILE, in its place at once, instead of standard output: for node_exporter's textfiles
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -321,6 +360,20 @@ pub(super) struct InspectArgs {
     /// The objects
     #[arg(required = true, value_name = "OBJECT")]
     pub(super) objects: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ManArgs {
+    /// Where to write a page for each command; it must exist
+    #[arg(value_name = "DIR")]
+    pub(super) directory: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -369,7 +422,7 @@ mod tests {
         let cli = parse(&["edge.toml", "--detach"]).expect("legal");
         let apply = cli.apply.expect("apply");
         assert!(cli.command.is_none() && apply.detach);
-        assert_eq!(apply.manifest, PathBuf::from("edge.toml"));
+        assert_eq!(apply.manifest, Some(PathBuf::from("edge.toml")));
     }
 
     #[test]
@@ -402,6 +455,8 @@ mod tests {
             &["apply", "edge.toml", "--on-drift", "heal"],
             &["apply", "edge.toml", "--watch", "--poll-interval", "0"],
             &["apply", "edge.toml", "--on-exit", "keep", "--detach"],
+            &["apply", "edge.toml", "--plan", "edge.plan"],
+            &["apply", "--plan", "edge.plan", "--watch"],
         ] {
             assert!(parse(words).is_err(), "{words:?}");
         }

@@ -77,6 +77,12 @@ impl Context {
         self.out
     }
 
+    /// Whether standard output is a terminal.
+    #[expect(clippy::unused_self, reason = "output belongs to the context")]
+    pub(super) fn has_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
     /// Prints text that only people want.
     pub(super) fn remark(&self, human: impl FnOnce(Style) -> String) {
         if self.format == Format::Human {

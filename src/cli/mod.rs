@@ -7,6 +7,7 @@ mod adopt;
 mod apply;
 mod args;
 mod checked;
+mod completions;
 mod context;
 mod destroy;
 mod drift;
@@ -19,9 +20,12 @@ mod hold;
 mod init;
 mod inspect;
 mod log;
+mod man;
 mod manager;
 mod plan;
 mod reader;
+mod replace;
+mod saved;
 mod session;
 mod signals;
 mod status;
@@ -47,12 +51,11 @@ pub fn run() -> ExitStatus {
     let context = Context::new(&cli.global);
     match (cli.command, cli.apply) {
         (Some(_), Some(args)) => {
-            let manifest = args.manifest.display();
+            let manifest = args.manifest.unwrap_or_default();
+            let manifest = manifest.display();
             context.misused(&format!("`{manifest}` and a command cannot stand together"))
         }
-        (Some(Command::Apply(args)), None) | (None, Some(args)) => {
-            apply::run(&args, args.on_drift.into(), &context)
-        }
+        (Some(Command::Apply(args)), None) | (None, Some(args)) => apply::run(&args, &context),
         (Some(Command::Adopt(args)), None) => adopt::run(args, &context),
         (Some(Command::Validate(args)), None) => validate::run(&args, &context),
         (Some(Command::Plan(args)), None) => plan::run(&args, &context),
@@ -65,6 +68,8 @@ pub fn run() -> ExitStatus {
             context.print(crate::manifest::SCHEMA);
             ExitStatus::Ok
         }
+        (Some(Command::Completions(args)), None) => completions::run(&args, &context),
+        (Some(Command::Man(args)), None) => man::run(&args, &context),
         (None, None) => {
             context.misused("a manifest or a command is needed; see `ebpf-apply --help`")
         }

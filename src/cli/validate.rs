@@ -49,7 +49,8 @@ pub(super) fn run(args: &ValidateArgs, context: &Context) -> ExitStatus {
     let reports: Vec<Report<'_>> =
         named.iter().map(|(file, source, problems)| Report { file, source, problems }).collect();
     let text = match context.format {
-        Format::Human => full(&reports, context.style()),
+        // The others are not among this command's formats.
+        Format::Human | Format::Markdown | Format::Prometheus => full(&reports, context.style()),
         Format::Concise => concise(&reports, context.style()),
         Format::Github => github(&reports),
         Format::Json => format!("{}\n", json(&reports)),

@@ -26,6 +26,7 @@ use crate::model::live::{
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
+use crate::model::usage::Usage;
 use crate::object::Image;
 
 /// A result of a kernel operation.
@@ -64,6 +65,9 @@ pub trait Kernel {
     /// The map with that id, pinned or not; `None` if it is gone, or if maps may not be opened by their
     /// ids here.
     fn open_map(&self, id: u32) -> Result<Option<Found<Self::Handle>>>;
+
+    /// What a map or program has used and done; nothing of other objects.
+    fn usage(&self, handle: &Self::Handle) -> Result<Usage>;
 
     /// The pins in a directory, sorted; none if it does not exist.
     fn list(&self, root: &PinRoot, directory: &PinPath) -> Result<Vec<PinPath>>;

@@ -28,3 +28,4 @@ pub mod program;
 pub mod release;
 pub mod shape;
 pub mod since;
+pub mod usage;

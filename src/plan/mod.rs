@@ -24,10 +24,13 @@ mod prune;
 mod recover;
 mod released;
 mod replacements;
+mod saved;
 mod slots;
 mod step;
 #[cfg(test)]
 mod tests;
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::address::Address;
 use crate::model::inventory::{Inventory, ObjectRecord};
@@ -38,13 +41,14 @@ pub use adopt::Adoption;
 pub use change::{Action, Change, summarise};
 pub use drift::{ResourceState, ResourceStatus, drift};
 pub use end::end;
+pub use saved::{SavedPlan, Stale};
 pub use step::{ObjectLoad, Operations, ProgramRef, Slot, Step};
 
 use draft::Draft;
 use prune::Mode;
 
 /// What a run would do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// For people, one a resource: first those of the manifest in its order, then those that leave.
     pub changes: Vec<Change>,

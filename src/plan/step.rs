@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
 use crate::model::entries::Transfer;
@@ -13,7 +15,8 @@ use crate::model::name::Name;
 use crate::model::pin::PinPath;
 
 /// Names a handle that an earlier step obtained, so that steps need not hold one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Slot {
     /// Made by this run for that resource.
     New(Address),
@@ -43,7 +46,8 @@ impl fmt::Display for Slot {
 /// was written into old maps until then, and moves what is no longer wanted into the stage. *Clear*
 /// empties the stage. Every handle a step obtains is held until the last step is
 /// done, so each effect can be undone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// Makes the pin root with what is missing above it.
     MakeRoot,
@@ -268,7 +272,7 @@ pub enum Step {
 }
 
 /// A map of struct ops, and what goes into it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operations {
     /// The object.
     pub object: Name,
@@ -281,7 +285,7 @@ pub struct Operations {
 }
 
 /// An object whose programs are loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectLoad {
     /// The object.
     pub object: Name,
@@ -291,7 +295,7 @@ pub struct ObjectLoad {
 
 /// A program to attach, or the map of a struct of operations: its handle, and which declaration says
 /// how.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramRef {
     /// The program.
     pub slot: Slot,

@@ -3,6 +3,7 @@
 pub mod drift;
 pub mod explain;
 pub mod failure;
+pub mod metrics;
 pub mod object;
 pub mod plan;
 pub mod problems;

@@ -22,6 +22,7 @@ mod nobody;
 mod operations;
 mod output;
 mod permissions;
+mod pipeline;
 mod probes;
 mod program;
 mod readme;

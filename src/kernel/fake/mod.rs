@@ -38,6 +38,7 @@ use crate::model::live::{
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
+use crate::model::usage::Usage;
 use crate::object::Image;
 use contents::Contents;
 use fault::Interlude;
@@ -214,6 +215,10 @@ impl Kernel for Fake {
 
     fn identity_of(&self, handle: &Handle) -> Identity {
         handle.object
+    }
+
+    fn usage(&self, _handle: &Handle) -> Result<Usage> {
+        Ok(Usage::default())
     }
 
     fn facts(&self) -> Result<HostFacts> {

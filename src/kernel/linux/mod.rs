@@ -34,6 +34,7 @@ mod sys;
 mod target;
 mod tc;
 mod tracefs;
+mod usage;
 mod verifier;
 mod xdp;
 
@@ -60,6 +61,7 @@ use crate::model::live::{
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
+use crate::model::usage::Usage;
 use crate::object::Image;
 
 /// The kernel this process runs on.
@@ -173,6 +175,12 @@ impl Kernel for Linux {
         let handle = Handle::of_kind(fd, ObjectKind::Map).map_err(failed)?;
         let object = observe::object(&handle).map_err(failed)?;
         Ok(Some(Found { object, handle: Some(handle) }))
+    }
+
+    fn usage(&self, handle: &Handle) -> Result<Usage> {
+        usage::of(handle).map_err(|errno| {
+            KernelError::errno(format!("read the figures of {}", handle.identity()), errno)
+        })
     }
 
     fn list(&self, root: &PinRoot, directory: &PinPath) -> Result<Vec<PinPath>> {

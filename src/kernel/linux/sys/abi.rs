@@ -381,6 +381,21 @@ pub(super) struct ProgInfo {
     pub(super) jited_func_lens: u64,
     pub(super) btf_id: u32,
     pub(super) func_info_rec_size: u32,
+    pub(super) func_info: u64,
+    pub(super) nr_func_info: u32,
+    pub(super) nr_line_info: u32,
+    pub(super) line_info: u64,
+    pub(super) jited_line_info: u64,
+    pub(super) nr_jited_line_info: u32,
+    pub(super) line_info_rec_size: u32,
+    pub(super) jited_line_info_rec_size: u32,
+    pub(super) nr_prog_tags: u32,
+    pub(super) prog_tags: u64,
+    pub(super) run_time_ns: u64,
+    pub(super) run_cnt: u64,
+    pub(super) recursion_misses: u64,
+    pub(super) verified_insns: u32,
+    pub(super) attach_btf_obj_id: u32,
 }
 
 /// The beginning of `struct bpf_link_info`; what `detail` holds depends on the type.

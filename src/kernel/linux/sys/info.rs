@@ -35,6 +35,16 @@ pub(in crate::kernel::linux) struct ProgramInfo {
     pub(in crate::kernel::linux) btf_id: u32,
 }
 
+/// What the kernel has counted of a program.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::kernel::linux) struct ProgramStatistics {
+    /// 0 while `kernel.bpf_stats_enabled` was never set.
+    pub(in crate::kernel::linux) runs: u64,
+    pub(in crate::kernel::linux) run_time_ns: u64,
+    /// 0 before 5.16.
+    pub(in crate::kernel::linux) verified_instructions: u32,
+}
+
 /// What the kernel says of a link. Which of the details mean something depends on the type.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::kernel::linux) struct LinkInfo {
@@ -99,6 +109,18 @@ pub(in crate::kernel::linux) fn program_info(program: BorrowedFd<'_>) -> Answer<
         tag: raw.tag,
         maps: raw.nr_map_ids,
         btf_id: raw.btf_id,
+    })
+}
+
+/// What the kernel has counted of `program`; of another object, numbers that mean something else.
+pub(in crate::kernel::linux) fn program_statistics(
+    program: BorrowedFd<'_>,
+) -> Answer<ProgramStatistics> {
+    let raw = plain_info::<abi::ProgInfo>(program)?;
+    Ok(ProgramStatistics {
+        runs: raw.run_cnt,
+        run_time_ns: raw.run_time_ns,
+        verified_instructions: raw.verified_insns,
     })
 }
 

@@ -28,7 +28,7 @@ pub(super) use elements::{Batch, Elements};
 pub(super) use info::{
     LinkName, MapInfo, btf_bytes, btf_id, kernel_btf_name, kind, link_info, link_name, map_info,
     next_btf_id, next_link, open_btf, open_link, open_map, open_program, program_info,
-    program_map_ids,
+    program_map_ids, program_statistics,
 };
 pub(super) use link::{
     Attached, LinkTarget, create_link, detach_link, link_operations, open_raw_tracepoint,
