@@ -335,7 +335,7 @@ pub(super) struct StatusArgs {
     #[arg(value_parser = interval, conflicts_with_all = ["detailed_exitcode", "out"])]
     pub(super) watch: Option<Duration>,
 
-    /// Write to FILE, in its place at once, instead of standard output: for node_exporter's textfiles
+    /// Write to FILE, in its place at once, instead of standard output: for the textfile collector of `node_exporter`
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
 }

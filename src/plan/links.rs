@@ -14,6 +14,7 @@ use crate::validate::{Desired, DesiredObject, DesiredProgram};
 use super::adopt::{self, Takeover};
 use super::draft::{Draft, Phase, Source, foreign};
 use super::link_kinds::{link_types, lost_its_target, lost_reason, phase, updates_in_place};
+use super::options::options;
 use super::probes::{self, Maps, run_side_by_side};
 use super::programs::loaded;
 use super::{Action, Change, ProgramRef, Slot, Step, released};
@@ -517,23 +518,4 @@ fn live_filter(
     let Anchor::Filter { key, .. } = &record.anchor else { return None };
     let there = u64::from(key.index) == target && draft.live.filters.contains_key(key);
     there.then(|| (address.clone(), record.clone(), key.clone()))
-}
-
-/// The part of an attachment that is not its identity, in words.
-fn options(attachment: &Attachment) -> String {
-    match attachment {
-        Attachment::Xdp { mode, .. } => format!("mode {}", format!("{mode:?}").to_lowercase()),
-        Attachment::Tcx { position, .. } => match position {
-            Some(position) => format!("position {}", format!("{position:?}").to_lowercase()),
-            None => "no position".to_owned(),
-        },
-        Attachment::Tc { priority, handle, .. } => {
-            format!("priority {}, handle {}", number(*priority), number(*handle))
-        }
-        _ => probes::options(attachment).unwrap_or_else(|| attachment.to_string()),
-    }
-}
-
-fn number<N: std::fmt::Display>(number: Option<N>) -> String {
-    number.map_or_else(|| "any".to_owned(), |number| number.to_string())
 }

@@ -16,6 +16,7 @@ mod links;
 mod maps;
 mod migrate;
 mod operations;
+mod options;
 mod pins;
 mod private;
 mod probes;

@@ -11,6 +11,9 @@ use super::status::Conditions;
 /// One metric: its name without the prefix, its type, and what it tells.
 type Metric = (&'static str, &'static str, &'static str);
 
+/// A metric of a deployment.
+type DeploymentMetric = (Metric, fn(&DeploymentStatus) -> f64);
+
 /// A metric of one map or program, with the kind of address that has it.
 type UsageMetric = (&'static str, Metric, fn(&Usage) -> Option<f64>);
 
@@ -58,7 +61,7 @@ const USAGE: &[UsageMetric] = &[
 #[must_use]
 pub fn prometheus(deployments: &[DeploymentStatus]) -> String {
     let mut text = String::new();
-    let of_deployment: [(Metric, fn(&DeploymentStatus) -> f64); 3] = [
+    let of_deployment: [DeploymentMetric; 3] = [
         (
             ("deployment_ready", "gauge", "1 if the host is as the deployment left it."),
             |deployment| truth(Conditions::of(deployment).ready),

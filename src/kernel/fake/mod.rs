@@ -8,6 +8,7 @@ mod bpffs;
 mod contents;
 mod fault;
 mod hooks;
+mod host;
 mod objects;
 mod operations;
 mod probes;
@@ -122,37 +123,6 @@ impl Fake {
         self.lock().snapshot()
     }
 
-    /// Adds a network interface, with an index that was never used before.
-    pub fn add_interface(&self, name: &str) {
-        self.lock().hooks.add_interface(name);
-    }
-
-    /// Removes an interface: its links are severed, its filters are gone.
-    pub fn remove_interface(&self, name: &str) {
-        let mut state = self.lock();
-        if let Some(index) = state.hooks.remove_interface(name) {
-            state.sever_interface(index);
-        }
-    }
-
-    /// Adds a cgroup.
-    pub fn add_cgroup(&self, path: &Path) {
-        self.lock().hooks.add_cgroup(path);
-    }
-
-    /// Removes a cgroup: its links are severed.
-    pub fn remove_cgroup(&self, path: &Path) {
-        let mut state = self.lock();
-        if let Some(id) = state.hooks.remove_cgroup(path) {
-            state.sever_cgroup(id);
-        }
-    }
-
-    /// Adds a static tracepoint.
-    pub fn add_tracepoint(&self, category: &str, name: &str) {
-        self.lock().hooks.tracepoints.insert((category.to_owned(), name.to_owned()));
-    }
-
     /// Writes an entry of a map; `ENOENT` if there is no such map.
     pub fn write_entry(&self, map: u32, key: &[u8], value: &[u8]) -> Result<()> {
         self.lock().write_entry(map, key, value)
@@ -167,11 +137,6 @@ impl Fake {
     #[must_use]
     pub fn entries(&self, map: u32) -> BTreeMap<Vec<u8>, Vec<u8>> {
         self.lock().entries(map)
-    }
-
-    /// The host goes down and comes up again: nothing of BPF survives. Handles from before are dead.
-    pub fn reboot(&self) {
-        self.lock().reboot();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

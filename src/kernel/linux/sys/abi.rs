@@ -537,7 +537,7 @@ mod tests {
         assert_eq!(size_of::<InfoByFd>(), 16);
         assert_eq!(size_of::<GetById>(), 12);
         assert_eq!(size_of::<BtfInfo>(), 32);
-        assert_eq!(size_of::<ProgInfo>(), 136);
+        assert_eq!(size_of::<ProgInfo>(), 224);
         assert_eq!(size_of::<BtfLoad>(), 32);
         assert_eq!(size_of::<LinkCreate>(), 32);
         assert_eq!(size_of::<LinkUpdate>(), 16);
