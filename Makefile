@@ -3,12 +3,16 @@
 CLANG     ?= clang
 CARGO     ?= cargo
 BPF_ARCH  := $(shell uname -m)
+# As bpf_tracing.h calls it.
+BPF_TARGET := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(BPF_ARCH)))
 # asm/types.h lies in the multiarch directory on Debian; elsewhere the flag finds nothing and does no harm.
-BPF_FLAGS := -g -O2 -Wall -target bpf -mcpu=v3 -idirafter /usr/include/$(BPF_ARCH)-linux-gnu
+BPF_FLAGS := -g -O2 -Wall -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_TARGET) -idirafter /usr/include/$(BPF_ARCH)-linux-gnu
 BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=bpf/out/%.bpf.o)
+# What tests watch.
+PROBED := bpf/out/probed
 
-.PHONY: help deps build bpf demo test test-vm attack flood lint bench fuzz clean
+.PHONY: help deps build bpf demo test test-vm attack package package-test flood lint bench fuzz clean
 .DELETE_ON_ERROR:
 
 help: ## print this
@@ -20,12 +24,16 @@ deps: ## install what is missing of clang, libbpf-dev, bpftool, xdp-tools, iprou
 build: ## build the program, optimised
 	$(CARGO) build --release --locked
 
-bpf: $(BPF_OBJECTS) ## build the C objects of bpf/ into bpf/out/
+bpf: $(BPF_OBJECTS) $(PROBED) ## build the C objects of bpf/ into bpf/out/
 
 # A line `// cflags: …` among a source's first three adds to the flags; a later flag wins.
 bpf/out/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) Makefile
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_FLAGS) $(shell sed -n '1,3s,^// cflags: ,,p' $<) -c $< -o $@
+
+$(PROBED): bpf/probed.c Makefile
+	@mkdir -p $(@D)
+	$(CC) -O1 -Wall -o $@.$$$$ $< && mv $@.$$$$ $@
 
 demo: deps build bpf ## apply an example to the running kernel, in private namespaces (root)
 	scripts/demo.sh
@@ -52,9 +60,16 @@ lint: ## formatting, clippy, documentation, licenses and sources of dependencies
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 	$(CARGO) deny --locked check bans licenses sources
 
-bench: deps build bpf ## loading next to bpftool's: time, memory, share of bpf(2); how long a reload takes (root)
+bench: deps build bpf ## loading next to bpftool's: time, memory, share of bpf(2); how long a reload takes; what validating costs (root)
 	benches/compare.sh
 	$(CARGO) bench --locked --bench reload
+	$(CARGO) bench --locked --bench validate
+
+package: build ## build target/debian/ebpf-apply_*.deb (cargo-deb)
+	packaging/debian/build.sh
+
+package-test: package ## install it in an empty root, use it there, remove it (root)
+	packaging/debian/test.sh
 
 SWAPS   ?= 200
 PACKETS ?= 1000000

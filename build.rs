@@ -1,6 +1,7 @@
 //! What is made when the program is built: the tree of the manifest's schema, and how the program
 //! is linked.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,9 @@ use std::process::Command;
 use std::{env, fs, io};
 
 use serde_json::Value;
+
+/// Which functions lie side by side, made by `scripts/startup/order.sh`.
+const ORDER: &str = "link/startup.ld";
 
 const SCHEMA: &str = "schema/ebpf-apply-v1.schema.json";
 
@@ -31,6 +35,11 @@ fn main() -> io::Result<()> {
         // 2.36 the start of a static program does not know how to unpack them.
         if glibc().is_some_and(|version| version >= (2, 36)) {
             writeln!(cargo, "cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs")?;
+        }
+        if is_default_linker() {
+            let order = fs::canonicalize(ORDER)?;
+            writeln!(cargo, "cargo::rerun-if-changed={ORDER}")?;
+            writeln!(cargo, "cargo::rustc-link-arg-bins=-Wl,-T,{}", order.display())?;
         }
     }
     Ok(())
@@ -105,6 +114,15 @@ fn static_libraries(directory: &Path) -> io::Result<Option<PathBuf>> {
     // rustc asks for the shared one by this name.
     script("libgcc_s.a", &[&unwinder, &compiler, &c])?;
     Ok(Some(directory.to_owned()))
+}
+
+/// Whether a release is linked by the linker that comes with the compiler, or by GNU's: not every
+/// other one reads linker scripts.
+fn is_default_linker() -> bool {
+    let is_set = |key| env::var_os(key).is_some_and(|value: OsString| !value.is_empty());
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    let chosen = flags.contains("fuse-ld") || flags.contains("linker") || is_set("RUSTC_LINKER");
+    env::var("PROFILE").is_ok_and(|profile| profile == "release") && !chosen
 }
 
 /// Where the C compiler finds an archive; it answers with the bare name if it finds none.

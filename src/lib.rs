@@ -14,6 +14,7 @@
 pub mod apply;
 pub mod btf;
 pub mod cli;
+pub mod draft;
 pub mod kernel;
 pub mod manifest;
 pub mod model;

@@ -133,6 +133,7 @@ impl Machine {
                 Anchor::Filter { key, .. } => {
                     self.kernel.replace_filter(&foreign, key).expect("anyone may");
                 }
+                Anchor::Registration { .. } => panic!("nothing of it has struct ops"),
             }
         }
         foreign

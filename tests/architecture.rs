@@ -13,6 +13,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("object", &["model", "btf"]),
     ("relocate", &["model", "btf"]),
     ("validate", &["manifest", "object", "model"]),
+    ("draft", &["validate", "object", "model"]),
     ("plan", &["validate", "object", "model"]),
     ("kernel", &["object", "relocate", "trust", "btf", "model"]),
     ("apply", &["plan", "kernel", "validate", "object", "trust", "model"]),
@@ -21,8 +22,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "view", "watch", "apply", "plan", "kernel", "validate", "manifest", "object", "trust",
-            "model",
+            "view", "draft", "watch", "apply", "plan", "kernel", "validate", "manifest", "object",
+            "trust", "model",
         ],
     ),
 ];

@@ -83,6 +83,48 @@ fn policies_and_paths_come_from_the_manifest() {
 }
 
 #[test]
+fn sections_say_what_is_watched() {
+    let place = |object: &str, program: &str| {
+        let rest = format!(
+            "load = 'listed'\n[objects.demo.programs.{program}]\nattach = [{{ hook = 'section' }}]\n"
+        );
+        let desired = desired(object, &rest);
+        let [program] = only(&desired).programs.as_slice() else { panic!("one program") };
+        let [attachment] = program.attachments.as_slice() else { panic!("one place") };
+        attachment.to_string()
+    };
+    for (object, program, expected) in [
+        ("sections", "on_kprobe", "kprobe:vfs_read"),
+        ("sections", "on_kretprobe", "kretprobe:vfs_read"),
+        ("sections", "on_kprobe_multi", "kprobe:vfs_*"),
+        ("sections", "on_kretprobe_multi", "kretprobe:vfs_*"),
+        ("sections", "on_kprobe_session", "kprobe:vfs_*"),
+        ("sections", "on_iter", "iter:task"),
+        ("sections_functions", "on_fentry", "fentry:bpf_fentry_test1"),
+        ("sections_functions", "on_fexit_s", "fexit:bpf_fentry_test1"),
+        ("sections_functions", "on_fmod_ret", "fmod-ret:bpf_modify_return_test"),
+        ("sections_functions", "on_lsm", "lsm:file_open"),
+        ("user_probes", "in_section", "uprobe:libc.so.6:getaddrinfo+0x4"),
+        ("user_probes", "several_in_section", "uretprobe:libc.so.6:get*"),
+        ("user_probes", "probe_in_section", "usdt:libc.so.6:libc:setjmp"),
+    ] {
+        assert_eq!(place(object, program), expected, "{program}");
+    }
+    #[cfg(target_arch = "x86_64")]
+    assert_eq!(place("sections", "on_kretsyscall"), "kretprobe:__x64_sys_openat");
+    for (object, program) in [
+        ("sections", "on_uprobe_multi"),
+        ("sections_functions", "on_lsm_cgroup"),
+        ("counter", "on_overflow"),
+    ] {
+        let rest =
+            format!("[objects.demo.programs.{program}]\nattach = [{{ hook = 'section' }}]\n");
+        let found = checked(object, &format!("load = 'listed'\n{rest}"));
+        assert_eq!(codes(&found), [code::SECTION_INCOMPLETE], "{program}");
+    }
+}
+
+#[test]
 fn an_external_map_needs_no_attribute_and_has_a_path() {
     let desired = desired("undeclared", "maps.flows = { external = true, subpath = 'theirs' }");
     let flows = map(&desired, "flows");
@@ -320,4 +362,72 @@ proptest! {
         let errors = found.problems.iter().any(|problem| problem.severity == Severity::Error);
         prop_assert_eq!(found.desired.is_some(), !errors);
     }
+}
+
+#[test]
+fn struct_ops_are_registered_by_an_entry_with_their_name() {
+    let desired = desired(
+        "congestion",
+        "[objects.demo.programs]\n\
+         linked.attach = [{ hook = 'struct-ops' }]\n\
+         plain.attach = [{ hook = 'struct-ops' }]\n",
+    );
+    let shown: Vec<String> = only(&desired)
+        .operations
+        .iter()
+        .map(|ops| format!("{} {}", ops.map, ops.attachment))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "linked struct-ops:tcp_congestion_ops:ea0000000_l",
+            "plain struct-ops:tcp_congestion_ops:ea0000000_p"
+        ]
+    );
+    let links = only(&desired).operations.iter().map(|ops| &ops.attachment);
+    let links: Vec<bool> =
+        links.map(|at| matches!(at, Attachment::StructOps { link: true, .. })).collect();
+    assert_eq!(links, [true, false]);
+    assert_eq!(only(&desired).programs.len(), 4, "those in them are loaded");
+}
+
+#[test]
+fn what_is_no_struct_ops_is_not_registered() {
+    let program = checked("congestion", "programs.init.attach = [{ hook = 'struct-ops' }]");
+    assert_eq!(codes(&program), [code::SECTION_INCOMPLETE, code::HOOK_MISMATCH]);
+    let help = program.problems[1].help.as_deref().expect("help");
+    assert!(help.contains("[objects.demo.programs.linked]"), "{help}");
+    let hook = checked(
+        "congestion",
+        "programs.linked.attach = [{ hook = 'tc', interface = 'a', direction = 'ingress' }]",
+    );
+    assert_eq!(codes(&hook), [code::HOOK_MISMATCH]);
+    let pinned = checked("congestion", "programs.linked.pin = 'by-name'");
+    assert_eq!(codes(&pinned), [code::MAP_UNPINNABLE]);
+    let twice = checked(
+        "congestion",
+        "programs.linked.attach = [{ hook = 'struct-ops' }]\n\
+         [objects.again]\npath = 'congestion_other.bpf.o'\nsubpath = 'x'\n\
+         programs.linked.attach = [{ hook = 'struct-ops' }]",
+    );
+    assert_eq!(codes(&twice), [code::ATTACHMENT_CONFLICT]);
+}
+
+#[test]
+fn a_pin_of_the_manifest_itself_is_named_by_its_program() {
+    let own = |path: &str| {
+        checked(
+            "replaceable",
+            &format!(
+                "programs.dispatch.pin = 'by-name'\n\
+                 [objects.extra]\npath = 'replacement.bpf.o'\n\
+                 programs.instead.attach = [{{ hook = 'freplace', program = '{path}' }}]"
+            ),
+        )
+    };
+    let named = own("/sys/fs/bpf/ebpf-apply/demo/dispatch");
+    assert_eq!(codes(&named), [code::BAD_TARGET]);
+    let help = named.problems[0].help.as_deref().expect("help");
+    assert!(help.contains("`program = \"demo.dispatch\"`"), "{help}");
+    assert_eq!(codes(&own("/sys/fs/bpf/theirs")), [""; 0]);
 }

@@ -181,13 +181,19 @@ fn what_the_kernel_must_supply() {
 fn struct_ops_are_maps_of_programs() {
     let spec = spec("inspect_kernel");
     let calm = spec.map("calm").expect("it is in .struct_ops.link");
-    assert_eq!(calm.origin, MapOrigin::StructOps { link: true, autocreate: true });
+    let origin = |name: Option<&str>, link, autocreate| MapOrigin::StructOps {
+        ops: "tcp_congestion_ops".to_owned(),
+        name: name.map(str::to_owned),
+        link,
+        autocreate,
+    };
+    assert_eq!(calm.origin, origin(Some("calm"), true, true));
     assert_eq!(calm.shape.map_type, MapType::STRUCT_OPS);
     assert_eq!((calm.shape.value_size, calm.shape.map_flags), (32, 1 << 13));
     assert_eq!(calm.value.as_ref().expect("typed").name, "struct tcp_congestion_ops");
     assert_eq!(calm.slots, [(1, "slow_start".to_owned())]);
     let spare = spec.map("spare").expect("it is in ?.struct_ops");
-    assert_eq!(spare.origin, MapOrigin::StructOps { link: false, autocreate: false });
+    assert_eq!(spare.origin, origin(Some("spare"), false, false));
     assert!(spare.slots.is_empty());
     let kind = spec.program("slow_start").and_then(|program| program.kind.as_ref());
     assert_eq!(kind.expect("known").program_type, ProgramType::STRUCT_OPS);

@@ -1,16 +1,28 @@
 //! Every way a manifest can be wrong has an example in `examples/invalid/`, and every example is
 //! answered with the problems it was written for.
 
+#[path = "support/fixtures.rs"]
+mod fixtures;
+#[path = "invalid/mutations.rs"]
+mod mutations;
+#[path = "invalid/pages.rs"]
+mod pages;
+#[path = "invalid/scenarios.rs"]
+mod scenarios;
 mod support;
+#[path = "invalid/ten_mistakes.rs"]
+mod ten_mistakes;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::io;
+use std::path::Path;
 
 use ebpf_apply::model::code;
 use ebpf_apply::model::problem::{Problem, Severity};
-use ebpf_apply::validate::{OBJECT_MAX, OBJECTS_MAX, Validation, validate};
+use ebpf_apply::validate::{OBJECT_MAX, OBJECTS_MAX, validate};
+
+use fixtures::Fixture;
 
 /// Codes without an example, each with the reason.
 const WITHOUT_EXAMPLE: &[(&str, &str)] = &[
@@ -18,29 +30,10 @@ const WITHOUT_EXAMPLE: &[(&str, &str)] = &[
     (code::MANIFEST_TOO_LARGE, "the example would have a megabyte"),
     (code::INSECURE_PERMISSIONS, "permissions are not in the repository; tests/kernel shows it"),
     (code::TOO_MANY_OBJECTS, "the example would have 257 objects"),
+    (code::DUPLICATE_DEPLOYMENT, "it takes two manifests; examples/invalid-together has them"),
     (code::DEPLOYMENT_CHANGED, "only a running deployment has it; tests/kernel/watch shows it"),
     (code::OBJECT_TOO_LARGE, "the example would need an object of 64 megabytes"),
 ];
-
-fn manifests(directory: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(support::root().join(directory)).expect("the directory is there");
-    let mut files: Vec<PathBuf> = entries
-        .map(|entry| Path::new(directory).join(entry.expect("an entry").file_name()))
-        .collect();
-    files.sort();
-    files
-}
-
-/// Validates with the package's root as working directory, building the objects first.
-fn checked(manifest: &Path) -> (String, Validation) {
-    let text = fs::read_to_string(support::root().join(manifest)).expect("a manifest is text");
-    for (at, _) in text.match_indices("bpf/out/") {
-        let name = text[at..].trim_start_matches("bpf/out/").split(".bpf.o").next();
-        support::object(name.expect("an object has a name"));
-    }
-    let validation = validate(manifest, &text, &|path| fs::read(support::root().join(path)));
-    (text, validation)
-}
 
 /// Line and column, both from 1, the column in bytes.
 fn position(text: &str, offset: usize) -> String {
@@ -50,7 +43,8 @@ fn position(text: &str, offset: usize) -> String {
     format!("{line}:{column}")
 }
 
-fn rendered(text: &str, problems: &[Problem]) -> String {
+/// Every field of every problem, with the text that it points at.
+fn facts(text: &str, problems: &[Problem]) -> String {
     let mut out = String::new();
     for problem in problems {
         let place = problem.span.clone().map_or_else(
@@ -90,24 +84,29 @@ fn without_digests(text: &str, manifest: &str) -> String {
 
 #[test]
 fn every_example_is_answered() {
-    for manifest in manifests("examples/invalid") {
-        let (text, validation) = checked(&manifest);
-        let name = manifest.file_stem().and_then(|name| name.to_str()).expect("a name");
+    for fixture in fixtures::invalid() {
+        let Fixture { name, text, raises, .. } = &fixture;
+        let validation = fixture.validate();
         let problems = &validation.problems;
-        assert!(problems.iter().any(|problem| problem.code == name), "{name}: {problems:#?}");
+        let raised: BTreeSet<&str> = problems.iter().map(|problem| problem.code).collect();
+        let raised: Vec<&str> = raised.into_iter().collect();
+        assert_eq!(raised, *raises, "{name} raises what it says, in alphabetical order");
+        assert!(raises.contains(name), "{name}");
         assert!(text.starts_with("# "), "{name} says on top what is wrong");
         let valid = problems.iter().all(|problem| problem.severity == Severity::Warning);
         assert_eq!(validation.desired.is_some(), valid, "{name}");
-        insta::assert_snapshot!(name, without_digests(&rendered(&text, problems), &text));
+        for problem in problems {
+            let fixed = code::severity(problem.code).unwrap_or(problem.severity);
+            assert_eq!(problem.severity, fixed, "{name}: {problem:?}");
+        }
+        insta::assert_snapshot!(name.as_str(), without_digests(&facts(text, problems), text));
     }
 }
 
 #[test]
 fn every_code_has_an_example() {
-    let examples: BTreeSet<String> = manifests("examples/invalid")
-        .iter()
-        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
-        .collect();
+    let examples: BTreeSet<String> =
+        fixtures::invalid().into_iter().map(|fixture| fixture.name).collect();
     let codes: BTreeSet<&str> = code::ALL.iter().map(|(code, _)| *code).collect();
     let excepted: BTreeSet<&str> = WITHOUT_EXAMPLE.iter().map(|(code, _)| *code).collect();
     for code in &codes {
@@ -151,15 +150,16 @@ fn what_has_no_example_is_found_too() {
 
 #[test]
 fn the_good_examples_are_good() {
-    for manifest in manifests("examples/manifests") {
-        let (text, validation) = checked(&manifest);
+    for manifest in fixtures::manifests("examples/manifests") {
+        let fixture = Fixture::read(&manifest);
+        let validation = fixture.validate();
         // An object of another package, which need not be installed.
         if validation.problems.iter().any(|problem| problem.code == code::OBJECT_UNREADABLE)
-            && text.contains("path = \"/usr/lib/")
+            && fixture.text.contains("path = \"/usr/lib/")
         {
             continue;
         }
-        let problems = rendered(&text, &validation.problems);
+        let problems = facts(&fixture.text, &validation.problems);
         assert_eq!(problems, "", "{}", manifest.display());
         assert!(validation.desired.is_some());
     }

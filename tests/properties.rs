@@ -25,13 +25,14 @@ use rustix::io::Errno;
 use tempfile::TempDir;
 
 const ROOT: &str = "/sys/fs/bpf/edge";
-const OBJECTS: [&str; 3] = ["firewall", "tc_counter", "shape_b"];
+const OBJECTS: [&str; 4] = ["firewall", "iterators", "tc_counter", "shape_b"];
 
 /// What a manifest asks for.
 #[derive(Clone, Debug)]
 struct Wish {
     firewall: Option<Firewall>,
     counter: Option<Counter>,
+    watcher: Option<Watcher>,
 }
 
 #[derive(Clone, Debug)]
@@ -49,6 +50,14 @@ struct Counter {
     sides: [bool; 2],
     private: bool,
     by_link: bool,
+}
+
+/// An iterator, whose pin is a file.
+#[derive(Clone, Debug)]
+struct Watcher {
+    policy: usize,
+    over_entries: bool,
+    subpath: u8,
 }
 
 /// One event in the life of a deployment.
@@ -91,8 +100,10 @@ fn wishes() -> impl Strategy<Value = Wish> {
         });
     let counter = (any::<[bool; 2]>(), any::<bool>(), any::<bool>())
         .prop_map(|(sides, private, by_link)| Counter { sides, private, by_link });
-    (prop::option::weighted(0.8, firewall), prop::option::of(counter))
-        .prop_map(|(firewall, counter)| Wish { firewall, counter })
+    let watcher = (0..3_usize, any::<bool>(), 0..2_u8)
+        .prop_map(|(policy, over_entries, subpath)| Watcher { policy, over_entries, subpath });
+    (prop::option::weighted(0.8, firewall), prop::option::of(counter), prop::option::of(watcher))
+        .prop_map(|(firewall, counter, watcher)| Wish { firewall, counter, watcher })
 }
 
 fn events() -> impl Strategy<Value = Event> {
@@ -120,7 +131,10 @@ impl Wish {
         if let Some(counter) = &self.counter {
             text.push_str(&counter.text());
         }
-        if self.firewall.is_none() && self.counter.is_none() {
+        if let Some(watcher) = &self.watcher {
+            text.push_str(&watcher.text());
+        }
+        if self.firewall.is_none() && self.counter.is_none() && self.watcher.is_none() {
             text.push_str("[objects.b]\npath = \"shape_b.bpf.o\"\n");
         }
         text
@@ -162,6 +176,22 @@ impl Counter {
         format!(
             "[objects.tc]\npath = \"tc_counter.bpf.o\"\n[objects.tc.maps.traffic]\npin = \
              \"{pin}\"\n[objects.tc.programs.tc_count]\nattach = [{attach}]\n"
+        )
+    }
+}
+
+impl Watcher {
+    fn text(&self) -> String {
+        let policy = ["none", "by-name", "persist-on-exit"][self.policy];
+        let (program, map) = if self.over_entries {
+            ("show_entry", ", map = \"it.shown\"")
+        } else {
+            ("show_task", "")
+        };
+        format!(
+            "[objects.it]\npath = \"iterators.bpf.o\"\nload = \"listed\"\nsubpath = \"it{}\"\n\
+             [objects.it.programs.{program}]\npin = \"{policy}\"\nattach = [{{ hook = \"iter\"{map} }}]\n",
+            self.subpath
         )
     }
 }
@@ -463,6 +493,27 @@ proptest! {
 }
 
 #[test]
+fn a_pin_that_its_maker_has_of_an_adopted_link_is_not_ours() {
+    let firewall = |subpath, attached| Wish {
+        firewall: Some(Firewall {
+            subpath,
+            kept: 0,
+            log_level: 0,
+            interfaces: [false, attached],
+            pins_program: false,
+            replaces: false,
+        }),
+        counter: None,
+        watcher: None,
+    };
+    let mut world = World::new();
+    world.live(&Event::ForeignLink(0, false));
+    world.live(&Event::Adopt(firewall(1, true)));
+    // The map would be pinned where that pin is.
+    world.live(&Event::Apply(firewall(0, false)));
+}
+
+#[test]
 fn a_map_that_persists_is_not_mistaken_for_a_link_of_the_same_id() {
     let firewall = |kept, attached| Wish {
         firewall: Some(Firewall {
@@ -474,10 +525,11 @@ fn a_map_that_persists_is_not_mistaken_for_a_link_of_the_same_id() {
             replaces: false,
         }),
         counter: None,
+        watcher: None,
     };
     let mut world = World::new();
     world.live(&Event::Apply(firewall(1, false)));
-    world.live(&Event::Apply(Wish { firewall: None, counter: None }));
+    world.live(&Event::Apply(Wish { firewall: None, counter: None, watcher: None }));
     world.live(&Event::Apply(firewall(0, true)));
     // A second map shall go where the first, which the manifest forgot, still is: it is refused.
     world.live(&Event::Apply(firewall(1, true)));

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 
 use aya_obj::btf::Btf as OtherBtf;
-use ebpf_apply::btf::{Btf, FuncInfo, Kind, LineInfo, Linkage, Shape};
+use ebpf_apply::btf::{Btf, FuncInfo, Kind, LineInfo, Linkage, Shape, Type};
+use ebpf_apply::model::kinds::ProgramType;
 use ebpf_apply::object::inspect;
 use ebpf_apply::relocate::{
     BtfFeature, Environment, Insn, KconfigKind, KernelTypes, LinkedProgram, Linker, Module,
@@ -447,7 +448,8 @@ fn try_everything(bytes: &[u8], kernel: &[u8]) {
     let types = section.and_then(|section| object::ObjectSection::data(&section).ok());
     let types = types.and_then(|types| Btf::parse(types).ok());
     let Ok(linker) = Linker::open(bytes) else { return };
-    if let Ok(Some(btf)) = linker.btf() {
+    let programs = [ProgramType::XDP, ProgramType::KPROBE, ProgramType::RAW_TRACEPOINT];
+    if let Ok(Some((btf, _))) = linker.btf_for(&programs.into()) {
         let _ = sanitize_btf(&btf, &BtfFeature::ALL.into());
     }
     let spec = inspect(bytes).ok();
@@ -463,4 +465,178 @@ fn try_everything(bytes: &[u8], kernel: &[u8]) {
     for program in linker.programs() {
         let _ = binding.link(program);
     }
+}
+
+/// BTF written by hand: what a kernel module adds, or what it adds to.
+#[derive(Default)]
+struct HandMade {
+    types: Vec<u8>,
+    strings: Vec<u8>,
+    /// Offsets of names count from the end of the base's.
+    strings_before: u32,
+}
+
+impl HandMade {
+    fn kernel() -> Self {
+        Self { strings: vec![0], ..Self::default() }
+    }
+
+    fn module(base: &Self) -> Self {
+        let strings_before = u32::try_from(base.strings.len()).expect("small");
+        Self { strings_before, ..Self::default() }
+    }
+
+    fn name(&mut self, text: &str) -> u32 {
+        if text.is_empty() {
+            return 0;
+        }
+        let offset = self.strings_before + u32::try_from(self.strings.len()).expect("small");
+        self.strings.extend(text.bytes().chain([0]));
+        offset
+    }
+
+    fn add(&mut self, name: &str, kind: Kind, count: u32, size_or_type: u32, tail: &[u32]) {
+        let name = self.name(name);
+        let info = (kind as u32) << 24 | count;
+        for word in [name, info, size_or_type].iter().chain(tail) {
+            self.types.extend(word.to_le_bytes());
+        }
+    }
+
+    /// A struct of members: name, type, and offset in bytes.
+    fn structure(&mut self, name: &str, size: u32, members: &[(&str, u32, u32)]) {
+        let tail: Vec<u32> = members
+            .iter()
+            .flat_map(|(member, id, offset)| [self.name(member), *id, offset * 8])
+            .collect();
+        self.add(name, Kind::Struct, u32::try_from(members.len()).expect("small"), size, &tail);
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let length = |part: &[u8]| u32::try_from(part.len()).expect("small");
+        let types = length(&self.types);
+        let header = [0x0001_eb9f, 24, 0, types, types, length(&self.strings)];
+        let header = header.iter().flat_map(|word| word.to_le_bytes());
+        header.chain(self.types.iter().copied()).chain(self.strings.iter().copied()).collect()
+    }
+}
+
+/// One module, with a descriptor.
+#[derive(Debug)]
+struct OneModule<'k>([Module<'k>; 1]);
+
+impl Modules for OneModule<'_> {
+    fn all(&self) -> &[Module<'_>] {
+        &self.0
+    }
+
+    fn descriptor(&self, module: &Module<'_>) -> Result<i32, String> {
+        assert_eq!(module.name, "cc");
+        Ok(55)
+    }
+}
+
+/// No module of Debian's kernels has struct ops, so its types are made by hand.
+#[test]
+fn struct_ops_of_a_module_are_found_in_its_types() {
+    // 1 int, 2 function, 3 pointer to it, 4 common value; and a struct of the same name that is another.
+    let mut kernel = HandMade::kernel();
+    kernel.add("int", Kind::Int, 0, 4, &[1 << 24 | 32]);
+    kernel.add("", Kind::FuncProto, 0, 1, &[]);
+    kernel.add("", Kind::Ptr, 0, 2, &[]);
+    kernel.structure("bpf_struct_ops_common_value", 8, &[("refcnt", 1, 0), ("state", 1, 4)]);
+    kernel.structure("tcp_congestion_ops", 4, &[("unrelated", 1, 0)]);
+    // 6 char, 7 its array, 8 the struct, 9 its value.
+    let mut module = HandMade::module(&kernel);
+    module.add("char", Kind::Int, 0, 1, &[1 << 24 | 8]);
+    module.add("", Kind::Array, 0, 0, &[6, 1, 16]);
+    let members = [
+        ("name", 7, 0),
+        ("undo_cwnd", 3, 16),
+        ("more", 3, 24),
+        ("ssthresh", 3, 32),
+        ("cong_avoid", 3, 40),
+        ("init", 3, 48),
+    ];
+    module.structure("tcp_congestion_ops", 56, &members);
+    module.structure(
+        "bpf_struct_ops_tcp_congestion_ops",
+        128,
+        &[("common", 4, 0), ("data", 8, 64)],
+    );
+    let (kernel, module) = (kernel.bytes(), module.bytes());
+    let own = Btf::parse(&kernel).expect("well-formed");
+    let types = Btf::parse_split(&module, &own).expect("well-formed");
+    let modules = OneModule([Module { name: "cc".to_owned(), types }]);
+    let types = KernelTypes { own: &own, modules: &modules };
+
+    let bytes = read("congestion");
+    let spec = inspect(&bytes).expect("the object can be inspected");
+    let map = spec.map("linked").expect("the object has it");
+    let linker = Linker::open(&bytes).expect("the object can be linked");
+    let ops = linker.struct_ops("linked", &map.slots, types).expect("the module has them");
+    assert_eq!((ops.btf, ops.value_type_id, ops.type_id), (55, 9, 8));
+    let name = b"ea0000000_l";
+    assert_eq!(ops.value.len(), 128);
+    assert_eq!(&ops.value[64..64 + name.len()], name);
+    let mut places: Vec<_> =
+        ops.programs.iter().map(|op| (op.program.as_str(), op.member, op.offset)).collect();
+    places.sort_unstable();
+    assert_eq!(
+        places,
+        [("cong_avoid", 4, 104), ("init", 5, 112), ("ssthresh", 3, 96), ("undo_cwnd", 1, 80)]
+    );
+    let error = linker.struct_ops("linked", &map.slots, without_modules(&own));
+    let error = error.expect_err("the kernel's own struct is another").to_string();
+    assert!(error.contains("no operations `struct tcp_congestion_ops`"), "{error}");
+}
+
+/// For kernels before 6.8, which look at the type of an argument and not at its tag.
+#[test]
+fn a_tagged_context_is_described_for_each_type_of_program() {
+    let bytes = read("context_argument");
+    let linker = Linker::open(&bytes).expect("the object can be linked");
+    let plain = linker.btf().expect("complete").expect("it has BTF");
+    let programs = [ProgramType::XDP, ProgramType::SCHED_CLS, ProgramType::SYSCALL];
+    let (completed, contexts) =
+        linker.btf_for(&programs.into()).expect("complete").expect("it has BTF");
+    let [plain, completed] =
+        [&plain, &completed].map(|bytes| Btf::parse(bytes).expect("well-formed"));
+    let look = plain.find("look", Kind::Func).expect("the object has it").id();
+    assert_eq!(completed.find("look", Kind::Func).map(Type::id), Some(look));
+
+    let argument = |function: u32| {
+        let Some(Shape::Func { prototype, linkage: Linkage::Global }) =
+            completed.get(function).map(Type::shape)
+        else {
+            panic!("{function} is no global function")
+        };
+        let Some(Shape::FuncProto { params, .. }) = completed.get(prototype).map(Type::shape)
+        else {
+            panic!("{prototype} is no prototype")
+        };
+        let first = params.iter().next().expect("it has arguments");
+        let Ok(Shape::Ptr(target)) = completed.resolve(first.type_id).map(Type::shape) else {
+            panic!("`{}` is no pointer", first.name)
+        };
+        assert_eq!(params.iter().count(), 2);
+        completed.get(target).expect("it points to a type").name().to_owned()
+    };
+    let described = |program: ProgramType| {
+        let mut records: Vec<u8> =
+            [0, look, 7, 1].iter().flat_map(|word: &u32| word.to_le_bytes()).collect();
+        contexts.apply(program, &mut records, 8);
+        let (words, _) = records.as_chunks::<4>();
+        let words: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
+        assert_eq!((words[0], words[2], words[3]), (0, 7, 1), "nothing else changes");
+        words[1]
+    };
+    let [xdp, tc, other] = programs.map(described);
+    assert_eq!((argument(xdp).as_str(), argument(tc).as_str()), ("xdp_md", "__sk_buff"));
+    assert_eq!(other, look, "its context has no name");
+    let tags = |of: u32| {
+        let tags = completed.types().filter(|tag| tag.is_named("arg:ctx"));
+        tags.filter(|tag| tag.target() == Some(of)).count()
+    };
+    assert_eq!([look, xdp, tc].map(tags), [1, 1, 1]);
 }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ebpf_apply::btf::Btf;
+use ebpf_apply::model::kinds::ProgramType;
 use ebpf_apply::object::inspect;
 use ebpf_apply::relocate::{
     Arena, BtfFeature, Environment, KernelTypes, Linker, Module, Modules, NoModules, find_attach_target,
@@ -32,7 +33,8 @@ impl Modules for Loaded<'_> {
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(linker) = Linker::open(bytes) else { return };
-    let btf = linker.btf().ok().flatten();
+    let programs = [ProgramType::XDP, ProgramType::KPROBE, ProgramType::RAW_TRACEPOINT];
+    let btf = linker.btf_for(&programs.into()).ok().flatten().map(|(bytes, _)| bytes);
     if let Some(btf) = &btf {
         for missing in [BTreeSet::new(), BtfFeature::ALL.into()] {
             let _ = sanitize_btf(btf, &missing);

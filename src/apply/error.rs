@@ -2,7 +2,7 @@
 
 use crate::kernel::{KernelError, VerifierLog};
 use crate::model::name::Name;
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, Stale, Step};
 
 use super::lock::LockError;
 use super::store::StoreError;
@@ -13,6 +13,9 @@ pub enum ApplyError {
     /// The plan contains something that cannot be done; nothing was.
     #[error("the plan cannot be carried out")]
     Refused(Box<Plan>),
+    /// It is not what a saved plan says; nothing was done.
+    #[error("the saved plan is stale: {0}")]
+    Stale(#[from] Stale),
     /// A step failed; the steps before it were undone.
     #[error("{}", .0.error)]
     Failed(Box<Failure>),
@@ -89,6 +92,9 @@ impl ApplyError {
             ),
             Self::Unknown(_) => {
                 Some("`ebpf-apply status` lists the deployments on record".to_owned())
+            }
+            Self::Stale(_) => {
+                Some("make it anew with `ebpf-apply plan --out`, and have it reviewed".to_owned())
             }
             Self::Unrecorded(error) | Self::Stuck { error, .. } => error.advice(),
             _ => None,

@@ -1,20 +1,20 @@
 //! Two locks: *apply*, held for one run, and *holder*, held for a process's life.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::model::name::Name;
 use crate::model::pin::PinRoot;
 
 use super::locker::Locker;
-use super::store::{StateDirectory, StoreError};
+use super::store::{LockName, Records, StateDirectory, StoreError};
 
 /// A lock that could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +66,8 @@ fn who(locker: Option<&Locker>) -> String {
 /// Keeps other runs on the same deployment, or on the same pin root, waiting.
 #[derive(Debug)]
 pub(super) struct ApplyLock {
+    /// The directory that its files lie in.
+    pub(super) records: Records,
     _files: Vec<File>,
 }
 
@@ -79,19 +81,15 @@ pub(super) fn apply(
     root: &PinRoot,
     timeout: Duration,
 ) -> Result<ApplyLock, LockError> {
-    let wait = Wait::of(timeout);
-    let mut files = vec![
-        wait.for_file(&|| state.lock_file(name, "apply"))?,
-        wait.for_file(&|| state.root_lock_file(root))?,
-    ];
-    let path = root.as_path();
-    let open = || match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        opened => opened.map(Some).map_err(|source| failed(path, source)),
-    };
-    files.extend(wait.for_inode(path, &open)?);
-    Ok(ApplyLock { _files: files })
+    let wait = Wait::of(timeout.max(GLANCE));
+    let (records, mut files) =
+        wait.for_files(state, &[LockName::of(name, "apply"), LockName::of_root(root)])?;
+    files.extend(wait.for_root(root.as_path())?);
+    Ok(ApplyLock { records, _files: files })
 }
+
+/// A `status` looks at a lock by taking it, shared, for a moment; only who keeps it longer has it.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// How long to wait for locks.
 struct Wait {
@@ -105,39 +103,54 @@ impl Wait {
         Self { timeout, deadline: Instant::now().checked_add(timeout) }
     }
 
-    /// Locks a file, which is made, and writes down who has it.
-    fn for_file(&self, path: &dyn Fn() -> Result<PathBuf, StoreError>) -> Result<File, LockError> {
+    /// Locks files in the state directory, all of which is made, and writes down who has them.
+    fn for_files(
+        &self,
+        state: &StateDirectory,
+        locks: &[LockName],
+    ) -> Result<(Records, Vec<File>), LockError> {
+        'anew: loop {
+            let records = state.make()?;
+            let mut files = Vec::with_capacity(locks.len() + 1);
+            for lock in locks {
+                let path = records.lock_path(lock);
+                let opened = records.make_lock(lock).map_err(|source| failed(&path, source))?;
+                // One that was removed while we waited, with its directory or alone, is made anew.
+                let Some(file) = opened else { continue 'anew };
+                let Some((mut file, length)) = self.for_inode(file, &path)? else { continue 'anew };
+                sign(&mut file, length).map_err(|source| failed(&path, source))?;
+                files.push(file);
+            }
+            return Ok((records, files));
+        }
+    }
+
+    /// Locks the directory of a pin root; `None` if there is none.
+    fn for_root(&self, path: &Path) -> Result<Option<File>, LockError> {
         loop {
-            // Its directory may have been removed with it, and is then made anew.
-            let path = path()?;
-            if let Some(mut file) = self.for_inode(&path, &|| open(&path).map(Some))? {
-                let written =
-                    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-                return written.map(|()| file).map_err(|source| failed(&path, source));
+            match File::open(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(source) => return Err(failed(path, source)),
+                Ok(file) => {
+                    if let Some((file, _)) = self.for_inode(file, path)? {
+                        return Ok(Some(file));
+                    }
+                }
             }
         }
     }
 
-    /// Locks what `open` opens at `path`. It may be removed and made anew while we wait, so what was
-    /// locked is compared with what is there. `None` once nothing is there.
-    fn for_inode(
-        &self,
-        path: &Path,
-        open: &dyn Fn() -> Result<Option<File>, LockError>,
-    ) -> Result<Option<File>, LockError> {
-        loop {
-            let Some(mut file) = open()? else { return Ok(None) };
-            self.lock(&mut file, path)?;
-            let locked = file.metadata().map_err(|source| failed(path, source))?;
-            match path.metadata() {
-                Ok(found) if (found.dev(), found.ino()) == (locked.dev(), locked.ino()) => {
-                    return Ok(Some(file));
-                }
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(failed(path, error));
-                }
-                _ => {}
+    /// Locks what was opened at `path`, and tells its length. It may be removed and made anew while we
+    /// wait, so what was locked is compared with what is there; `None` if that is something else.
+    fn for_inode(&self, mut file: File, path: &Path) -> Result<Option<(File, u64)>, LockError> {
+        self.lock(&mut file, path)?;
+        let locked = file.metadata().map_err(|source| failed(path, source))?;
+        match path.metadata() {
+            Ok(found) if (found.dev(), found.ino()) == (locked.dev(), locked.ino()) => {
+                Ok(Some((file, locked.len())))
             }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(path, error)),
+            _ => Ok(None),
         }
     }
 
@@ -167,11 +180,13 @@ fn try_lock(file: &File, path: &Path) -> Result<bool, LockError> {
     }
 }
 
-fn open(path: &Path) -> Result<File, LockError> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let file = options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path);
-    file.map_err(|source| failed(path, source))
+/// Writes down who has a lock, in a file of that length.
+fn sign(file: &mut File, length: u64) -> io::Result<()> {
+    let text = format!("{}\n", std::process::id());
+    if length > text.len() as u64 {
+        file.set_len(0)?;
+    }
+    file.write_all(text.as_bytes())
 }
 
 fn failed(path: &Path, source: io::Error) -> LockError {
@@ -181,7 +196,7 @@ fn failed(path: &Path, source: io::Error) -> LockError {
 /// The right to be the one process that holds a deployment.
 #[derive(Debug)]
 pub struct Holder {
-    _file: File,
+    _files: Vec<File>,
 }
 
 impl Holder {
@@ -190,11 +205,8 @@ impl Holder {
     /// # Errors
     /// [`LockError::Held`] names the process that holds it already.
     pub fn take(state: &StateDirectory, name: &Name) -> Result<Self, LockError> {
-        /// A `status` looks at the lock by taking it, shared, for a moment; only who keeps it longer
-        /// is a holder.
-        const GLANCE: Duration = Duration::from_millis(100);
-        match Wait::of(GLANCE).for_file(&|| state.lock_file(name, "holder")) {
-            Ok(file) => Ok(Self { _file: file }),
+        match Wait::of(GLANCE).for_files(state, &[LockName::of(name, "holder")]) {
+            Ok((_, files)) => Ok(Self { _files: files }),
             Err(LockError::Timeout { locker, .. }) => {
                 Err(LockError::Held { name: name.clone(), locker })
             }
@@ -204,19 +216,25 @@ impl Holder {
 }
 
 /// The live holder of a deployment, if it has one.
-pub(super) fn holder(state: &StateDirectory, name: &Name) -> Result<Option<Locker>, LockError> {
-    let path = state.lock_path(name, "holder");
-    let mut file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(failed(&path, source)),
-    };
+pub(super) fn holder(records: &Records, name: &Name) -> Result<Option<Locker>, LockError> {
+    let Some(mut file) = busy(records, &LockName::of(name, "holder"))? else { return Ok(None) };
+    let wrote = read_pid(&mut file);
+    Ok(Locker::of(&file, wrote))
+}
+
+/// Whether a run is changing a deployment.
+pub(super) fn is_changing(records: &Records, name: &Name) -> Result<bool, LockError> {
+    Ok(busy(records, &LockName::of(name, "apply"))?.is_some())
+}
+
+/// A lock that another process has; `None` if it is free.
+fn busy(records: &Records, lock: &LockName) -> Result<Option<File>, LockError> {
+    let path = records.lock_path(lock);
+    let opened = records.existing_lock(lock).map_err(|source| failed(&path, source))?;
+    let Some(file) = opened else { return Ok(None) };
     match flock(&file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => Ok(None),
-        Err(Errno::WOULDBLOCK) => {
-            let wrote = read_pid(&mut file);
-            Ok(Locker::of(&file, wrote))
-        }
+        Err(Errno::WOULDBLOCK) => Ok(Some(file)),
         Err(errno) => Err(failed(&path, errno.into())),
     }
 }

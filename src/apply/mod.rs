@@ -13,15 +13,19 @@ mod observe;
 mod store;
 mod surroundings;
 mod undo;
+mod usage;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::kernel::Kernel;
+use crate::model::address::Address;
 use crate::model::inventory::Inventory;
 use crate::model::live::Others;
 use crate::model::name::Name;
 use crate::model::pin::PinRoot;
-use crate::plan::{self, Adoption, Plan, ResourceStatus, Step};
+use crate::model::usage::Usage;
+use crate::plan::{self, Adoption, Plan, ResourceStatus, SavedPlan, Step};
 use crate::validate::Desired;
 
 pub use error::{ApplyError, Failure};
@@ -31,6 +35,7 @@ pub use store::{StateDirectory, StoreError};
 pub use surroundings::Awaited;
 
 use execute::Executor;
+use store::Records;
 
 /// One host: its kernel, and where this program keeps its records on it.
 #[derive(Debug)]
@@ -59,8 +64,12 @@ pub struct DeploymentStatus {
     pub inventory: Inventory,
     /// The process that holds it.
     pub holder: Option<Locker>,
+    /// Whether a run is changing it at this moment.
+    pub is_changing: bool,
     /// Each of its resources.
     pub resources: Vec<ResourceStatus>,
+    /// What its maps and programs have used and done, once [`Host::usage`] was asked.
+    pub usage: BTreeMap<Address, Usage>,
 }
 
 impl<K: Kernel> Host<'_, K> {
@@ -81,9 +90,10 @@ impl<K: Kernel> Host<'_, K> {
     }
 
     fn plan_with(&self, desired: &Desired, adoption: Adoption) -> Result<Plan, ApplyError> {
-        let inventory = self.inventory(&desired.name, &desired.pin_root)?;
+        let records = self.state.open()?;
+        let inventory = self.inventory(&records, &desired.name, &desired.pin_root)?;
         let desired = surroundings::settled(self.kernel, desired)?;
-        self.plan_from(&desired, &inventory, adoption)
+        self.plan_from(&records, &desired, &inventory, adoption)
     }
 
     /// What is there of the places that may come and go.
@@ -103,7 +113,7 @@ impl<K: Kernel> Host<'_, K> {
         desired: &Desired,
         show: &mut dyn FnMut(&Plan),
     ) -> Result<Applied, ApplyError> {
-        self.converge(desired, Adoption::Never, show)
+        self.converge(desired, Adoption::Never, None, show)
     }
 
     /// The same, and takes over what is someone else's where it can be: pins of the right shape, and
@@ -116,7 +126,7 @@ impl<K: Kernel> Host<'_, K> {
         desired: &Desired,
         show: &mut dyn FnMut(&Plan),
     ) -> Result<Applied, ApplyError> {
-        self.converge(desired, Adoption::Foreign, show)
+        self.converge(desired, Adoption::Foreign, None, show)
     }
 
     /// The same as [`apply`](Host::apply), and puts programs back under links and filters on record
@@ -129,20 +139,39 @@ impl<K: Kernel> Host<'_, K> {
         desired: &Desired,
         show: &mut dyn FnMut(&Plan),
     ) -> Result<Applied, ApplyError> {
-        self.converge(desired, Adoption::Drifted, show)
+        self.converge(desired, Adoption::Drifted, None, show)
+    }
+
+    /// The same as [`apply`](Host::apply) if that would do now what `saved` says.
+    ///
+    /// # Errors
+    /// [`ApplyError::Stale`] if it would do anything else; nothing is done then. After an error other
+    /// than [`ApplyError::Stuck`] the host is as it was.
+    pub fn carry_out(
+        &self,
+        desired: &Desired,
+        saved: &SavedPlan,
+        show: &mut dyn FnMut(&Plan),
+    ) -> Result<Applied, ApplyError> {
+        self.converge(desired, saved.adoption, Some(saved), show)
     }
 
     fn converge(
         &self,
         desired: &Desired,
         adoption: Adoption,
+        saved: Option<&SavedPlan>,
         show: &mut dyn FnMut(&Plan),
     ) -> Result<Applied, ApplyError> {
-        let _lock = lock::apply(self.state, &desired.name, &desired.pin_root, self.lock_timeout)?;
-        let inventory = self.inventory(&desired.name, &desired.pin_root)?;
+        let lock = lock::apply(self.state, &desired.name, &desired.pin_root, self.lock_timeout)?;
+        let records = &lock.records;
+        let inventory = self.inventory(records, &desired.name, &desired.pin_root)?;
         // Once for the whole run: what comes meanwhile is the next run's.
-        let desired = &surroundings::settled(self.kernel, desired)?;
-        let mut plan = self.plan_from(desired, &inventory, adoption)?;
+        let desired = &*surroundings::settled(self.kernel, desired)?;
+        let mut plan = self.plan_from(records, desired, &inventory, adoption)?;
+        if let Some(saved) = saved {
+            saved.check(&plan)?;
+        }
         show(&plan);
         if plan.is_refused() {
             return Err(ApplyError::Refused(Box::new(plan)));
@@ -152,8 +181,8 @@ impl<K: Kernel> Host<'_, K> {
             return Ok(Applied { plan, generation: inventory.generation });
         }
         plan.after.generation += 1;
-        self.run(plan, Some(desired), |after| {
-            let again = self.plan_from(desired, after, adoption)?;
+        self.run(records, plan, Some(desired), |after| {
+            let again = self.plan_from(records, desired, after, adoption)?;
             if again.is_settled() { Ok(()) } else { Err(ApplyError::unverified(&again)) }
         })
     }
@@ -171,8 +200,8 @@ impl<K: Kernel> Host<'_, K> {
         show: &mut dyn FnMut(&Plan),
     ) -> Result<Applied, ApplyError> {
         let root = &self.root_of(name, root)?;
-        let _lock = lock::apply(self.state, name, root, self.lock_timeout)?;
-        let inventory = self.inventory(name, root)?;
+        let lock = lock::apply(self.state, name, root, self.lock_timeout)?;
+        let inventory = self.inventory(&lock.records, name, root)?;
         let end = |inventory: &Inventory| {
             let live = observe::recorded(self.kernel, inventory)?;
             Ok::<_, ApplyError>(plan::end(&live, inventory, purge))
@@ -182,7 +211,7 @@ impl<K: Kernel> Host<'_, K> {
         if plan.is_refused() {
             return Err(ApplyError::Refused(Box::new(plan)));
         }
-        self.run(plan, None, |after| {
+        self.run(&lock.records, plan, None, |after| {
             let again = end(after)?;
             if again.is_settled() { Ok(()) } else { Err(ApplyError::unverified(&again)) }
         })
@@ -209,44 +238,55 @@ impl<K: Kernel> Host<'_, K> {
     /// # Errors
     /// If the records or the kernel cannot be read.
     pub fn status(&self, name: Option<&Name>) -> Result<Vec<DeploymentStatus>, ApplyError> {
+        let records = self.state.open()?;
         let names = match name {
             Some(name) => vec![name.clone()],
-            None => self.state.names()?,
+            None => records.names()?,
         };
         let mut all = Vec::new();
         for each in names {
-            let Some(recorded) = self.state.load(&each)? else {
+            let Some(recorded) = records.load(&each)? else {
                 // A damaged record, which was logged, or one that went a moment ago.
                 if name.is_some() {
                     return Err(ApplyError::Unknown(each));
                 }
                 continue;
             };
-            let inventory = self.inventory(&each, &recorded.pin_root)?;
+            let inventory = self.inventory(&records, &each, &recorded.pin_root)?;
             let live = observe::recorded(self.kernel, &inventory)?;
             let resources = plan::drift(&inventory, &live);
-            let holder = lock::holder(self.state, &each)?;
-            all.push(DeploymentStatus { inventory, holder, resources });
+            let holder = lock::holder(&records, &each)?;
+            let is_changing = lock::is_changing(&records, &each)?;
+            let usage = BTreeMap::new();
+            all.push(DeploymentStatus { inventory, holder, is_changing, resources, usage });
         }
         Ok(all)
     }
 
+    /// What the maps and programs of a deployment have used and done, as far as it can be asked. Counts
+    /// the entries of maps one by one.
+    #[must_use]
+    pub fn usage(&self, deployment: &DeploymentStatus) -> BTreeMap<Address, Usage> {
+        usage::usage(self.kernel, &deployment.inventory)
+    }
+
     fn plan_from(
         &self,
+        records: &Records,
         desired: &Desired,
         inventory: &Inventory,
         adoption: Adoption,
     ) -> Result<Plan, ApplyError> {
         let mut live = observe::desired(self.kernel, desired, inventory, adoption)?;
-        live.others = self.others(&desired.name, &desired.pin_root)?;
+        live.others = self.others(records, &desired.name, &desired.pin_root)?;
         Ok(plan::plan(desired, &live, inventory, adoption))
     }
 
     /// What the other deployments have on record.
-    fn others(&self, name: &Name, root: &PinRoot) -> Result<Others, ApplyError> {
+    fn others(&self, records: &Records, name: &Name, root: &PinRoot) -> Result<Others, ApplyError> {
         let mut others = Others::default();
-        for other in self.state.names()?.into_iter().filter(|other| other != name) {
-            let Some(inventory) = self.state.load(&other)? else { continue };
+        for other in records.names()?.into_iter().filter(|other| other != name) {
+            let Some(inventory) = records.load(&other)? else { continue };
             let host = self.kernel.identity(&inventory.pin_root)?;
             if !inventory.is_of(&host) {
                 continue;
@@ -275,13 +315,14 @@ impl<K: Kernel> Host<'_, K> {
     /// the plan replaces waits in the stage until the new state is verified, and is cleared away then.
     fn run(
         &self,
+        records: &Records,
         plan: Plan,
         desired: Option<&Desired>,
         verify: impl FnOnce(&Inventory) -> Result<(), ApplyError>,
     ) -> Result<Applied, ApplyError> {
-        let before = self.state.load(&plan.after.name)?;
+        let before = records.load(&plan.after.name)?;
         let mut executor = Executor::new(self.kernel, desired, plan.after.clone());
-        let done = self.commit(&plan, &mut executor, verify);
+        let done = self.commit(records, &plan, &mut executor, verify);
         match done {
             Ok(()) => {
                 let generation = executor.finish().generation;
@@ -292,7 +333,7 @@ impl<K: Kernel> Host<'_, K> {
                 let mut stuck = executor.roll_back();
                 if stuck.is_empty() {
                     // Until here the record said what was pending; where something is stuck it stays.
-                    let restored = self.state.restore(&name, before.as_ref());
+                    let restored = records.restore(&name, before.as_ref());
                     stuck.extend(restored.err().map(StoreError::into_kernel_error));
                 }
                 if stuck.is_empty() {
@@ -306,6 +347,7 @@ impl<K: Kernel> Host<'_, K> {
 
     fn commit(
         &self,
+        records: &Records,
         plan: &Plan,
         executor: &mut Executor<'_, K>,
         verify: impl FnOnce(&Inventory) -> Result<(), ApplyError>,
@@ -315,7 +357,7 @@ impl<K: Kernel> Host<'_, K> {
         };
         let undone = |error: ApplyError| ApplyError::Unrecorded(Box::new(error));
         run(executor, Step::prepares)?;
-        self.announce(plan, executor).map_err(undone)?;
+        self.announce(records, plan, executor).map_err(undone)?;
         run(executor, Step::commits)?;
         verify(&executor.after).map_err(|error| match error {
             unverified @ ApplyError::Unverified(_) => unverified,
@@ -323,13 +365,18 @@ impl<K: Kernel> Host<'_, K> {
         })?;
         run(executor, Step::clears)?;
         executor.forget_directories();
-        self.state.save_or_remove(&executor.after).map_err(|error| undone(error.into()))?;
+        records.save_or_remove(&executor.after).map_err(|error| undone(error.into()))?;
         fault::point();
         Ok(())
     }
 
     /// Writes down what the rest of the run will make, if it makes anything.
-    fn announce(&self, plan: &Plan, executor: &mut Executor<'_, K>) -> Result<(), ApplyError> {
+    fn announce(
+        &self,
+        records: &Records,
+        plan: &Plan,
+        executor: &mut Executor<'_, K>,
+    ) -> Result<(), ApplyError> {
         executor.after.host = self.kernel.identity(&executor.after.pin_root)?;
         if plan.steps.iter().all(Step::prepares) {
             return Ok(());
@@ -339,15 +386,20 @@ impl<K: Kernel> Host<'_, K> {
         if let Some(pending) = &mut underway.pending {
             pending.after = executor.after.clone();
         }
-        self.state.save(&underway)?;
+        records.save(&underway)?;
         fault::point();
         Ok(())
     }
 
     /// The record of a deployment, as far as this boot, bpffs and network namespace can use it; an
     /// empty one where there is none.
-    fn inventory(&self, name: &Name, root: &PinRoot) -> Result<Inventory, ApplyError> {
-        let Some(recorded) = self.state.load(name)? else {
+    fn inventory(
+        &self,
+        records: &Records,
+        name: &Name,
+        root: &PinRoot,
+    ) -> Result<Inventory, ApplyError> {
+        let Some(recorded) = records.load(name)? else {
             let host = self.kernel.identity(root)?;
             return Ok(Inventory::empty(name.clone(), root.clone(), "".into(), host));
         };

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::kernel::{Kernel, Result};
 use crate::model::attach::Attachment;
 use crate::model::inventory::{Anchor, Inventory, MapRecord, Resource};
-use crate::model::live::{LiveMap, LiveObject, LiveState, Others, RootState, TargetState};
+use crate::model::kinds::MapType;
+use crate::model::live::{
+    LiveMap, LiveObject, LiveState, OperationsState, Others, RootState, TargetState,
+};
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::plan::Adoption;
@@ -24,6 +27,10 @@ pub(super) fn desired<K: Kernel>(
         for map in &object.maps {
             pins.extend(map.pin.clone());
             pins.insert(PinPath::map(&desired.name, &object.name, &map.spec.name));
+        }
+        for ops in &object.operations {
+            pins.insert(PinPath::link(&desired.name, &object.name, &ops.map, &ops.attachment));
+            attachments.insert(&ops.attachment);
         }
         for program in &object.programs {
             let name = &program.spec.name;
@@ -71,6 +78,7 @@ fn look<K: Kernel>(
 ) -> Result<LiveState> {
     let state = kernel.root_state(root)?;
     let mut pins = BTreeMap::new();
+    let (mut registered, mut spent) = (BTreeSet::new(), BTreeSet::new());
     // Off bpffs there are no pins, and whoever plans says so.
     if matches!(state, RootState::Present { .. }) {
         for directory in PinPath::private_directories(&inventory.name) {
@@ -82,6 +90,15 @@ fn look<K: Kernel>(
         paths.extend(above);
         for path in paths {
             if let Some(found) = kernel.open(root, &path)? {
+                if let (LiveObject::Map(map), Some(handle)) = (&found.object, &found.handle)
+                    && map.shape.map_type == MapType::STRUCT_OPS
+                {
+                    match kernel.operations_state(handle)? {
+                        OperationsState::Unregistered => {}
+                        OperationsState::Registered => drop(registered.insert(map.id)),
+                        OperationsState::Spent => drop(spent.insert(map.id)),
+                    }
+                }
                 pins.insert(path, found.object);
             }
         }
@@ -118,7 +135,19 @@ fn look<K: Kernel>(
     let host = kernel.facts()?;
     let occupants = BTreeMap::new();
     let others = Others::default();
-    Ok(LiveState { root: state, pins, unpinned, targets, occupants, filters, clsact, others, host })
+    Ok(LiveState {
+        root: state,
+        pins,
+        unpinned,
+        registered,
+        spent,
+        targets,
+        occupants,
+        filters,
+        clsact,
+        others,
+        host,
+    })
 }
 
 /// The maps of ours whose pin someone has removed, and that programs of ours still use.

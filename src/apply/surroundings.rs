@@ -1,22 +1,60 @@
 //! What a manifest leaves open until the host is known, and what of it comes and goes.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::kernel::{Kernel, Result};
+use crate::kernel::{Kernel, Result, Settled};
 use crate::model::attach::Attachment;
 use crate::model::live::TargetState;
 use crate::model::pattern;
 use crate::plan::{self, Surroundings};
-use crate::validate::Desired;
+use crate::validate::{Desired, DesiredProgram};
 
-/// The desired state with every interface by its name, and by means that the kernel has.
-pub(super) fn settled<K: Kernel>(kernel: &K, desired: &Desired) -> Result<Desired> {
+/// The desired state with every place by its name, and by means that the kernel has.
+pub(super) fn settled<'d, K: Kernel>(kernel: &K, desired: &'d Desired) -> Result<Cow<'d, Desired>> {
     let mut around = Surroundings::default();
     if plan::has_patterns(desired) {
         around.interfaces = kernel.interfaces()?;
     }
     around.lacks_tcx = plan::has_tcx(desired) && !kernel.has_tcx()?;
-    Ok(plan::expand(desired.clone(), &around))
+    let mut settled = if around == Surroundings::default() {
+        Cow::Borrowed(desired)
+    } else {
+        Cow::Owned(plan::expand(desired.clone(), &around))
+    };
+    for (at, object) in desired.objects.iter().enumerate() {
+        for (index, program) in object.programs.iter().enumerate() {
+            if program.attachments.is_empty() {
+                continue;
+            }
+            let Some(found) = kernel.settle(&program.spec, &program.attachments)? else { continue };
+            let objects = &mut settled.to_mut().objects;
+            let programs = objects.get_mut(at).map(|object| &mut object.programs);
+            if let Some(program) = programs.and_then(|programs| programs.get_mut(index)) {
+                settle(program, found);
+            }
+        }
+    }
+    Ok(settled)
+}
+
+/// Puts what its attachments come to in their place, on the same terms.
+fn settle(program: &mut DesiredProgram, found: Settled) {
+    let Settled { attach_type, attachments, note } = found;
+    if let Some(kind) = &mut program.spec.kind {
+        kind.attach_type = attach_type;
+    }
+    let terms = &mut program.terms;
+    let waits: BTreeSet<String> = terms.waits.iter().map(ToString::to_string).collect();
+    for attachment in &attachments {
+        if waits.contains(&attachment.to_string()) {
+            terms.waits.insert(attachment.clone());
+        }
+        if let Some(note) = &note {
+            terms.notes.insert(attachment.clone(), note.clone());
+        }
+    }
+    program.attachments = attachments;
 }
 
 /// The places that may come and go, with what is there: interfaces that a pattern stands for, and

@@ -1,7 +1,5 @@
 //! `ebpf-apply adopt`
 
-use crate::plan::Adoption;
-
 use super::ExitStatus;
 use super::apply;
 use super::args::{AdoptArgs, ApplyArgs};
@@ -9,6 +7,6 @@ use super::context::Context;
 
 pub(super) fn run(args: AdoptArgs, context: &Context) -> ExitStatus {
     let AdoptArgs { manifest, btf, verifier_log } = args;
-    let args = ApplyArgs { btf, verifier_log, ..ApplyArgs::detached(manifest) };
-    apply::run(&args, Adoption::Foreign, context)
+    let args = ApplyArgs { btf, verifier_log, ..ApplyArgs::detached() };
+    apply::adopt(&manifest, &args, context)
 }

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::apply::StateDirectory;
+use crate::model::release::Release;
 use crate::plan::Adoption;
 use crate::watch;
 
@@ -37,6 +39,7 @@ Exit status:
   3   the manifest or an object is invalid; nothing was touched
   4   failed, and something could not be undone
   5   another process holds the deployment or its lock
+  6   the saved plan is stale; nothing was touched
   64  the command line was wrong";
 
 // Deferred: the options of the commands that are not run need not be built.
@@ -46,10 +49,20 @@ pub(super) enum Command {
     /// Bring the host to what the manifest declares, and hold it until SIGINT or SIGTERM
     Apply(ApplyArgs),
     /// Report everything wrong with manifests that can be known without a kernel
+    ///
+    /// Needs no privileges, no kernel and no network. The manifests are taken to be for one host, where
+    /// no two deployments can have one name, one pin or one exclusive hook.
+    ///
+    /// Formats: `human` draws each problem at its place, `concise` is `file:line:column:
+    /// severity[code]: message`, `json` one document, `github` annotations of GitHub Actions, `sarif`
+    /// SARIF 2.1.0. Lines and columns count from 1, columns in Unicode characters.
     Validate(ValidateArgs),
-    /// Show what apply would do, and why; never writes
+    /// Show what apply would do, and why; changes nothing
     Plan(PlanArgs),
     /// Show each deployment's resources against the kernel
+    ///
+    /// With what programs have run and use, and how many entries maps have. The kernel counts runs only
+    /// while `sysctl kernel.bpf_stats_enabled` is 1. `--format prometheus` prints all of it as metrics.
     Status(StatusArgs),
     /// Apply and exit as `apply --detach` does, and take over pins and links of someone else's
     ///
@@ -62,8 +75,19 @@ pub(super) enum Command {
     Destroy(DestroyArgs),
     /// Show what objects declare: maps, programs, globals, externs
     Inspect(InspectArgs),
+    /// Say what a problem's code means, and how to mend it in C and in the manifest
+    Explain(ExplainArgs),
+    /// Write a commented manifest for objects, to begin with
+    ///
+    /// It is valid, and what needs a target, such as an interface, is commented out. Paths are relative
+    /// to the working directory, or to that of FILE.
+    Init(InitArgs),
     /// Print the manifest's JSON schema
     Schema,
+    /// Print what a shell needs to complete this program's command line
+    Completions(CompletionsArgs),
+    /// Print this program's manual page, or write those of all its commands into a directory
+    Man(ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -73,10 +97,11 @@ pub(super) struct GlobalArgs {
     pub(super) state_dir: PathBuf,
 
     /// Form of the result on standard output
-    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    #[arg(long, global = true, value_parser = one_of(&[Format::Human, Format::Json]))]
+    #[arg(default_value = "human")]
     pub(super) format: Format,
 
-    /// Whether to colour output
+    /// Whether to colour output; `auto` heeds `NO_COLOR` and `CLICOLOR_FORCE`
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
     pub(super) color: Colour,
 
@@ -95,8 +120,25 @@ pub(super) struct GlobalArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
+    #[value(alias = "full")]
     Human,
     Json,
+    Concise,
+    Github,
+    Sarif,
+    Markdown,
+    Prometheus,
+}
+
+const VALIDATE_FORMATS: &[Format] =
+    &[Format::Human, Format::Json, Format::Concise, Format::Github, Format::Sarif];
+const STATUS_FORMATS: &[Format] = &[Format::Human, Format::Json, Format::Prometheus];
+const PLAN_FORMATS: &[Format] = &[Format::Human, Format::Json, Format::Markdown];
+
+/// Takes some of the formats. A command that has more of them than the others changes its option.
+fn one_of(formats: &'static [Format]) -> impl TypedValueParser<Value = Format> {
+    let known = formats.iter().filter_map(Format::to_possible_value);
+    PossibleValuesParser::new(known).try_map(|name| Format::from_str(&name, false))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -109,8 +151,12 @@ pub(super) enum Colour {
 #[derive(Debug, Args)]
 pub(super) struct ApplyArgs {
     /// The manifest
-    #[arg(value_name = "MANIFEST")]
-    pub(super) manifest: PathBuf,
+    #[arg(value_name = "MANIFEST", required_unless_present = "plan")]
+    pub(super) manifest: Option<PathBuf>,
+
+    /// Do what a saved plan says, if nothing else would be done now; it names the manifest
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["manifest", "watch"])]
+    pub(super) plan: Option<PathBuf>,
 
     /// Apply and exit; programs, links and pins stay in the kernel
     #[arg(long)]
@@ -150,10 +196,11 @@ pub(super) struct ApplyArgs {
 }
 
 impl ApplyArgs {
-    /// `apply MANIFEST --detach`.
-    pub(super) fn detached(manifest: PathBuf) -> Self {
+    /// `apply --detach`.
+    pub(super) fn detached() -> Self {
         Self {
-            manifest,
+            manifest: None,
+            plan: None,
             detach: true,
             watch: false,
             watch_method: WatchMethod::Auto,
@@ -219,15 +266,28 @@ pub(super) struct AdoptArgs {
     pub(super) verifier_log: Option<PathBuf>,
 }
 
+// As its options are built late, those of all commands are there already.
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |format| format.value_parser(one_of(VALIDATE_FORMATS))))]
 pub(super) struct ValidateArgs {
-    /// The manifests
+    /// Manifests; directories, for the files `*.toml` in them; `-` for standard input
     #[arg(required = true, value_name = "MANIFEST")]
     pub(super) manifests: Vec<PathBuf>,
 
     /// Treat warnings as errors
     #[arg(long, value_name = "WHAT")]
     pub(super) deny: Option<Deny>,
+
+    /// Check that this release of Linux has all that is needed: `5.15`, or what `uname -r` prints
+    #[arg(long, value_name = "RELEASE")]
+    pub(super) kernel: Option<Release>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// The code of a problem, such as `pin-attribute-missing`; without it, all codes are listed
+    #[arg(value_name = "CODE")]
+    pub(super) code: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -236,6 +296,7 @@ pub(super) enum Deny {
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |format| format.value_parser(one_of(PLAN_FORMATS))))]
 pub(super) struct PlanArgs {
     /// The manifest
     #[arg(value_name = "MANIFEST")]
@@ -249,16 +310,34 @@ pub(super) struct PlanArgs {
     #[arg(long)]
     pub(super) detailed_exitcode: bool,
 
+    /// Save the plan, for `apply --plan FILE`
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+
     /// Types of the running kernel, if it does not tell them: raw BTF, or an ELF file with `.BTF`
     #[arg(long, value_name = "FILE")]
     pub(super) btf: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
+#[command(mut_arg("format", |format| format.value_parser(one_of(STATUS_FORMATS))))]
 pub(super) struct StatusArgs {
     /// Show only this manifest's deployment
     #[arg(value_name = "MANIFEST")]
     pub(super) manifest: Option<PathBuf>,
+
+    /// Exit with 2 unless every deployment shown is ready
+    #[arg(long)]
+    pub(super) detailed_exitcode: bool,
+
+    /// Show it again every so many seconds, until a signal ends it
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
+    #[arg(value_parser = interval, conflicts_with_all = ["detailed_exitcode", "out"])]
+    pub(super) watch: Option<Duration>,
+
+    /// Write to FILE, in its place at once, instead of standard output: for the textfile collector of `node_exporter`
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -281,6 +360,35 @@ pub(super) struct InspectArgs {
     /// The objects
     #[arg(required = true, value_name = "OBJECT")]
     pub(super) objects: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ManArgs {
+    /// Where to write a page for each command; it must exist
+    #[arg(value_name = "DIR")]
+    pub(super) directory: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// The objects
+    #[arg(required = true, value_name = "OBJECT")]
+    pub(super) objects: Vec<PathBuf>,
+
+    /// The deployment's name; by default that of the first object
+    #[arg(long)]
+    pub(super) name: Option<String>,
+
+    /// Write to FILE, which must not exist, instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -314,7 +422,7 @@ mod tests {
         let cli = parse(&["edge.toml", "--detach"]).expect("legal");
         let apply = cli.apply.expect("apply");
         assert!(cli.command.is_none() && apply.detach);
-        assert_eq!(apply.manifest, PathBuf::from("edge.toml"));
+        assert_eq!(apply.manifest, Some(PathBuf::from("edge.toml")));
     }
 
     #[test]
@@ -329,6 +437,16 @@ mod tests {
     }
 
     #[test]
+    fn validate_has_more_formats() {
+        let cli = parse(&["validate", "edge.toml", "--format", "sarif"]).expect("legal");
+        assert_eq!(cli.global.format, Format::Sarif);
+        let cli = parse(&["--format", "json", "validate", "edge.toml"]).expect("legal");
+        assert_eq!(cli.global.format, Format::Json);
+        assert!(parse(&["validate", "edge.toml", "--format", "full"]).is_ok(), "another name");
+        assert!(parse(&["status", "--format", "sarif"]).is_err());
+    }
+
+    #[test]
     fn what_only_a_watched_or_a_held_deployment_has_is_refused_for_others() {
         for words in [
             &["apply", "edge.toml", "--watch", "--detach"][..],
@@ -337,6 +455,8 @@ mod tests {
             &["apply", "edge.toml", "--on-drift", "heal"],
             &["apply", "edge.toml", "--watch", "--poll-interval", "0"],
             &["apply", "edge.toml", "--on-exit", "keep", "--detach"],
+            &["apply", "edge.toml", "--plan", "edge.plan"],
+            &["apply", "--plan", "edge.plan", "--watch"],
         ] {
             assert!(parse(words).is_err(), "{words:?}");
         }

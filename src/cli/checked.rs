@@ -8,7 +8,7 @@ use crate::model::code;
 use crate::model::name::Name;
 use crate::model::pin::PinRoot;
 use crate::model::problem::Problem;
-use crate::validate::{Desired, OBJECT_MAX, validate};
+use crate::validate::{Desired, OBJECT_MAX, manifest_text, validate};
 use crate::view::problems::Report;
 
 use super::reader::{Exposed, Reader};
@@ -109,22 +109,11 @@ impl Checked {
 
     fn source(manifest: &Path, read: &Read<'_>) -> Result<Self, Box<Self>> {
         let file = manifest.display().to_string();
-        let text = read(manifest).and_then(|bytes| {
-            let not_text = |error: std::string::FromUtf8Error| {
-                let at = error.utf8_error().valid_up_to();
-                io::Error::new(io::ErrorKind::InvalidData, format!("it is not UTF-8 at byte {at}"))
-            };
-            String::from_utf8(bytes).map_err(not_text)
-        });
         let none =
             |source, problems| Self { file, source, problems, desired: None, exposed: false };
-        match text {
+        match manifest_text(manifest, read) {
             Ok(source) => Ok(none(source, Vec::new())),
-            Err(error) => {
-                let message = format!("the manifest cannot be read: {error}");
-                let problem = Problem::error(code::MANIFEST_UNREADABLE, None, message);
-                Err(Box::new(none(String::new(), vec![problem])))
-            }
+            Err(problem) => Err(Box::new(none(String::new(), vec![*problem]))),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What every command shares: where output goes and how, and where records are.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::ExitStatus;
 use super::args::{Colour, Format, GlobalArgs};
 use super::checked::Checked;
 use super::failure;
+use super::log;
 use super::reader::Exposed;
 
 /// What every command shares.
@@ -36,14 +38,8 @@ impl Context {
             1 => LevelFilter::INFO,
             _ => LevelFilter::DEBUG,
         };
-        let err = style(args.color, io::stderr().is_terminal());
-        tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_writer(io::stderr)
-            .with_ansi(err.colour)
-            .with_target(false)
-            .without_time()
-            .init();
+        let err = style(args.color, &io::stderr());
+        log::start(level, err.colour);
         Self {
             state: StateDirectory::new(&args.state_dir),
             format: args.format,
@@ -53,7 +49,7 @@ impl Context {
             } else {
                 Exposed::Refused
             },
-            out: style(args.color, io::stdout().is_terminal()),
+            out: style(args.color, &io::stdout()),
             err,
         }
     }
@@ -71,9 +67,20 @@ impl Context {
     /// Prints a result in the form asked for.
     pub(super) fn result(&self, human: impl FnOnce(Style) -> String, json: impl FnOnce() -> Value) {
         match self.format {
-            Format::Human => self.print(&human(self.out)),
             Format::Json => self.print(&format!("{}\n", json())),
+            _ => self.print(&human(self.out)),
         }
+    }
+
+    /// How standard output is laid out for people.
+    pub(super) fn style(&self) -> Style {
+        self.out
+    }
+
+    /// Whether standard output is a terminal.
+    #[expect(clippy::unused_self, reason = "output belongs to the context")]
+    pub(super) fn has_terminal(&self) -> bool {
+        io::stdout().is_terminal()
     }
 
     /// Prints text that only people want.
@@ -108,6 +115,12 @@ impl Context {
         ExitStatus::Usage
     }
 
+    /// Says what is wrong with an object or a manifest.
+    pub(super) fn invalid(&self, what: &str) -> ExitStatus {
+        self.error(what);
+        ExitStatus::Invalid
+    }
+
     /// Says what of the process's own surroundings could not be had.
     pub(super) fn failed(&self, what: &str) -> ExitStatus {
         self.error(what);
@@ -140,13 +153,18 @@ impl Context {
     }
 }
 
-fn style(colour: Colour, terminal: bool) -> Style {
-    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+/// For people only on terminals; `NO_COLOR` and `CLICOLOR_FORCE` as no-color.org and
+/// bixense.com/clicolors have them.
+fn style(colour: Colour, stream: &(impl IsTerminal + AsFd)) -> Style {
+    let terminal = stream.is_terminal();
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let colour = match colour {
         Colour::Always => true,
         Colour::Never => false,
-        Colour::Auto => terminal && !set("NO_COLOR"),
+        Colour::Auto if set("NO_COLOR").is_some() => false,
+        Colour::Auto if set("CLICOLOR_FORCE").is_some_and(|value| value != "0") => true,
+        Colour::Auto => terminal && set("TERM").is_none_or(|value| value != "dumb"),
     };
-    let width = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
+    let width = rustix::termios::tcgetwinsize(stream).map_or(0, |size| size.ws_col);
     Style { colour, width: if width == 0 { Style::PLAIN.width } else { usize::from(width) } }
 }

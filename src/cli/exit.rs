@@ -20,6 +20,8 @@ pub enum ExitStatus {
     Mixed = 4,
     /// Another process holds the deployment or its lock.
     Locked = 5,
+    /// The saved plan is stale; nothing was touched (`apply --plan` only).
+    Stale = 6,
     /// The command line was wrong.
     Usage = 64,
 }
@@ -28,6 +30,7 @@ impl From<&ApplyError> for ExitStatus {
     fn from(error: &ApplyError) -> Self {
         match error {
             ApplyError::Stuck { .. } => Self::Mixed,
+            ApplyError::Stale(_) => Self::Stale,
             ApplyError::Lock(error) if error.is_busy() => Self::Locked,
             _ => Self::Failed,
         }
@@ -46,6 +49,7 @@ mod tests {
     use crate::apply::LockError;
     use crate::kernel::KernelError;
     use crate::model::name::Name;
+    use crate::plan::Stale;
 
     #[test]
     fn every_failure_has_its_status() {
@@ -58,6 +62,7 @@ mod tests {
             (ApplyError::Unverified(String::new()), 1),
             (ApplyError::Unknown(name), 1),
             (stuck, 4),
+            (ApplyError::Stale(Stale::Live), 6),
             (ApplyError::Lock(held), 5),
         ];
         for (error, status) in table {

@@ -1,10 +1,11 @@
 //! `ebpf-apply inspect`
 
+use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
 use crate::object::Image;
-use crate::view;
 use crate::view::object::Inspected;
+use crate::view::{self, Style};
 
 use super::ExitStatus;
 use super::args::InspectArgs;
@@ -16,14 +17,25 @@ pub(super) fn run(args: &InspectArgs, context: &Context) -> ExitStatus {
     for failed in inspected.iter().filter_map(|one| one.as_ref().err()) {
         context.complain(|style| format!("{}: {failed}\n", style.red("error")));
     }
+    // What is piped is searched by lines, so none is broken.
+    let fits = |style: Style| {
+        let width = if io::stdout().is_terminal() { style.width } else { usize::MAX };
+        Style { width, ..style }
+    };
     context.result(
-        |style| inspected.iter().flatten().map(|image| view::object::human(image, style)).collect(),
+        |style| {
+            inspected
+                .iter()
+                .flatten()
+                .map(|image| view::object::human(image, fits(style)))
+                .collect()
+        },
         || view::object::json(&inspected),
     );
     if inspected.iter().all(Result::is_ok) { ExitStatus::Ok } else { ExitStatus::Invalid }
 }
 
-fn inspect(path: &Path) -> Inspected {
+pub(super) fn inspect(path: &Path) -> Inspected {
     let failed = |error: String| format!("cannot inspect {}: {error}", path.display());
     let bytes = checked::object(path).map_err(|error| failed(error.to_string()))?;
     Image::new(path.to_owned(), bytes).map_err(|error| failed(error.to_string()))

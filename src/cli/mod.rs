@@ -8,18 +8,25 @@ mod apply;
 mod args;
 mod arrivals;
 mod checked;
+mod completions;
 mod context;
 mod destroy;
 mod drift;
 mod end;
 mod exit;
+mod explain;
 mod failure;
 mod files;
 mod hold;
+mod init;
 mod inspect;
+mod log;
+mod man;
 mod manager;
 mod plan;
 mod reader;
+mod replace;
+mod saved;
 mod session;
 mod signals;
 mod status;
@@ -45,22 +52,25 @@ pub fn run() -> ExitStatus {
     let context = Context::new(&cli.global);
     match (cli.command, cli.apply) {
         (Some(_), Some(args)) => {
-            let manifest = args.manifest.display();
+            let manifest = args.manifest.unwrap_or_default();
+            let manifest = manifest.display();
             context.misused(&format!("`{manifest}` and a command cannot stand together"))
         }
-        (Some(Command::Apply(args)), None) | (None, Some(args)) => {
-            apply::run(&args, args.on_drift.into(), &context)
-        }
+        (Some(Command::Apply(args)), None) | (None, Some(args)) => apply::run(&args, &context),
         (Some(Command::Adopt(args)), None) => adopt::run(args, &context),
         (Some(Command::Validate(args)), None) => validate::run(&args, &context),
         (Some(Command::Plan(args)), None) => plan::run(&args, &context),
         (Some(Command::Status(args)), None) => status::run(&args, &context),
         (Some(Command::Destroy(args)), None) => destroy::run(&args, &context),
         (Some(Command::Inspect(args)), None) => inspect::run(&args, &context),
+        (Some(Command::Explain(args)), None) => explain::run(&args, &context),
+        (Some(Command::Init(args)), None) => init::run(&args, &context),
         (Some(Command::Schema), None) => {
             context.print(crate::manifest::SCHEMA);
             ExitStatus::Ok
         }
+        (Some(Command::Completions(args)), None) => completions::run(&args, &context),
+        (Some(Command::Man(args)), None) => man::run(&args, &context),
         (None, None) => {
             context.misused("a manifest or a command is needed; see `ebpf-apply --help`")
         }

@@ -1,35 +1,45 @@
 //! `ebpf-apply plan`
 
 use crate::kernel::linux::Linux;
+use crate::plan::{Adoption, SavedPlan};
 use crate::view;
 
 use super::ExitStatus;
-use super::args::PlanArgs;
+use super::args::{Format, PlanArgs};
 use super::context::Context;
 use super::failure::failed;
+use super::saved;
 
 pub(super) fn run(args: &PlanArgs, context: &Context) -> ExitStatus {
-    let desired = match context.desired(&args.manifest, context.exposed().for_reading()) {
-        Ok(desired) => desired,
-        Err(status) => return status,
+    plan(args, context).unwrap_or_else(|status| status)
+}
+
+fn plan(args: &PlanArgs, context: &Context) -> Result<ExitStatus, ExitStatus> {
+    // A saved plan finds its manifest from anywhere.
+    let manifest = match &args.out {
+        Some(_) => std::path::absolute(&args.manifest).unwrap_or_else(|_| args.manifest.clone()),
+        None => args.manifest.clone(),
     };
-    let kernel = match Linux::with_btf(args.btf.as_deref()) {
-        Ok(kernel) => kernel,
-        Err(error) => return failed(Some(&desired.name), &error.into(), context),
-    };
+    let desired = context.desired(&manifest, context.exposed().for_reading())?;
+    let kernel = Linux::with_btf(args.btf.as_deref())
+        .map_err(|error| failed(Some(&desired.name), &error.into(), context))?;
     let host = context.host(&kernel);
+    let adoption = if args.adopt { Adoption::Foreign } else { Adoption::Never };
     let plan = if args.adopt { host.plan_adoption(&desired) } else { host.plan(&desired) };
-    let plan = match plan {
-        Ok(plan) => plan,
-        Err(error) => return failed(Some(&desired.name), &error, context),
-    };
-    context
-        .result(|style| view::plan::human(&plan, style), || view::plan::json(&desired.name, &plan));
-    if plan.is_refused() {
-        ExitStatus::Failed
-    } else if args.detailed_exitcode && !plan.is_unchanged() {
-        ExitStatus::Changes
-    } else {
-        ExitStatus::Ok
+    let plan = plan.map_err(|error| failed(Some(&desired.name), &error, context))?;
+    match context.format {
+        Format::Markdown => context.print(&view::plan::markdown(&desired.name, &plan)),
+        _ => context.result(
+            |style| view::plan::human(&plan, style),
+            || view::plan::json(&desired.name, &plan),
+        ),
     }
+    if plan.is_refused() {
+        return Ok(ExitStatus::Failed);
+    }
+    let unchanged = plan.is_unchanged();
+    if let Some(path) = &args.out {
+        saved::write(path, &SavedPlan::new(plan, adoption), context)?;
+    }
+    Ok(if args.detailed_exitcode && !unchanged { ExitStatus::Changes } else { ExitStatus::Ok })
 }

@@ -8,7 +8,7 @@ use crate::kernel::VerifierLog;
 use crate::kernel::linux::Linux;
 use crate::model::name::Name;
 use crate::model::pin::PinRoot;
-use crate::plan::{Adoption, Plan, ResourceStatus};
+use crate::plan::{Adoption, Plan, ResourceStatus, SavedPlan};
 use crate::validate::Desired;
 use crate::view;
 use crate::view::plan::{Outcome, RunResult};
@@ -34,6 +34,14 @@ pub(super) struct Session<'c> {
     _holder: Holder,
 }
 
+/// What a first apply is to do.
+pub(super) enum Order {
+    /// What the manifest asks for.
+    Converge(Adoption),
+    /// The same if it is what a saved plan says.
+    CarryOut(Box<SavedPlan>),
+}
+
 /// A desired state that leaves something open, and what was there of it just before it was applied.
 struct Open {
     desired: Desired,
@@ -55,7 +63,7 @@ impl<'c> Session<'c> {
     /// Becomes the holder of a deployment and applies it.
     pub(super) fn start(
         desired: &Desired,
-        adoption: Adoption,
+        order: &Order,
         args: &'c ApplyArgs,
         context: &'c Context,
     ) -> Result<Self, ExitStatus> {
@@ -66,7 +74,7 @@ impl<'c> Session<'c> {
         };
         let mut session =
             Self { args, context, name, root, generation: 0, open: None, _holder: holder };
-        match session.apply(desired, adoption) {
+        match session.apply(desired, order) {
             Ok(applied) => {
                 session.report(&applied, Some(session.future()));
                 if args.detach {
@@ -104,7 +112,7 @@ impl<'c> Session<'c> {
     }
 
     fn apply_again(&mut self, desired: &Desired) -> Reloaded {
-        match self.apply(desired, self.args.on_drift.into()) {
+        match self.apply(desired, &Order::Converge(self.args.on_drift.into())) {
             Ok(applied) => {
                 self.report(&applied, None);
                 Reloaded { applied: true, retry: false, status: self.status() }
@@ -189,17 +197,18 @@ impl<'c> Session<'c> {
     }
 
     /// Each apply asks the kernel anew: modules come and go while a deployment is held.
-    fn apply(&mut self, desired: &Desired, adoption: Adoption) -> Result<Applied, ApplyError> {
+    fn apply(&mut self, desired: &Desired, order: &Order) -> Result<Applied, ApplyError> {
         let kernel = Linux::with_btf(self.args.btf.as_deref())?;
         let host = self.context.host(&kernel);
         let show = &mut |plan: &Plan| {
             self.context.remark(|style| view::plan::of_deployment(&self.name, plan, style));
         };
         let seen = Awaited::is_needed(desired).then(|| host.awaited(desired)).transpose()?;
-        let applied = match adoption {
-            Adoption::Never => host.apply(desired, show),
-            Adoption::Foreign => host.adopt(desired, show),
-            Adoption::Drifted => host.heal(desired, show),
+        let applied = match order {
+            Order::Converge(Adoption::Never) => host.apply(desired, show),
+            Order::Converge(Adoption::Foreign) => host.adopt(desired, show),
+            Order::Converge(Adoption::Drifted) => host.heal(desired, show),
+            Order::CarryOut(saved) => host.carry_out(desired, saved, show),
         };
         match &applied {
             Ok(applied) => {

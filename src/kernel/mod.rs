@@ -19,11 +19,15 @@ use crate::model::attach::{Attachment, Direction};
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::Identity;
-use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
+use crate::model::kinds::AttachType;
+use crate::model::live::{
+    FilterKey, LiveFilter, LiveObject, Occupant, OperationsState, RootState, TargetState,
+};
 use crate::model::map::MapSpec;
 use crate::model::pattern::Interface;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
+use crate::model::usage::Usage;
 use crate::object::Image;
 
 /// A result of a kernel operation.
@@ -63,6 +67,9 @@ pub trait Kernel {
     /// ids here.
     fn open_map(&self, id: u32) -> Result<Option<Found<Self::Handle>>>;
 
+    /// What a map or program has used and done; nothing of other objects.
+    fn usage(&self, handle: &Self::Handle) -> Result<Usage>;
+
     /// The pins in a directory, sorted; none if it does not exist.
     fn list(&self, root: &PinRoot, directory: &PinPath) -> Result<Vec<PinPath>>;
 
@@ -85,6 +92,9 @@ pub trait Kernel {
 
     /// Opens a program by its kernel id.
     fn open_program(&self, id: u32) -> Result<Self::Handle>;
+
+    /// Opens the program that is pinned at an absolute path, whoever pinned it.
+    fn open_pinned(&self, pin: &Path) -> Result<Self::Handle>;
 
     /// A `clsact` filter, if it is there.
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>>;
@@ -128,6 +138,29 @@ pub trait Kernel {
     /// map-in-map. The map keeps what it holds alive; a prog array lets go of it with its own last
     /// handle and pin, though programs still use it.
     fn fill_slots(&self, map: &Self::Handle, slots: &BTreeMap<u32, &Self::Handle>) -> Result<()>;
+
+    /// Puts programs and values into a map of struct ops, in the kernel's layout. One without a link is
+    /// registered by that. One that is filled already stays as it is.
+    fn fill_operations(
+        &self,
+        map: &Self::Handle,
+        image: &Image,
+        spec: &MapSpec,
+        programs: &BTreeMap<&str, &Self::Handle>,
+    ) -> Result<()>;
+
+    /// Whether a map of struct ops is registered without a link, or can be.
+    fn operations_state(&self, map: &Self::Handle) -> Result<OperationsState>;
+
+    /// Unregisters a map of struct ops that has no link. It can never be registered again.
+    fn unregister_operations(&self, map: &Self::Handle) -> Result<()>;
+
+    /// Registers a map of struct ops by a link, which lives as long as its handle or its pin.
+    fn attach_operations(
+        &self,
+        map: &Self::Handle,
+        attachment: &Attachment,
+    ) -> Result<Self::Handle>;
 
     /// Copies every entry of a map into one that was just created and that nobody else sees. What is
     /// written meanwhile is copied as far as it is seen. Fails if the new map has no room for all.
@@ -173,18 +206,22 @@ pub trait Kernel {
         attachment: &Attachment,
     ) -> Result<Self::Handle>;
 
-    /// The same for an attachment that names another object: `other` is the map of a sockmap, or the
-    /// link that it shall be beside.
+    /// The same for a hook that names other objects beside the program, given by their names in C: the map
+    /// of a sockmap or that an iterator goes over, those of `usdt.bpf.h`, which are told where a probe's
+    /// arguments are, or the link of the program that it shall be beside.
     fn attach_with(
         &self,
         program: &Self::Handle,
         spec: &ProgramSpec,
         attachment: &Attachment,
-        other: &Self::Handle,
+        others: &BTreeMap<&str, &Self::Handle>,
     ) -> Result<Self::Handle>;
 
-    /// Swaps the program of a link atomically. With `old`, only if the link runs that one
-    /// (`BPF_F_REPLACE`).
+    /// What the wanted attachments of a program come to on this host; `None` if to just that.
+    fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>>;
+
+    /// Swaps the program of a link atomically, or the map of struct ops. With `old`, only if the link
+    /// runs that one (`BPF_F_REPLACE`).
     fn update_link(
         &self,
         link: &Self::Handle,
@@ -194,6 +231,10 @@ pub trait Kernel {
 
     /// Detaches a link from what it is attached to. It stays as if its target had gone.
     fn detach(&self, link: &Self::Handle) -> Result<()>;
+
+    /// Removes the pin of a link and the link with it, and returns once it is detached. If something
+    /// else keeps it attached, that is an error, and the pin is there again.
+    fn release_link(&self, link: Self::Handle, root: &PinRoot, pin: &PinPath) -> Result<()>;
 
     /// Attaches a classifier to `clsact` over netlink, adding the qdisc where it is missing.
     fn attach_filter(
@@ -253,6 +294,18 @@ pub struct Replaced<'a, H> {
     pub program: &'a H,
     /// Its function.
     pub function: &'a str,
+}
+
+/// What wanted attachments come to: on every CPU, one by one where the kernel has no link for several
+/// places, or at the file that a name stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// What the program is loaded for.
+    pub attach_type: Option<AttachType>,
+    /// Where it is attached.
+    pub attachments: Vec<Attachment>,
+    /// What there is to say of how that is done here.
+    pub note: Option<String>,
 }
 
 /// A classifier attached over netlink.

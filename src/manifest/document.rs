@@ -112,9 +112,23 @@ impl<'s> Document<'s> {
                 .help(format!("text stands in quotes: \"{text}\""));
         }
         let (message, expected) = message.split_once(", expected ").unwrap_or((message, ""));
+        let span = if text.is_empty() { self.open_string(span, expected) } else { span };
         let label =
             if expected.is_empty() { String::new() } else { format!("expected {expected}") };
         Problem::error(code::TOML_SYNTAX, span, message).label(label)
+    }
+
+    /// From the quote that is never closed to the end of the line, where the parser points.
+    fn open_string(&self, span: Option<Range<usize>>, expected: &str) -> Option<Range<usize>> {
+        let quote = match expected {
+            "`\"`" => '"',
+            "`'`" => '\'',
+            _ => return span,
+        };
+        let end = span.as_ref()?.start;
+        let line = self.line(span.as_ref());
+        let opened = self.source.get(line.start..end).and_then(|before| before.rfind(quote));
+        opened.map_or(span, |at| Some(line.start + at..end))
     }
 
     fn duplicate(&self, span: Option<Range<usize>>) -> Problem {

@@ -58,7 +58,8 @@ pub struct ObjectEntry {
     /// Initial values of global variables, by their names in C.
     #[serde(default)]
     pub globals: BTreeMap<String, GlobalValue>,
-    /// Settings of the object's programs, by the function's name in C.
+    /// Settings of the object's programs, by the function's name in C; and of `struct_ops` maps to be
+    /// registered, by the variable's name.
     #[serde(default)]
     pub programs: BTreeMap<String, ProgramEntry>,
 }
@@ -114,9 +115,10 @@ pub struct Expect {
     /// The map's type.
     #[serde(rename = "type")]
     pub map_type: Option<MapTypeName>,
-    /// The key's type as C writes it: `struct flow_key`, `__u32`.
+    /// The key's type as C writes it: `struct flow_key`, `__u32`; or its members, whose layout is
+    /// compared: `struct { __u32 addr; __u16 port; }`.
     pub key: Option<String>,
-    /// The value's type as C writes it.
+    /// The value's type as C writes it, or its members.
     pub value: Option<String>,
 }
 

@@ -7,6 +7,7 @@ use super::kinds::AttachType;
 use super::net_hook::{self, NetfilterAt, NetfilterFamily, NetkitSide};
 
 pub use super::net_hook::Position;
+use super::probe::{Iter, KernelFunction, KernelProbe, PerfEvent, Usdt, UserProbe};
 
 use serde::{Deserialize, Serialize};
 
@@ -94,23 +95,79 @@ pub enum Attachment {
         category: String,
         /// The event, `sys_enter_execve`.
         name: String,
+        /// What `bpf_get_attach_cookie` returns.
+        #[serde(default)]
+        cookie: Option<u64>,
     },
     /// A tracepoint with its raw arguments.
     RawTracepoint {
         /// The tracepoint.
         name: String,
+        /// What `bpf_get_attach_cookie` returns.
+        #[serde(default)]
+        cookie: Option<u64>,
     },
     /// A tracepoint with BTF-typed arguments.
     TpBtf {
         /// The tracepoint.
         name: String,
+        /// What `bpf_get_attach_cookie` returns.
+        #[serde(default)]
+        cookie: Option<u64>,
     },
+    /// Entry of a kernel function.
+    Fentry(KernelFunction),
+    /// Return of a kernel function.
+    Fexit(KernelFunction),
+    /// A kernel function that lets its return value be replaced.
+    FmodRet(KernelFunction),
+    /// A hook of the Linux security modules.
+    Lsm(KernelFunction),
+    /// A hook of the Linux security modules, for the processes of a cgroup.
+    LsmCgroup {
+        /// The security hook.
+        function: String,
+        /// The cgroup's directory.
+        path: PathBuf,
+    },
+    /// Entry of kernel functions, or an instruction in one.
+    Kprobe(KernelProbe),
+    /// Return of kernel functions.
+    Kretprobe(KernelProbe),
+    /// Entry of functions of a program or library, or an instruction in one.
+    Uprobe(UserProbe),
+    /// Return of functions of a program or library.
+    Uretprobe(UserProbe),
+    /// A statically defined probe of a program or library.
+    Usdt(Usdt),
+    /// A performance counter.
+    PerfEvent(PerfEvent),
+    /// An iterator over kernel objects.
+    Iter(Iter),
     /// A function of another program, replaced.
     Freplace {
         /// That program's object in the manifest.
         object: String,
         /// The program.
         program: String,
+        /// Its function.
+        function: String,
+    },
+    /// A struct of operations, registered; what is attached is a map.
+    StructOps {
+        /// The kernel's struct: `tcp_congestion_ops`.
+        ops: String,
+        /// The name in it, where the kernel tells several of the struct apart by one.
+        name: Option<String>,
+        /// By a link. Otherwise it stays registered, whatever becomes of its pin, until it is
+        /// unregistered.
+        link: bool,
+    },
+    /// A function of a program that someone else keeps pinned, replaced.
+    #[serde(rename = "freplace-pinned")]
+    FreplacePinned {
+        /// Absolute path of the program's pin.
+        pin: PathBuf,
         /// Its function.
         function: String,
     },
@@ -203,7 +260,20 @@ impl Attachment {
             Self::Tracepoint { .. } => "tracepoint",
             Self::RawTracepoint { .. } => "raw-tracepoint",
             Self::TpBtf { .. } => "tp-btf",
-            Self::Freplace { .. } => "freplace",
+            Self::Fentry(_) => "fentry",
+            Self::Fexit(_) => "fexit",
+            Self::FmodRet(_) => "fmod-ret",
+            Self::Lsm(_) => "lsm",
+            Self::LsmCgroup { .. } => "lsm-cgroup",
+            Self::Kprobe(_) => "kprobe",
+            Self::Kretprobe(_) => "kretprobe",
+            Self::Uprobe(_) => "uprobe",
+            Self::Uretprobe(_) => "uretprobe",
+            Self::Usdt(_) => "usdt",
+            Self::PerfEvent(_) => "perf-event",
+            Self::Iter(_) => "iter",
+            Self::Freplace { .. } | Self::FreplacePinned { .. } => "freplace",
+            Self::StructOps { .. } => "struct-ops",
         }
     }
 
@@ -228,10 +298,27 @@ impl Attachment {
             Self::Netfilter { family, at, priority, .. } => {
                 vec![family.as_str().to_owned(), at.as_str().to_owned(), priority.to_string()]
             }
-            Self::Tracepoint { category, name } => vec![format!("{category}/{name}")],
-            Self::RawTracepoint { name } | Self::TpBtf { name } => vec![name.clone()],
+            Self::Tracepoint { category, name, .. } => vec![format!("{category}/{name}")],
+            Self::RawTracepoint { name, .. } | Self::TpBtf { name, .. } => vec![name.clone()],
+            Self::Fentry(at) | Self::Fexit(at) | Self::FmodRet(at) | Self::Lsm(at) => {
+                vec![at.function.clone()]
+            }
+            Self::LsmCgroup { function, path } => {
+                vec![function.clone(), path.display().to_string()]
+            }
+            Self::Kprobe(probe) | Self::Kretprobe(probe) => probe.place(),
+            Self::Uprobe(probe) | Self::Uretprobe(probe) => probe.place(),
+            Self::Usdt(probe) => probe.place(),
+            Self::PerfEvent(event) => event.place(),
+            Self::Iter(iter) => iter.place(),
             Self::Freplace { object, program, function } => {
                 vec![format!("{object}.{program}"), function.clone()]
+            }
+            Self::StructOps { ops, name, .. } => {
+                std::iter::once(ops).chain(name).cloned().collect()
+            }
+            Self::FreplacePinned { pin, function } => {
+                vec![pin.display().to_string(), function.clone()]
             }
         }
     }
@@ -288,6 +375,32 @@ impl Attachment {
         match self {
             Self::Tcx { position, .. } | Self::Netkit { position, .. } => position.as_ref(),
             _ => None,
+        }
+    }
+
+    /// What `bpf_get_attach_cookie` returns in the program, if that is set.
+    #[must_use]
+    pub fn cookie(&self) -> Option<u64> {
+        match self {
+            Self::Tracepoint { cookie, .. }
+            | Self::RawTracepoint { cookie, .. }
+            | Self::TpBtf { cookie, .. } => *cookie,
+            Self::Fentry(at) | Self::Fexit(at) | Self::FmodRet(at) | Self::Lsm(at) => at.cookie,
+            Self::Kprobe(probe) | Self::Kretprobe(probe) => probe.cookie,
+            Self::Uprobe(probe) | Self::Uretprobe(probe) => probe.cookie,
+            Self::Usdt(probe) => probe.cookie,
+            Self::PerfEvent(event) => event.cookie,
+            _ => None,
+        }
+    }
+
+    /// Whether it is of several places by its own words: a list of functions, or a pattern.
+    #[must_use]
+    pub fn is_several(&self) -> bool {
+        match self {
+            Self::Kprobe(probe) | Self::Kretprobe(probe) => probe.is_several(),
+            Self::Uprobe(probe) | Self::Uretprobe(probe) => probe.is_several(),
+            _ => false,
         }
     }
 }

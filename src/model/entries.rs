@@ -100,7 +100,7 @@ impl MapSpec {
 }
 
 /// How entries get from one map into another of their kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transfer {
     /// The kind of both maps' entries.
     pub kind: EntryKind,

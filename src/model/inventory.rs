@@ -120,7 +120,7 @@ pub struct ProgramRecord {
     pub public: Option<PublicPin>,
 }
 
-/// A program's public pin.
+/// A public pin of a program, or of a link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicPin {
     /// Where.
@@ -132,15 +132,18 @@ pub struct PublicPin {
 /// An attachment in place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkRecord {
-    /// Kernel id of the link; 0 for a netlink filter, which has none.
+    /// Kernel id of the link; 0 for a netlink filter or a registration, which have none.
     pub id: u32,
-    /// The program it runs.
+    /// The program it runs, or the map with the struct of operations.
     pub program: Address,
     /// As the manifest wanted it; `None` where the record was lost and rebuilt from the pin, whose
     /// name tells the place but not the options.
     pub attachment: Option<Attachment>,
     /// What holds it in place.
     pub anchor: Anchor,
+    /// The public pin of an iterator, if its program's policy asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public: Option<PublicPin>,
 }
 
 /// What holds an attachment in place once the process is gone.
@@ -149,6 +152,12 @@ pub struct LinkRecord {
 pub enum Anchor {
     /// A pinned link under `~links`.
     Pin(PinPath),
+    /// The registration of a struct of operations, which the kernel keeps by itself. The map is
+    /// pinned under `~maps`.
+    Registration {
+        /// Kernel id of the map; 0 until it is made.
+        map: u32,
+    },
     /// A `clsact` filter, which netlink keeps by itself.
     Filter {
         /// The filter.
@@ -326,8 +335,8 @@ impl Resource {
                 (Some(&program.pin), program.public.as_ref().map(|public| &public.pin))
             }
             Self::Link(link) => match &link.anchor {
-                Anchor::Pin(pin) => (Some(pin), None),
-                Anchor::Filter { .. } => (None, None),
+                Anchor::Pin(pin) => (Some(pin), link.public.as_ref().map(|public| &public.pin)),
+                Anchor::Filter { .. } | Anchor::Registration { .. } => (None, None),
             },
         };
         let identity = self.identity();

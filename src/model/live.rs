@@ -26,6 +26,10 @@ pub struct LiveState {
     pub pins: BTreeMap<PinPath, LiveObject>,
     /// Maps on record whose pin is gone, as far as they can be opened: programs of ours hold them.
     pub unpinned: BTreeMap<u32, LiveMap>,
+    /// Maps of struct ops among the pins, by id, that are registered without a link.
+    pub registered: BTreeSet<u32>,
+    /// Maps of struct ops among the pins, by id, that were registered without a link once.
+    pub spent: BTreeSet<u32>,
     /// Whether the targets of the wanted attachments exist.
     pub targets: BTreeMap<Attachment, TargetState>,
     /// Who is attached at the places of the wanted attachments, ours or not; only looked for by a run
@@ -167,7 +171,7 @@ pub struct LiveLink {
     pub id: u32,
     /// Link type.
     pub link_type: LinkType,
-    /// The program it runs.
+    /// The program it runs; 0 for a struct of operations.
     pub program_id: u32,
     /// What it is attached to, as far as the kernel says.
     pub target: LinkTarget,
@@ -218,6 +222,16 @@ pub enum LinkTarget {
         /// Its name, where the kernel tells it (perf event links since 6.6).
         name: Option<String>,
     },
+    /// A function of another program, which is replaced.
+    Program {
+        /// Kernel id of that program.
+        id: u32,
+    },
+    /// A struct of operations, which is registered as long as the link is there.
+    StructOps {
+        /// Kernel id of its map; 0 once the link is detached.
+        map: u32,
+    },
     /// Another kind.
     Other,
 }
@@ -231,10 +245,24 @@ impl LiveLink {
             LinkTarget::Cgroup { id, .. } => id == 0,
             LinkTarget::Netns { inode, .. } => inode == 0,
             LinkTarget::Map { id, .. } => id == 0,
-            LinkTarget::Netfilter { .. } => false,
-            LinkTarget::Tracepoint { .. } | LinkTarget::Other => false,
+            LinkTarget::StructOps { map } => map == 0,
+            LinkTarget::Netfilter { .. }
+            | LinkTarget::Tracepoint { .. }
+            | LinkTarget::Program { .. }
+            | LinkTarget::Other => false,
         }
     }
+}
+
+/// What became of a map of struct ops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperationsState {
+    /// It can be registered.
+    Unregistered,
+    /// It is registered without a link.
+    Registered,
+    /// It was unregistered, and cannot be registered again.
+    Spent,
 }
 
 /// A program that is attached somewhere.

@@ -61,6 +61,10 @@ pub enum MapOrigin {
     /// A variable in `.struct_ops` or `.struct_ops.link`; its type is the one named by
     /// [`MapSpec::value`], as the object knows it.
     StructOps {
+        /// The kernel's struct: its type's name without a flavour.
+        ops: String,
+        /// The name in it, for structs that the kernel tells apart by one.
+        name: Option<String>,
         /// `.struct_ops.link`: attached by a link (`BPF_F_LINK`).
         link: bool,
         /// `false` for a section with `?`: created only when the manifest names the map.

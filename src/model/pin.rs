@@ -536,7 +536,7 @@ mod tests {
     fn own_pins_are_dot_free_and_distinct() {
         let (edge, fw) = (name("edge"), name("fw"));
         let tracepoint = |name: &str| {
-            let attachment = Attachment::RawTracepoint { name: name.to_owned() };
+            let attachment = Attachment::RawTracepoint { name: name.to_owned(), cookie: None };
             PinPath::link(&edge, &fw, "prog", &attachment)
         };
         let vlan = Attachment::Xdp { interface: "eth0.100".into(), mode: XdpMode::Auto };

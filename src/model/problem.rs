@@ -1,6 +1,7 @@
 //! What is wrong with a manifest or the objects it names: data, not text on a screen.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -17,7 +18,7 @@ pub struct Problem {
     pub span: Option<Range<usize>>,
     /// What to say at that place; may be empty.
     pub label: String,
-    /// Other places of the same manifest that the problem concerns.
+    /// Other places that the problem concerns.
     pub related: Vec<Related>,
     /// What to do about it.
     pub help: Option<String>,
@@ -26,7 +27,9 @@ pub struct Problem {
 /// A second place that a [`Problem`] concerns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Related {
-    /// Where in the manifest, in bytes.
+    /// The manifest it is in; `None` for the one that has the problem.
+    pub file: Option<PathBuf>,
+    /// Where in that manifest, in bytes.
     pub span: Range<usize>,
     /// What to say there.
     pub message: String,
@@ -89,8 +92,30 @@ impl Problem {
     #[must_use]
     pub fn related(mut self, span: Option<Range<usize>>, message: impl Into<String>) -> Self {
         if let Some(span) = span {
-            self.related.push(Related { span, message: message.into() });
+            self.related.push(Related { file: None, span, message: message.into() });
         }
         self
+    }
+
+    /// Points at a place in another manifest, if that is known.
+    #[must_use]
+    pub fn related_in(
+        mut self,
+        file: impl Into<PathBuf>,
+        span: Option<Range<usize>>,
+        message: impl Into<String>,
+    ) -> Self {
+        if let Some(span) = span {
+            self.related.push(Related { file: Some(file.into()), span, message: message.into() });
+        }
+        self
+    }
+
+    /// Puts the problems of one manifest in the order of its text, those of the whole file first.
+    pub fn sort(problems: &mut [Self]) {
+        problems.sort_by(|a, b| {
+            let key = |problem: &Self| problem.span.as_ref().map(|span| (span.start, span.end));
+            key(a).cmp(&key(b)).then_with(|| a.severity.cmp(&b.severity))
+        });
     }
 }

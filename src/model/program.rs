@@ -1,7 +1,11 @@
 //! Programs as an object declares them.
 
+use std::collections::BTreeSet;
+use std::fmt;
+
 use serde::Serialize;
 
+use super::helper::Helper;
 use super::kinds::{AttachType, ProgramType};
 
 /// One program (entry point) of an object.
@@ -17,6 +21,57 @@ pub struct ProgramSpec {
     pub autoload: bool,
     /// Size of its own code, without the functions it calls, in instructions of 8 bytes.
     pub instructions: u32,
+    /// What it asks of the kernel, in its own code and in the functions it calls.
+    #[serde(skip)]
+    pub uses: Uses,
+}
+
+/// What code asks of the kernel, whether or not it is ever reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Uses {
+    /// The helpers that it calls.
+    pub helpers: BTreeSet<Helper>,
+    /// Instructions that the first kernels did not have.
+    pub instructions: BTreeSet<Instruction>,
+}
+
+/// Instructions by the extension of the instruction set that brought them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Instruction {
+    /// A call of another function of the program.
+    Call,
+    /// A jump that compares 32 bits (`BPF_JMP32`; `-mcpu=v3`).
+    Jump32,
+    /// An atomic operation that yields the old value, or other than an addition (`-mcpu=v3`).
+    AtomicFetch,
+    /// Sign extension, unconditional byte swap, signed division or a long jump (`-mcpu=v4`).
+    Version4,
+    /// `BPF_JCOND`, of the loops of `can_loop` and `cond_break`.
+    MayGoto,
+    /// A pointer that changes between the address spaces of an arena and the program.
+    AddressSpaceCast,
+    /// An atomic load or store with ordering.
+    LoadAcquire,
+    /// A function passed as a value, to be called back.
+    Callback,
+    /// A call of a kernel function.
+    KernelFunction,
+}
+
+impl fmt::Display for Instruction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Call => "calls of functions",
+            Self::Jump32 => "jumps that compare 32 bits (`-mcpu=v3`)",
+            Self::AtomicFetch => "atomic operations that yield a value (`-mcpu=v3`)",
+            Self::Version4 => "instructions of `-mcpu=v4`",
+            Self::MayGoto => "`may_goto` (`can_loop`, `cond_break`)",
+            Self::AddressSpaceCast => "casts between address spaces (arenas)",
+            Self::LoadAcquire => "loads and stores with ordering",
+            Self::Callback => "callbacks",
+            Self::KernelFunction => "calls of kernel functions",
+        })
+    }
 }
 
 /// What a section name means (libbpf's `section_defs`).

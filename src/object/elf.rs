@@ -112,6 +112,21 @@ impl<'a> Elf<'a> {
     }
 }
 
+impl Elf<'_> {
+    /// All relocations, each with the section that it applies to.
+    pub(super) fn all_relocations(&self) -> impl Iterator<Item = (usize, Relocation)> {
+        self.sections.iter().filter(|section| section.kind == SHT_REL).flat_map(|section| {
+            let target = section.info as usize;
+            pods::<Rel64<LE>>(section.data.unwrap_or_default()).iter().map(move |rel| {
+                (
+                    target,
+                    Relocation { offset: rel.r_offset.get(LE), symbol: rel.r_sym(LE) as usize },
+                )
+            })
+        })
+    }
+}
+
 impl<'a> Section<'a> {
     fn new(index: usize, header: &'a SectionHeader64<LE>, names: &'a [u8], file: &'a [u8]) -> Self {
         let kind = header.sh_type(LE);

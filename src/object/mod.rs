@@ -16,12 +16,14 @@ mod input;
 mod inspect;
 mod legacy;
 mod maps;
+mod named;
 mod programs;
 pub mod sections;
 mod slots;
 mod struct_ops;
 #[cfg(test)]
 mod test_btf;
+mod uses;
 
 pub use ctypes::expand_types;
 pub use error::InspectError;

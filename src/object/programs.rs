@@ -9,7 +9,7 @@ use object::elf::{SHF_EXECINSTR, SHT_PROGBITS, STB_LOCAL, STT_FUNC, STV_HIDDEN, 
 use super::elf::{Elf, Section, Symbol};
 use super::sections;
 use crate::model::object::{Defect, FunctionSpec, Part};
-use crate::model::program::ProgramSpec;
+use crate::model::program::{ProgramSpec, Uses};
 
 /// Where functions live that programs call; never programs themselves.
 const TEXT: &str = ".text";
@@ -80,6 +80,7 @@ fn program(section: &Section<'_>, function: &Symbol<'_>) -> ProgramSpec {
         kind: sections::program_kind(section.name),
         autoload,
         instructions: u32::try_from(function.size / INSTRUCTION).unwrap_or(u32::MAX),
+        uses: Uses::default(),
     }
 }
 

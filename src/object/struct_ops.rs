@@ -16,6 +16,7 @@ use crate::btf::{Btf, Shape, Type};
 use crate::model::kinds::MapType;
 use crate::model::map::{MapOrigin, MapShape, MapSpec};
 use crate::model::object::Defect;
+use crate::model::operations;
 
 /// `BPF_F_LINK`.
 const LINK: u32 = 1 << 13;
@@ -35,6 +36,7 @@ pub(super) fn maps(
             ".struct_ops.link" => true,
             _ => continue,
         };
+        let bytes = section.data.unwrap_or_default();
         if section.kind != SHT_PROGBITS || section.size == 0 {
             continue;
         }
@@ -58,7 +60,9 @@ pub(super) fn maps(
             }
             match ops_type(btf, variable) {
                 Ok(found) => {
-                    let origin = MapOrigin::StructOps { link, autocreate };
+                    let ops = without_flavour(found.name()).to_owned();
+                    let known_as = registered_name(&ops, btf, found, bytes_of(variable, bytes));
+                    let origin = MapOrigin::StructOps { ops, name: known_as, link, autocreate };
                     let own = relocations.remove(&index).unwrap_or_default();
                     let members = members.entry(found.id()).or_insert_with(|| places(found));
                     let slots = slots(input, &own, variable, members, defects);
@@ -69,6 +73,40 @@ pub(super) fn maps(
         }
     }
     maps
+}
+
+/// The bytes of a variable; none where they lie outside of its section.
+fn bytes_of<'b>(variable: &Variable<'_>, section: &'b [u8]) -> &'b [u8] {
+    let start = variable.offset.and_then(|offset| usize::try_from(offset).ok());
+    let rest = start.and_then(|start| section.get(start..)).unwrap_or_default();
+    let size = usize::try_from(variable.size).unwrap_or(usize::MAX);
+    rest.get(..size).unwrap_or(rest)
+}
+
+/// A name as the kernel knows it (libbpf `bpf_core_essential_name_len`).
+fn without_flavour(name: &str) -> &str {
+    match name.rsplit_once("___") {
+        Some((ops, flavour))
+            if !ops.is_empty()
+                && !flavour.is_empty()
+                && !ops.ends_with('_')
+                && !flavour.starts_with('_') =>
+        {
+            ops
+        }
+        _ => name,
+    }
+}
+
+/// The text of the member that names a struct where the kernel tells several apart by one.
+fn registered_name(ops: &str, btf: &Btf<'_>, found: Type<'_>, bytes: &[u8]) -> Option<String> {
+    let wanted = operations::name_member(ops)?;
+    let member = found.members().iter().find(|member| member.name == wanted)?;
+    let start = usize::try_from(member.bit_offset / 8).ok()?;
+    let size = usize::try_from(btf.size_of(member.type_id).ok()?).ok()?;
+    let text = bytes.get(start..)?.get(..size)?.split(|byte| *byte == 0).next()?;
+    let text = String::from_utf8_lossy(text).into_owned();
+    (!text.is_empty()).then_some(text)
 }
 
 fn ops_type<'a>(btf: &Btf<'a>, variable: &Variable<'a>) -> Result<Type<'a>, String> {

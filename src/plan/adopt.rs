@@ -1,5 +1,7 @@
 //! What is someone else's and is taken over: only where a run was told so, and only what can be.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
 use crate::model::inventory::Resource;
@@ -11,7 +13,8 @@ use super::draft::Draft;
 use super::link_kinds::updates_in_place;
 
 /// Whether a run claims what is not on record as its deployment's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Adoption {
     /// It uses pins of the right shape that others made, and leaves them theirs.
     #[default]
@@ -112,8 +115,8 @@ fn fits(link: &LiveLink, attachment: &Attachment, spec: &ProgramSpec) -> bool {
         (
             Attachment::Cgroup { .. } | Attachment::CgroupUnit { .. },
             LinkTarget::Cgroup { attach_type, .. },
-        ) => Some(*attach_type) == made_for,
-        (
+        )
+        | (
             Attachment::SkLookup { .. } | Attachment::FlowDissector { .. },
             LinkTarget::Netns { attach_type, .. },
         ) => Some(*attach_type) == made_for,

@@ -4,7 +4,7 @@
 //! there, and what becomes of ours that nobody claims, is decided once, in [`super::pins`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::model::address::Address;
 use crate::model::identity::Identity;
@@ -15,7 +15,7 @@ use crate::model::pin::{PinPath, PinRoot};
 
 use super::prune::Mode;
 use super::recover::Known;
-use super::{Action, Adoption, Change, ObjectLoad, Plan, Slot, Step, pins, prune};
+use super::{Action, Adoption, Change, ObjectLoad, Plan, Slot, Step, operations, pins, prune};
 
 /// When a step runs. Earlier phases are done for every object before a later one begins, so that a
 /// program the verifier refuses is found before anything is attached or pinned.
@@ -34,6 +34,8 @@ pub(super) enum Phase {
     PinPrograms,
     /// Links of programs that replace functions: before others run with the functions replaced.
     Replacements,
+    /// What is registered without a link goes before the next of its name can come.
+    Unregister,
     Links,
     RemoveFilters,
     /// Programs write into the new maps by now.
@@ -107,6 +109,10 @@ pub(super) struct Draft<'a> {
     pub(super) adopted: BTreeSet<u32>,
     /// Pins of ours whose contents go over to a map elsewhere.
     pub(super) superseded: BTreeSet<PinPath>,
+    /// Pins of links that the run removes before it makes what takes their places.
+    pub(super) released: BTreeSet<PinPath>,
+    /// Maps of struct ops, by id, that stay registered.
+    pub(super) kept_operations: BTreeSet<u32>,
     /// Links on record that another address has taken over.
     pub(super) taken: BTreeMap<Address, Address>,
     changes: Vec<Change>,
@@ -140,6 +146,8 @@ impl<'a> Draft<'a> {
             claims: BTreeMap::new(),
             adopted: BTreeSet::new(),
             superseded: BTreeSet::new(),
+            released: BTreeSet::new(),
+            kept_operations: BTreeSet::new(),
             taken: BTreeMap::new(),
             changes: Vec::new(),
             steps: Vec::new(),
@@ -243,6 +251,12 @@ impl<'a> Draft<'a> {
         Slot::Foreign(program)
     }
 
+    /// Holds the program that someone else keeps pinned at a path outside of the pin root.
+    pub(super) fn open_pinned(&mut self, pin: &Path, program: u32) -> Slot {
+        self.step(Phase::Open, Step::OpenPinned { pin: pin.to_owned(), program });
+        Slot::Foreign(program)
+    }
+
     /// A place in the stage that nothing uses, not even what a killed run left there.
     pub(super) fn stage(&mut self) -> PinPath {
         loop {
@@ -311,6 +325,7 @@ impl<'a> Draft<'a> {
             let loads = std::mem::take(&mut self.loads);
             self.step(Phase::LoadPrograms, Step::LoadPrograms(loads));
         }
+        operations::unregister(&mut self);
         if !self.is_refused() {
             pins::settle(mode, &mut self);
         }

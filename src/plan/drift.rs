@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::model::address::Address;
 use crate::model::identity::Identity;
 use crate::model::inventory::{Anchor, Inventory, LinkRecord, MapRecord, ProgramRecord, Resource};
-use crate::model::live::{LiveObject, LiveState};
+use crate::model::live::{LinkTarget, LiveObject, LiveState};
 use crate::model::pin::PinPath;
 
 /// One resource of a deployment against the kernel.
@@ -158,14 +158,38 @@ fn link_state(link: &LinkRecord, inventory: &Inventory, live: &LiveState) -> Ver
                     let detail = "it is detached, or what it was attached to is gone".to_owned();
                     return (ResourceState::Missing, Some(detail));
                 }
-                runs(found.program_id, wanted)
+                match &link.public {
+                    Some(public)
+                        if live.pins.get(&public.pin) != Some(&LiveObject::Link(found.clone())) =>
+                    {
+                        (ResourceState::Drifted, Some(format!("its pin {} is gone", public.pin)))
+                    }
+                    _ => match found.target {
+                        LinkTarget::StructOps { map } => has(map, inventory.map(&link.program)),
+                        _ => runs(found.program_id, wanted),
+                    },
+                }
             }
             _ => pin_state(pin, Identity::link(link.id), live),
         },
+        Anchor::Registration { map } if live.registered.contains(map) => {
+            (ResourceState::InSync, Some("registered without a link".to_owned()))
+        }
+        Anchor::Registration { .. } => {
+            (ResourceState::Missing, Some("it is not registered any more".to_owned()))
+        }
         Anchor::Filter { key, .. } => match live.filters.get(key) {
             None => (ResourceState::Missing, Some("its filter is gone".to_owned())),
             Some(filter) => runs(filter.program_id, wanted),
         },
+    }
+}
+
+fn has(found: u32, wanted: Option<&MapRecord>) -> Verdict {
+    if wanted.is_some_and(|wanted| wanted.id == found) {
+        (ResourceState::InSync, None)
+    } else {
+        (ResourceState::Drifted, Some(format!("has the operations of map id {found}, not ours")))
     }
 }
 

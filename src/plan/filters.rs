@@ -7,7 +7,8 @@ use crate::model::inventory::{Anchor, LinkRecord, Resource};
 use crate::model::live::FilterKey;
 
 use super::draft::{Draft, Phase};
-use super::links::{Wanted, options, runs_another};
+use super::links::{Wanted, runs_another};
+use super::options::options;
 use super::{Action, Change, Step, adopt};
 
 impl Wanted<'_> {

@@ -12,7 +12,7 @@ use crate::model::identity::Identity;
 use crate::model::inventory::{
     Anchor, Inventory, LinkRecord, MapRecord, ObjectRecord, ProgramRecord, Resource,
 };
-use crate::model::live::{LiveObject, LiveState};
+use crate::model::live::{LinkTarget, LiveObject, LiveState};
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinPolicy};
 
@@ -51,7 +51,7 @@ pub(super) fn resume(inventory: &Inventory, live: &LiveState) -> Resumed {
     add_missing(&mut merged.root_directories, &after.root_directories);
 
     let persisting =
-        persisting(inventory).chain(after.forgotten.iter().map(|(pin, of)| (pin, *of)));
+        persisting(inventory, &merged).chain(after.forgotten.iter().map(|(pin, of)| (pin, *of)));
     let persisting: Vec<_> = witness.leftover(persisting, &merged).collect();
     merged.forgotten.extend(persisting);
     let strays = witness.leftover(inventory.owned_pins(), &merged).collect();
@@ -74,6 +74,8 @@ struct Witness<'a> {
 impl<'a> Witness<'a> {
     fn new(after: &Inventory, live: &'a LiveState) -> Self {
         let (mut staged_maps, mut staged_links) = (BTreeMap::new(), BTreeMap::new());
+        // Maps of struct ops are at work themselves.
+        let mut operations = live.registered.clone();
         let mut maps: BTreeMap<u32, &[u32]> = BTreeMap::new();
         let mut at_work: BTreeSet<u32> =
             live.filters.values().map(|filter| filter.program_id).collect();
@@ -83,6 +85,9 @@ impl<'a> Witness<'a> {
                 LiveObject::Program(program) => drop(maps.insert(program.id, &program.map_ids)),
                 LiveObject::Link(link) => {
                     at_work.insert(link.program_id);
+                    if let LinkTarget::StructOps { map } = link.target {
+                        operations.insert(map);
+                    }
                     if pin.is_staged() {
                         staged_links.insert(link.id, pin);
                     }
@@ -99,7 +104,14 @@ impl<'a> Witness<'a> {
                     _ => None,
                 })
                 .collect();
-            if programs.iter().any(|id| at_work.contains(id)) {
+            let own_maps = of_object(after, object).filter_map(|(_, resource)| match resource {
+                Resource::Map(map) if operations.contains(&map.id) => Some(map.id),
+                _ => None,
+            });
+            let own_maps: Vec<u32> = own_maps.collect();
+            let is_at_work = !own_maps.is_empty() || programs.iter().any(|id| at_work.contains(id));
+            in_use.extend(own_maps);
+            if is_at_work {
                 in_use.extend(programs.iter().filter_map(|id| maps.get(id)).copied().flatten());
             }
         }
@@ -196,6 +208,7 @@ impl<'a> Witness<'a> {
                 _ => None,
             },
             Anchor::Filter { key, .. } => self.live.filters.contains_key(key).then(|| new.clone()),
+            Anchor::Registration { map } => self.live.registered.contains(map).then(|| new.clone()),
         }
     }
 
@@ -243,9 +256,14 @@ fn of_object<'i>(
     record.resources.iter().filter(move |(address, _)| of(address.as_str()))
 }
 
-/// The pins on record that outlive the deployment.
-fn persisting(inventory: &Inventory) -> impl Iterator<Item = (&PinPath, Identity)> {
-    inventory.resources.values().filter_map(|resource| match resource {
+/// The pins on record that outlive the deployment. That of an iterator which is pinned elsewhere now has
+/// moved.
+fn persisting<'i>(
+    inventory: &'i Inventory,
+    merged: &'i Inventory,
+) -> impl Iterator<Item = (&'i PinPath, Identity)> {
+    let moved = |address| merged.link(address).is_some_and(|link| link.public.is_some());
+    inventory.resources.iter().filter_map(move |(address, resource)| match resource {
         Resource::Map(MapRecord { pin: Some(pin), policy, owned: true, id, .. })
             if *policy == PinPolicy::PersistOnExit =>
         {
@@ -255,6 +273,11 @@ fn persisting(inventory: &Inventory) -> impl Iterator<Item = (&PinPath, Identity
             if public.policy == PinPolicy::PersistOnExit =>
         {
             Some((&public.pin, Identity::program(*id)))
+        }
+        Resource::Link(LinkRecord { public: Some(public), id, .. })
+            if public.policy == PinPolicy::PersistOnExit && !moved(address) =>
+        {
+            Some((&public.pin, Identity::link(*id)))
         }
         _ => None,
     })

@@ -4,22 +4,37 @@ use crate::model::attach::Attachment;
 use crate::model::kinds::LinkType;
 use crate::model::live::{LinkTarget, LiveLink};
 
-/// The type of the links that make an attachment.
-pub(super) fn link_type(attachment: &Attachment) -> Option<LinkType> {
+use super::draft::Phase;
+
+/// The types of links that can make an attachment.
+pub(super) fn link_types(attachment: &Attachment) -> &'static [LinkType] {
     match attachment {
-        Attachment::Xdp { .. } => Some(LinkType::XDP),
-        Attachment::Tcx { .. } => Some(LinkType::TCX),
-        Attachment::Netkit { .. } => Some(LinkType::NETKIT),
-        Attachment::Cgroup { .. } | Attachment::CgroupUnit { .. } => Some(LinkType::CGROUP),
-        Attachment::SkLookup { .. } | Attachment::FlowDissector { .. } => Some(LinkType::NETNS),
-        Attachment::Sockmap { .. } => Some(LinkType::SOCKMAP),
-        Attachment::Netfilter { .. } => Some(LinkType::NETFILTER),
-        Attachment::Tracepoint { .. } => Some(LinkType::PERF_EVENT),
-        Attachment::RawTracepoint { .. } | Attachment::TpBtf { .. } => {
-            Some(LinkType::RAW_TRACEPOINT)
+        Attachment::Xdp { .. } => &[LinkType::XDP],
+        Attachment::Tcx { .. } => &[LinkType::TCX],
+        Attachment::Netkit { .. } => &[LinkType::NETKIT],
+        Attachment::Cgroup { .. }
+        | Attachment::CgroupUnit { .. }
+        | Attachment::LsmCgroup { .. } => &[LinkType::CGROUP],
+        Attachment::SkLookup { .. } | Attachment::FlowDissector { .. } => &[LinkType::NETNS],
+        Attachment::Sockmap { .. } => &[LinkType::SOCKMAP],
+        Attachment::Netfilter { .. } => &[LinkType::NETFILTER],
+        Attachment::Tracepoint { .. } | Attachment::PerfEvent(_) => &[LinkType::PERF_EVENT],
+        Attachment::Kprobe(_) | Attachment::Kretprobe(_) => {
+            &[LinkType::PERF_EVENT, LinkType::KPROBE_MULTI]
         }
-        Attachment::Freplace { .. } => Some(LinkType::TRACING),
-        Attachment::Tc { .. } => None,
+        Attachment::Uprobe(_) | Attachment::Uretprobe(_) | Attachment::Usdt(_) => {
+            &[LinkType::PERF_EVENT, LinkType::UPROBE_MULTI]
+        }
+        Attachment::Iter(_) => &[LinkType::ITER],
+        Attachment::RawTracepoint { .. } | Attachment::TpBtf { .. } => &[LinkType::RAW_TRACEPOINT],
+        Attachment::Freplace { .. }
+        | Attachment::FreplacePinned { .. }
+        | Attachment::Fentry(_)
+        | Attachment::Fexit(_)
+        | Attachment::FmodRet(_)
+        | Attachment::Lsm(_) => &[LinkType::TRACING],
+        Attachment::StructOps { link: true, .. } => &[LinkType::STRUCT_OPS],
+        Attachment::Tc { .. } | Attachment::StructOps { .. } => &[],
     }
 }
 
@@ -30,7 +45,32 @@ pub(super) fn lost_its_target(link: &LiveLink, wanted: u64) -> bool {
         LinkTarget::Cgroup { id, .. } => id != wanted,
         LinkTarget::Netns { inode, .. } => inode != wanted,
         LinkTarget::Map { id, .. } => u64::from(id) != wanted,
+        // Whose function one of the same manifest replaces is settled by what is loaded with it.
+        LinkTarget::Program { id } => wanted != 0 && u64::from(id) != wanted,
+        LinkTarget::StructOps { map } => map == 0,
         LinkTarget::Netfilter { .. } | LinkTarget::Tracepoint { .. } | LinkTarget::Other => false,
+    }
+}
+
+/// What is said of a link that lost its target.
+pub(super) fn lost_reason(attachment: &Attachment) -> &'static str {
+    match attachment {
+        Attachment::FreplacePinned { .. } => {
+            "another program is pinned there now: its function is replaced, and then that of the old one \
+             is as it was"
+        }
+        Attachment::Sockmap { .. } => {
+            "it was detached, or its map is another one now: attached anew"
+        }
+        _ => "it was detached, or what it was attached to went away and came back: attached anew",
+    }
+}
+
+/// When a link is made.
+pub(super) fn phase(attachment: &Attachment) -> Phase {
+    match attachment {
+        Attachment::Freplace { .. } | Attachment::FreplacePinned { .. } => Phase::Replacements,
+        _ => Phase::Links,
     }
 }
 

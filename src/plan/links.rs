@@ -1,12 +1,11 @@
 //! Attachments: made, swapped in place, taken over, made anew, or left alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
 use crate::model::identity::Identity;
-use crate::model::inventory::{Anchor, LinkRecord, Resource};
-use crate::model::kinds::LinkType;
+use crate::model::inventory::{Anchor, LinkRecord, PublicPin, Resource};
 use crate::model::live::{LiveLink, LiveObject, TargetState};
 use crate::model::pin::PinPath;
 use crate::model::program::ProgramSpec;
@@ -14,10 +13,11 @@ use crate::validate::{Desired, DesiredObject, DesiredProgram};
 
 use super::adopt::{self, Takeover};
 use super::draft::{Draft, Phase, Source, foreign};
-use super::link_kinds::{link_type, lost_its_target, updates_in_place};
-use super::named::{self, Named, names_another};
+use super::link_kinds::{link_types, lost_its_target, lost_reason, phase, updates_in_place};
+use super::options::options;
+use super::probes::{self, Maps, run_side_by_side};
 use super::programs::loaded;
-use super::{Action, Change, ProgramRef, Slot, Step, netfilter};
+use super::{Action, Change, ProgramRef, Slot, Step, neighbours, netfilter, released};
 
 /// The addresses of all wanted attachments: those on record that are not among them are leaving.
 pub(super) fn wanted(desired: &Desired) -> BTreeSet<Address> {
@@ -28,6 +28,8 @@ pub(super) fn wanted(desired: &Desired) -> BTreeSet<Address> {
             let places = program.attachments.iter();
             all.extend(places.map(|place| Address::link(&object.name, name, place)));
         }
+        let operations = object.operations.iter();
+        all.extend(operations.map(|ops| Address::link(&object.name, &ops.map, &ops.attachment)));
     }
     all
 }
@@ -37,11 +39,14 @@ pub(super) fn plan(
     object: &DesiredObject,
     reload: bool,
     wanted: &BTreeSet<Address>,
+    maps: Maps<'_>,
     draft: &mut Draft<'_>,
 ) {
     for program in &object.programs {
-        for attachment in program.attachments.iter().filter(|place| !names_another(place)) {
-            plan_one(Place { object, program, attachment, reload, named: None }, wanted, draft);
+        let beside_none = |place: &&Attachment| neighbours::own(place).is_none();
+        for attachment in program.attachments.iter().filter(beside_none) {
+            let others = maps.of(attachment, object, draft);
+            plan_one(Place { object, program, attachment, reload, others }, wanted, draft);
         }
     }
 }
@@ -53,18 +58,20 @@ pub(super) struct Place<'d> {
     pub(super) attachment: &'d Attachment,
     /// Whether the object is loaded again.
     pub(super) reload: bool,
-    /// What the attachment names.
-    pub(super) named: Option<Named>,
+    /// What the attachment names beside its program, by name in C.
+    pub(super) others: BTreeMap<String, Source>,
 }
 
 /// Plans one attachment.
 pub(super) fn plan_one(place: Place<'_>, wanted: &BTreeSet<Address>, draft: &mut Draft<'_>) {
-    let attachment = place.attachment;
-    let waits = place.program.terms.waits.contains(attachment);
+    let (attachment, terms) = (place.attachment, &place.program.terms);
     let link = Wanted::new(place, draft);
+    if let Some(reason) = terms.impossible.get(attachment) {
+        return draft.refuse(link.address, reason.clone());
+    }
     match link.target(draft) {
-        Err(reason) if waits && link.impossible.is_none() => {
-            draft.change(Change::new(link.address, Action::Wait, reason))
+        Err(reason) if terms.waits.contains(attachment) => {
+            draft.change(Change::new(link.address, Action::Wait, reason));
         }
         Err(reason) => draft.refuse(link.address, reason),
         Ok(target) => match attachment {
@@ -79,26 +86,27 @@ pub(super) struct Wanted<'d> {
     pub(super) address: Address,
     spec: &'d ProgramSpec,
     pub(super) attachment: &'d Attachment,
-    pin: PinPath,
+    pub(super) pin: PinPath,
     pub(super) program: ProgramRef,
     pub(super) program_address: Address,
-    named: Option<Named>,
-    /// What is to be said of it.
-    note: Option<&'d String>,
-    /// Why it cannot be had.
-    impossible: Option<&'d String>,
+    /// What is attached with the program, by name in C.
+    pub(super) others: BTreeMap<String, Source>,
+    /// The pin of an iterator that users read.
+    pub(super) public: Option<PublicPin>,
+    /// How it is made on this host.
+    note: Option<&'d str>,
 }
 
 /// A live link to attach through: where it is pinned, and for whom it is on record.
-struct Found {
-    pin: PinPath,
-    address: Address,
-    link: LiveLink,
+pub(super) struct Found {
+    pub(super) pin: PinPath,
+    pub(super) address: Address,
+    pub(super) link: LiveLink,
 }
 
 impl<'d> Wanted<'d> {
     fn new(place: Place<'d>, draft: &Draft<'_>) -> Self {
-        let Place { object, program, attachment, reload, named } = place;
+        let Place { object, program, attachment, reload, others } = place;
         let name = &program.spec.name;
         let program_address = Address::program(&object.name, name);
         let slot = match loaded(&program_address, draft) {
@@ -112,19 +120,20 @@ impl<'d> Wanted<'d> {
             pin: PinPath::link(&draft.name(), &object.name, name, attachment),
             program: ProgramRef { slot, object: object.name.clone(), program: name.clone() },
             program_address,
-            named,
-            note: program.terms.notes.get(attachment),
-            impossible: program.terms.impossible.get(attachment),
+            others,
+            public: probes::public_pin(program, attachment),
+            note: program.terms.notes.get(attachment).map(String::as_str),
         }
     }
 
     /// The interface index, cgroup, namespace or map id to attach to.
     fn target(&self, draft: &Draft<'_>) -> Result<u64, String> {
-        if let Some(target) = self.named.as_ref().and_then(Named::target) {
-            return Ok(target);
-        }
-        if let Some(reason) = self.impossible {
-            return Err(reason.clone());
+        if let Attachment::Sockmap { map, .. } = self.attachment {
+            return match self.others.get(map) {
+                // Nothing is attached to a map that is yet to be made.
+                Some(source) => Ok(source.identity().map_or(u64::MAX, |map| u64::from(map.id))),
+                None => Err(format!("map `{map}` cannot be had")),
+            };
         }
         match draft.live.targets.get(self.attachment) {
             Some(TargetState::Present(id)) => Ok(*id),
@@ -151,21 +160,34 @@ impl<'d> Wanted<'d> {
                 Some(_) => "its link is gone",
                 None => "not attached yet",
             };
+            if released::is_released_first(self.attachment)
+                && let Some((address, pin, link)) =
+                    released::leaving(self.attachment, wanted, draft)
+            {
+                let found = Found { pin, address, link };
+                return self.attach_released(&found, "its program changed", wanted, draft);
+            }
             return self.attach_or_take(Action::Create, reason, draft);
         };
         if lost_its_target(&found.link, target) {
-            let reason = match self.attachment {
-                Attachment::Sockmap { .. } => {
-                    "it was detached, or its map is another one now: attached anew"
-                }
-                _ => {
-                    "it was detached, or what it was attached to went away and came back: attached anew"
-                }
-            };
+            let reason = lost_reason(self.attachment);
             return self.attach_or_take(Action::Replace, reason, draft);
         }
         if let Some(old) = self.other_options(&found.address, draft) {
-            return self.attach_anew(&found, &old, wanted, draft);
+            if run_side_by_side(found.link.link_type) {
+                let reason = format!("{}: both run for a moment", changed(&old, self.attachment));
+                self.attach(Action::Replace, &reason, draft);
+            } else if released::is_released_first(self.attachment) {
+                let reason = format!("its options changed ({})", changed(&old, self.attachment));
+                self.attach_released(&found, &reason, wanted, draft);
+            } else {
+                self.attach_anew(&found, &old, draft);
+            }
+            return;
+        }
+        if self.others.values().any(|map| matches!(map, Source::New(_))) && self.is_iterator() {
+            let reason = "the map that it goes over is another one now";
+            return self.attach(Action::Replace, reason, draft);
         }
         self.plan_live_link(&found, wanted, draft);
     }
@@ -177,7 +199,7 @@ impl<'d> Wanted<'d> {
         let program = draft.inventory().program(&self.program_address).map(|record| record.id);
         draft.live.pins.iter().filter(|(pin, _)| pin.is_staged()).find_map(|(pin, found)| {
             let LiveObject::Link(link) = found else { return None };
-            let hook = link_type(self.attachment) == Some(link.link_type);
+            let hook = link_types(self.attachment).contains(&link.link_type);
             let for_this = recorded == Some(link.id) || program == Some(link.program_id);
             (hook && for_this && !lost_its_target(link, target)).then(|| Found {
                 pin: pin.clone(),
@@ -201,8 +223,7 @@ impl<'d> Wanted<'d> {
                     if leaving
                         && link.id == *id
                         && address.as_str().ends_with(&place)
-                        && (updates_in_place(link.link_type)
-                            || link.link_type == LinkType::NETFILTER) =>
+                        && updates_in_place(link.link_type) =>
                 {
                     Some(Found { pin: pin.clone(), address: address.clone(), link: link.clone() })
                 }
@@ -223,15 +244,8 @@ impl<'d> Wanted<'d> {
 
     /// The options of a live link cannot change, and while it is attached, the same program cannot be
     /// attached beside it. So for a moment nothing is.
-    fn attach_anew(
-        self,
-        found: &Found,
-        old: &Attachment,
-        wanted: &BTreeSet<Address>,
-        draft: &mut Draft<'_>,
-    ) {
-        let netfilter = matches!(self.attachment, Attachment::Netfilter { .. });
-        if found.address != self.address && !netfilter {
+    fn attach_anew(self, found: &Found, old: &Attachment, draft: &mut Draft<'_>) {
+        if found.address != self.address {
             let reason = format!(
                 "takes the place of {}, which has other options ({}): take that one out of the \
                  manifest, apply, and put this one in",
@@ -240,39 +254,23 @@ impl<'d> Wanted<'d> {
             );
             return draft.refuse(self.address, reason);
         }
-        let reason =
-            format!("its options changed ({} → {})", options(old), options(self.attachment));
-        let reason = if netfilter {
-            format!("{reason}; {}", netfilter::BRIDGED)
-        } else {
-            format!("{reason}: detached, then attached again; in between nothing runs there")
-        };
-        self.detach_and_attach(found, old, &reason, wanted, draft);
-    }
-
-    fn detach_and_attach(
-        self,
-        found: &Found,
-        old: &Attachment,
-        reason: &str,
-        wanted: &BTreeSet<Address>,
-        draft: &mut Draft<'_>,
-    ) {
         let Some(program) = draft.open_program(found.link.program_id) else {
             return self.refuse_foreign_program(found, draft);
         };
-        self.hold_program(draft);
-        netfilter::bridge(&self.address, &self.program, self.attachment, wanted, draft);
-        let (attachment, named) = named::as_it_was(old, draft);
+        let (attachment, others) = neighbours::as_it_was(old, draft);
         let step = Step::Detach {
             link: draft.open(&found.pin, Identity::link(found.link.id)),
             pin: found.pin.clone(),
             program: ProgramRef { slot: program, ..self.program.clone() },
             attachment,
-            named,
+            others,
         };
         draft.step(Phase::Links, step);
-        self.attach(Action::Replace, reason, draft);
+        let reason = format!(
+            "its options changed ({}): detached, then attached again; in between nothing runs there",
+            changed(old, self.attachment)
+        );
+        self.attach(Action::Replace, &reason, draft);
     }
 
     fn refuse_foreign_program(self, found: &Found, draft: &mut Draft<'_>) {
@@ -288,7 +286,9 @@ impl<'d> Wanted<'d> {
         let link = &found.link;
         let keeps = self.runs_already(link.program_id, draft);
         if keeps {
-            let change = if found.address == self.address {
+            let change = if let Some(reason) = self.pin_change(found, draft) {
+                Change::new(self.address.clone(), Action::Update, reason)
+            } else if found.address == self.address {
                 Change::new(self.address.clone(), Action::NoOp, "attached as declared")
             } else {
                 let reason = format!("takes over the link of {}", found.address);
@@ -297,10 +297,8 @@ impl<'d> Wanted<'d> {
             draft.change(change);
             return self.bound(found, draft);
         }
-        if let Attachment::Netfilter { .. } = self.attachment {
-            let reason = format!("its program changed; {}", netfilter::BRIDGED);
-            let same = self.attachment;
-            return self.detach_and_attach(found, same, &reason, wanted, draft);
+        if released::is_released_first(self.attachment) {
+            return self.attach_released(found, "its program changed", wanted, draft);
         }
         if !updates_in_place(link.link_type) {
             let reason = match self.attachment {
@@ -320,6 +318,34 @@ impl<'d> Wanted<'d> {
             return self.refuse_foreign_program(found, draft);
         };
         self.update(found, expected, draft);
+    }
+
+    /// Lets go of the link that is there, and attaches then.
+    fn attach_released(
+        self,
+        found: &Found,
+        reason: &str,
+        wanted: &BTreeSet<Address>,
+        draft: &mut Draft<'_>,
+    ) {
+        let Some(program) = draft.open_program(found.link.program_id) else {
+            return self.refuse_foreign_program(found, draft);
+        };
+        let runs = ProgramRef { slot: program, ..self.program.clone() };
+        self.hold_program(draft);
+        netfilter::bridge(&self.address, &self.program, self.attachment, wanted, draft);
+        let was = self.other_options(&found.address, draft);
+        let was = was.as_ref().unwrap_or(self.attachment);
+        let phase = phase(self.attachment);
+        released::release((&found.pin, &found.link), runs, was, phase, draft);
+        let gap = released::gap(self.attachment);
+        let reason = if found.address == self.address {
+            format!("{reason}: detached, then attached again; {gap}")
+        } else {
+            draft.taken.insert(found.address.clone(), self.address.clone());
+            format!("takes the place of {}, which is detached first; {gap}", found.address)
+        };
+        self.attach(Action::Replace, &reason, draft);
     }
 
     fn update(self, found: &Found, expected: Option<Slot>, draft: &mut Draft<'_>) {
@@ -343,7 +369,7 @@ impl<'d> Wanted<'d> {
     fn bound(self, found: &Found, draft: &mut Draft<'_>) {
         let identity = Identity::link(found.link.id);
         let source = Source::Live { pin: found.pin.clone(), identity };
-        draft.claim(self.pin.clone(), &self.address, source, Phase::Links);
+        self.claim(source, Phase::Links, draft);
         if found.address != self.address {
             draft.taken.insert(found.address.clone(), self.address.clone());
         }
@@ -372,7 +398,7 @@ impl<'d> Wanted<'d> {
             expected: Some(foreign),
         };
         draft.step(Phase::Links, step);
-        draft.claim(self.pin.clone(), &address, Source::New(address.clone()), Phase::Links);
+        self.claim(Source::New(address.clone()), Phase::Links, draft);
         let reason = format!(
             "link {} of someone else is taken over: its program is swapped atomically, its mode and \
              place stay, and so do pins that others have of it",
@@ -385,21 +411,11 @@ impl<'d> Wanted<'d> {
 
     fn attach(self, action: Action, reason: &str, draft: &mut Draft<'_>) {
         self.hold_program(draft);
-        let named = self.named.as_ref().map(|named| named.slot(draft));
-        let step = Step::Attach {
-            address: self.address.clone(),
-            program: self.program.clone(),
-            attachment: self.attachment.clone(),
-            named,
-        };
-        let phase = match self.attachment {
-            Attachment::Freplace { .. } => Phase::Replacements,
-            _ => Phase::Links,
-        };
+        let step = self.attach_step(draft);
+        let phase = phase(self.attachment);
         draft.step(phase, step);
-        let source = Source::New(self.address.clone());
-        draft.claim(self.pin.clone(), &self.address, source, phase);
-        draft.change(Change::new(self.address.clone(), action, reason));
+        self.claim(Source::New(self.address.clone()), phase, draft);
+        draft.change(Change::new(self.address.clone(), action, self.noted(reason)));
         self.record(0, draft);
     }
 
@@ -427,37 +443,17 @@ impl<'d> Wanted<'d> {
             program: self.program_address.clone(),
             attachment: Some(self.attachment.clone()),
             anchor: Anchor::Pin(self.pin.clone()),
+            public: self.public.clone(),
         };
         draft.after.resources.insert(self.address.clone(), Resource::Link(record));
     }
 }
 
+/// How the options of an attachment change.
+fn changed(old: &Attachment, new: &Attachment) -> String {
+    format!("{} → {}", options(old), options(new))
+}
+
 pub(super) fn runs_another(program_id: u32) -> String {
     format!("someone made it run program id {program_id}")
-}
-
-/// The part of an attachment that is not its identity, in words.
-pub(super) fn options(attachment: &Attachment) -> String {
-    match attachment {
-        Attachment::Xdp { mode, .. } => format!("mode {}", format!("{mode:?}").to_lowercase()),
-        Attachment::Tcx { position, .. } | Attachment::Netkit { position, .. } => match position {
-            Some(position) => format!("position {position}"),
-            None => "no position".to_owned(),
-        },
-        Attachment::Netfilter { defrag, .. } => {
-            if *defrag {
-                "defrag".to_owned()
-            } else {
-                "no defrag".to_owned()
-            }
-        }
-        Attachment::Tc { priority, handle, .. } => {
-            format!("priority {}, handle {}", number(*priority), number(*handle))
-        }
-        _ => attachment.to_string(),
-    }
-}
-
-fn number<N: std::fmt::Display>(number: Option<N>) -> String {
-    number.map_or_else(|| "any".to_owned(), |number| number.to_string())
 }

@@ -17,18 +17,25 @@ mod link_kinds;
 mod links;
 mod maps;
 mod migrate;
-mod named;
+mod neighbours;
 mod netfilter;
+mod operations;
+mod options;
 mod pins;
 mod private;
+mod probes;
 mod programs;
 mod prune;
 mod recover;
+mod released;
 mod replacements;
+mod saved;
 mod slots;
 mod step;
 #[cfg(test)]
 mod tests;
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::address::Address;
 use crate::model::inventory::{Inventory, ObjectRecord};
@@ -40,13 +47,14 @@ pub use change::{Action, Change, summarise};
 pub use drift::{ResourceState, ResourceStatus, drift};
 pub use end::end;
 pub use expand::{Surroundings, expand, has_patterns, has_tcx};
-pub use step::{ObjectLoad, ProgramRef, Slot, Step};
+pub use saved::{SavedPlan, Stale};
+pub use step::{ObjectLoad, Operations, ProgramRef, Slot, Step};
 
 use draft::Draft;
 use prune::Mode;
 
 /// What a run would do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// For people, one a resource: first those of the manifest in its order, then those that leave.
     pub changes: Vec<Change>,
@@ -110,6 +118,7 @@ pub fn plan(
     let wanted = links::wanted(desired);
     prune::remove_stray_filters(&mut draft);
     let reloads = replacements::reload_reasons(desired, &bindings, &draft);
+    let maps = probes::Maps { desired, bindings: &bindings, reloads: &reloads };
     for ((object, bound), reload) in desired.objects.iter().zip(&bindings).zip(&reloads) {
         private::plan(object, reload.is_some(), &mut draft);
         programs::plan(object, bound, reload.as_deref(), &mut draft);
@@ -117,7 +126,8 @@ pub fn plan(
             replacements::plan(object, bound, desired, &reloads, &mut draft);
             slots::plan(object, bound, &mut draft);
         }
-        links::plan(object, reload.is_some(), &wanted, &mut draft);
+        links::plan(object, reload.is_some(), &wanted, maps, &mut draft);
+        operations::plan(object, reload.is_some(), &wanted, &mut draft);
         let record = ObjectRecord {
             path: object.image.path.clone(),
             digest: object.image.digest,
@@ -125,7 +135,7 @@ pub fn plan(
         };
         draft.after.objects.insert(object.name.clone(), record);
     }
-    named::plan(desired, &bindings, &reloads, &mut draft);
+    neighbours::plan(desired, &reloads, &mut draft);
     draft.finish(Mode::Converge)
 }
 

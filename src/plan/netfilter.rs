@@ -14,8 +14,7 @@ use super::draft::{Draft, Phase};
 use super::{ProgramRef, Step};
 
 /// What is said of it.
-pub(super) const BRIDGED: &str = "links of netfilter cannot be updated: detached, then attached again; meanwhile the new program \
-     runs at a priority nearby";
+pub(super) const BRIDGED: &str = "meanwhile the new program runs at a priority nearby";
 
 /// How many priorities are tried.
 const REACH: i32 = 8;

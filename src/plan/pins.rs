@@ -6,8 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::address::Address;
 use crate::model::identity::{Identity, ObjectKind};
-use crate::model::inventory::{ProgramRecord, Resource};
+use crate::model::inventory::{LinkRecord, ProgramRecord, Resource};
+use crate::model::kinds::LinkType;
 use crate::model::live::LiveObject;
 use crate::model::pin::{PinPath, PinPolicy};
 
@@ -54,7 +56,7 @@ fn ours(mode: Mode, draft: &Draft<'_>) -> BTreeMap<PinPath, (Identity, Fate)> {
     let inventory = draft.inventory();
     let mut all: BTreeMap<PinPath, (Identity, Fate)> = BTreeMap::new();
     let mut add = |pin: &PinPath, identity: Identity, fate: Fate| {
-        if draft.identity_at(pin) != Some(identity) {
+        if draft.identity_at(pin) != Some(identity) || draft.released.contains(pin) {
             return;
         }
         // Of two resources that share a pin, the one that persists decides.
@@ -63,12 +65,19 @@ fn ours(mode: Mode, draft: &Draft<'_>) -> BTreeMap<PinPath, (Identity, Fate)> {
             entry.1 = fate;
         }
     };
-    for resource in inventory.resources.values().filter(|resource| resource.is_owned()) {
+    let owned = inventory.resources.iter().filter(|(_, resource)| resource.is_owned());
+    for (address, resource) in owned {
         for (pin, identity) in resource.pins() {
             let fate = match resource {
                 Resource::Map(map) => fate(map.policy),
                 Resource::Program(ProgramRecord { public: Some(public), .. })
                     if public.pin == *pin =>
+                {
+                    fate(public.policy)
+                }
+                // One that is pinned elsewhere has moved.
+                Resource::Link(LinkRecord { public: Some(public), .. })
+                    if public.pin == *pin && !is_public(address, draft) =>
                 {
                     fate(public.policy)
                 }
@@ -84,6 +93,11 @@ fn ours(mode: Mode, draft: &Draft<'_>) -> BTreeMap<PinPath, (Identity, Fate)> {
         add(pin, *identity, Fate::Removed);
     }
     all
+}
+
+/// Whether a wanted link has a pin for users.
+fn is_public(address: &Address, draft: &Draft<'_>) -> bool {
+    draft.after.link(address).is_some_and(|link| link.public.is_some())
 }
 
 /// The pin that a claimed object can simply be renamed from: ours, claimed by nobody, not used yet.
@@ -110,7 +124,8 @@ fn settle_claim(
     ours: &BTreeMap<PinPath, (Identity, Fate)>,
     draft: &mut Draft<'_>,
 ) {
-    let Some(found) = draft.live.pins.get(pin) else {
+    let released = draft.released.contains(pin);
+    let Some(found) = draft.live.pins.get(pin).filter(|_| !released) else {
         let Some(from) = from else {
             draft.make_directories(pin);
             let slot = draft.slot(&claim.source);
@@ -147,9 +162,17 @@ fn settle_claim(
 }
 
 /// Whether something that is on no record is ours all the same: it lies where only this deployment
-/// pins, or it is a program that this deployment loaded.
+/// pins, or it is a program that this deployment loaded, or an iterator that runs one. Any other link
+/// that runs one may be someone else's that was adopted, with a pin that is still theirs.
 fn is_provably_ours(pin: &PinPath, found: Identity, draft: &Draft<'_>) -> bool {
+    let runs_ours = match draft.live.pins.get(pin) {
+        Some(LiveObject::Link(link)) => {
+            link.link_type == LinkType::ITER && draft.known.has_program(link.program_id)
+        }
+        _ => false,
+    };
     (found.kind == ObjectKind::Program && draft.known.has_program(found.id))
+        || runs_ours
         || pin.is_private_to(&draft.after.name)
 }
 

@@ -1,11 +1,12 @@
 //! Maps that are not pinned by name: made anew whenever their object is loaded.
 
 use crate::model::address::Address;
+use crate::model::attach::Attachment;
 use crate::model::identity::Identity;
 use crate::model::kinds::MapType;
 use crate::model::map::MapSpec;
 use crate::model::pin::{PinPath, PinPolicy};
-use crate::validate::DesiredObject;
+use crate::validate::{DesiredObject, DesiredOperations};
 
 use super::draft::{Draft, Phase, Source};
 use super::maps::{create_step, held, record};
@@ -19,6 +20,12 @@ pub(super) fn reload_reason(object: &DesiredObject, draft: &Draft<'_>) -> Option
         let Some(known) = draft.inventory().map(&address).filter(|known| known.owned) else {
             return Some(format!("map `{name}` is another one now"));
         };
+        let registers = |ops: &DesiredOperations| {
+            ops.map == *name && matches!(ops.attachment, Attachment::StructOps { link: false, .. })
+        };
+        if draft.live.spent.contains(&known.id) && object.operations.iter().any(registers) {
+            return Some(format!("map `{name}` was unregistered, and cannot be registered again"));
+        }
         let lost = drops_contents_unreferenced(&map.spec) && held(&address, draft).is_none();
         lost.then(|| {
             format!("the pin that kept the contents of map `{name}` (id {}) is gone", known.id)

@@ -11,7 +11,7 @@ use crate::validate::{DesiredObject, DesiredProgram};
 
 use super::draft::{Draft, Phase, Source};
 use super::maps::Bindings;
-use super::{Action, Change, ObjectLoad, Slot, private};
+use super::{Action, Change, ObjectLoad, Slot, private, probes};
 
 /// Why an object must be loaded (again); `None` if what is loaded is what is wanted.
 pub(super) fn reload_reason(
@@ -41,7 +41,7 @@ pub(super) fn reload_reason(
             return Some(format!("map `{map}` is another one now"));
         }
     }
-    private::reload_reason(object, draft)
+    private::reload_reason(object, draft).or_else(|| probes::reload_reason(object, draft))
 }
 
 /// The program on record for a resource, if it is still at its pin.
@@ -92,7 +92,9 @@ fn plan_program(
 ) {
     let address = Address::program(object, &program.spec.name);
     let live = loaded(&address, draft);
-    let public = program.pin.as_ref().filter(|_| program.policy != PinPolicy::None);
+    // The pin of an iterator's program is that of its link, which can be read.
+    let own = program.policy != PinPolicy::None && !program.is_iterator();
+    let public = program.pin.as_ref().filter(|_| own);
     let wanted = public.map(|pin| PublicPin { pin: pin.clone(), policy: program.policy });
     let (source, change) = match (reload, &live) {
         (None, Some((pin, id))) => {

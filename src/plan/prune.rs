@@ -61,6 +61,11 @@ pub(super) fn prune(mode: Mode, draft: &mut Draft<'_>) {
             Resource::Link(LinkRecord { anchor: Anchor::Filter { key, .. }, program, .. }) => {
                 prune_filter(address, key, program, mode, draft);
             }
+            Resource::Link(LinkRecord { anchor: Anchor::Registration { map }, .. }) => {
+                let gone = !draft.live.registered.contains(map);
+                let reason = if gone { "already gone" } else { mode.reason() };
+                draft.change(Change::new((*address).clone(), Action::Delete, reason));
+            }
             _ => prune_pinned(address, resource, mode, draft),
         }
     }

@@ -46,6 +46,7 @@ pub(super) fn known(inventory: &Inventory, live: &LiveState) -> Known {
         }
     }
     let interrupted = inventory.pending.is_some();
+    let recorded = inventory;
     let inventory = &resumed.clone();
     let mut known = Known {
         inventory: resumed,
@@ -78,6 +79,7 @@ pub(super) fn known(inventory: &Inventory, live: &LiveState) -> Known {
             _ => known.litter.push((pin.clone(), identity)),
         }
     }
+    known.adopt_public_links(recorded, live);
     known.adopt_filters(live);
     known
 }
@@ -110,9 +112,14 @@ impl Known {
         };
         let record = LinkRecord {
             id,
-            program: Address::program(&name, program),
+            program: if place.starts_with("struct-ops:") {
+                Address::map(&name, program)
+            } else {
+                Address::program(&name, program)
+            },
             attachment: None,
             anchor: Anchor::Pin(pin.clone()),
+            public: None,
         };
         let address = Address::link_at(object, program, place);
         self.inventory.resources.insert(address, Resource::Link(record));
@@ -132,6 +139,24 @@ impl Known {
         };
         let address = Address::map(&object, map);
         self.inventory.resources.insert(address, Resource::Map(record));
+    }
+
+    /// Public pins of links that a killed run made, and whose ids it could not record: they run our
+    /// programs.
+    fn adopt_public_links(&mut self, inventory: &Inventory, live: &LiveState) {
+        let pending = inventory.pending.iter().flat_map(|pending| pending.after.resources.values());
+        for resource in pending {
+            let Resource::Link(LinkRecord { public: Some(public), .. }) = resource else {
+                continue;
+            };
+            let Some(LiveObject::Link(found)) = live.pins.get(&public.pin) else { continue };
+            let identity = Identity::link(found.id);
+            let recorded =
+                self.inventory.pins().any(|(pin, of)| *pin == public.pin && of == identity);
+            if !recorded && self.programs.contains_key(&found.program_id) {
+                self.litter.push((public.pin.clone(), identity));
+            }
+        }
     }
 
     /// Filters that run our programs where the record does not know them.
@@ -166,6 +191,7 @@ impl Known {
                 program,
                 attachment: None,
                 anchor: Anchor::Filter { key: key.clone(), made_clsact },
+                public: None,
             };
             let address = Address::link_at(&object, &name, &place.to_string());
             match self.inventory.resources.entry(address) {

@@ -3,13 +3,16 @@
 //! The kernel takes one replacement of a function at a time, and one that is attached stays with the
 //! program it was loaded for. So both are loaded anew together: the new replacement is attached to the
 //! new program, and then that takes the old one's place with the function replaced already.
+//!
+//! A program that someone else keeps pinned is not loaded by us. There the old replacement goes before
+//! the new one comes ([`super::released`]), and one that is attached is attached again as it is.
 
 use crate::model::address::Address;
 use crate::model::identity::Identity;
 use crate::model::inventory::Anchor;
-use crate::model::live::LiveObject;
+use crate::model::live::{LiveObject, TargetState};
 use crate::model::pin::PinPath;
-use crate::validate::{Desired, DesiredObject, DesiredProgram};
+use crate::validate::{Desired, DesiredObject, DesiredProgram, Holder};
 
 use super::draft::{Draft, Phase};
 use super::maps::Bindings;
@@ -58,7 +61,9 @@ impl<'d> Pair<'d> {
         desired: &Desired,
         draft: &Draft<'_>,
     ) -> Option<Self> {
-        let replaced = program.replaces()?.object;
+        let Holder::Program { object: replaced, .. } = program.replaces()?.holder else {
+            return None;
+        };
         let replaced = desired.objects.iter().position(|other| other.name.as_str() == replaced)?;
         let name = &program.spec.name;
         let is_link = |pin: &PinPath| matches!(draft.live.pins.get(pin), Some(LiveObject::Link(_)));
@@ -110,16 +115,25 @@ pub(super) fn plan(
 ) {
     for program in &object.programs {
         let Some(target) = program.replaces() else { continue };
-        let mut holders = desired.objects.iter().zip(reloads);
-        let Some((holder, reload)) =
-            holders.find(|(holder, _)| holder.name.as_str() == target.object)
-        else {
-            continue;
-        };
-        let address = Address::program(&holder.name, target.program);
-        let replaced = match loaded(&address, draft) {
-            Some((pin, id)) if reload.is_none() => draft.open(&pin, Identity::program(id)),
-            _ => Slot::New(address),
+        let replaced = match target.holder {
+            Holder::Program { object, program } => {
+                let mut holders = desired.objects.iter().zip(reloads);
+                let holder = holders.find(|(holder, _)| holder.name.as_str() == object);
+                let Some((holder, reload)) = holder else { continue };
+                let address = Address::program(&holder.name, program);
+                match loaded(&address, draft) {
+                    Some((pin, id)) if reload.is_none() => draft.open(&pin, Identity::program(id)),
+                    _ => Slot::New(address),
+                }
+            }
+            Holder::Pinned(pin) => {
+                // Where it is missing, its link is refused.
+                let mut targets =
+                    program.attachments.iter().filter_map(|at| draft.live.targets.get(at));
+                let Some(TargetState::Present(id)) = targets.next() else { continue };
+                let id = u32::try_from(*id).unwrap_or_default();
+                draft.open_pinned(pin, id)
+            }
         };
         let maps = map_slots(object, bindings, draft);
         let step = Step::LoadReplacement {

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
@@ -12,7 +15,8 @@ use crate::model::name::Name;
 use crate::model::pin::PinPath;
 
 /// Names a handle that an earlier step obtained, so that steps need not hold one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Slot {
     /// Made by this run for that resource.
     New(Address),
@@ -42,7 +46,8 @@ impl fmt::Display for Slot {
 /// was written into old maps until then, and moves what is no longer wanted into the stage. *Clear*
 /// empties the stage. Every handle a step obtains is held until the last step is
 /// done, so each effect can be undone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// Makes the pin root with what is missing above it.
     MakeRoot,
@@ -54,6 +59,14 @@ pub enum Step {
         pin: PinPath,
         /// The object that the plan saw.
         identity: Identity,
+    },
+    /// Opens the program that someone else keeps pinned at a path into [`Slot::Foreign`]; fails if
+    /// another lies there by now.
+    OpenPinned {
+        /// The absolute path.
+        pin: PathBuf,
+        /// The program that the plan saw.
+        program: u32,
     },
     /// Opens a map without a pin into [`Slot::Unpinned`].
     OpenMap {
@@ -89,6 +102,16 @@ pub enum Step {
         map: Slot,
         /// What goes where: programs into a prog array, maps into a map-in-map.
         slots: BTreeMap<u32, Slot>,
+    },
+    /// Puts programs and values into a map of struct ops that is registered by a link. Nobody else sees
+    /// it. One that is filled already stays as it is.
+    FillOperations(Operations),
+    /// Fills a map of struct ops that has no link, which registers it.
+    Register(Operations),
+    /// Unregisters a map of struct ops that has no link. It cannot be registered again.
+    Unregister {
+        /// The map.
+        map: Slot,
     },
     /// Copies the entries of a live map into one that this run creates and nobody else sees yet.
     CopyEntries {
@@ -142,8 +165,10 @@ pub enum Step {
         program: ProgramRef,
         /// Where to.
         attachment: Attachment,
-        /// What the attachment names: a map, or the link that it shall be beside.
-        named: Option<Slot>,
+        /// What the attachment names beside the program, by name in C: maps, or the link of the program
+        /// that it shall be beside.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        others: BTreeMap<String, Slot>,
     },
     /// Attaches a program at the first of some places that is free, until the run is over. If none is,
     /// nothing runs there while its own place changes hands.
@@ -188,8 +213,21 @@ pub enum Step {
         program: ProgramRef,
         /// Where it is attached.
         attachment: Attachment,
-        /// What that names, to attach it again.
-        named: Option<Slot>,
+        /// What that names beside the program, to attach it again.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        others: BTreeMap<String, Slot>,
+    },
+    /// Removes the pin of a live link and the link with it, because it cannot be updated and its place
+    /// has room for one.
+    Release {
+        /// The link.
+        link: Slot,
+        /// Where it is pinned.
+        pin: PinPath,
+        /// What it runs.
+        program: ProgramRef,
+        /// Where it is attached.
+        attachment: Attachment,
     },
     /// Attaches a classifier over netlink.
     AttachFilter {
@@ -239,8 +277,21 @@ pub enum Step {
     RemoveRoot,
 }
 
+/// A map of struct ops, and what goes into it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operations {
+    /// The object.
+    pub object: Name,
+    /// The map's name there.
+    pub map: String,
+    /// The map.
+    pub slot: Slot,
+    /// Its programs, by name.
+    pub programs: BTreeMap<String, Slot>,
+}
+
 /// An object whose programs are loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectLoad {
     /// The object.
     pub object: Name,
@@ -248,8 +299,9 @@ pub struct ObjectLoad {
     pub maps: BTreeMap<String, Slot>,
 }
 
-/// A program to attach: its handle, and which declaration says how.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A program to attach, or the map of a struct of operations: its handle, and which declaration says
+/// how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramRef {
     /// The program.
     pub slot: Slot,
@@ -268,11 +320,13 @@ impl Step {
             Self::Open { .. }
                 | Self::TakeLink { .. }
                 | Self::OpenForeign { .. }
+                | Self::OpenPinned { .. }
                 | Self::OpenMap { .. }
                 | Self::CreateMap { .. }
                 | Self::LoadPrograms(_)
                 | Self::LoadReplacement { .. }
                 | Self::FillSlots { .. }
+                | Self::FillOperations(_)
                 | Self::CopyEntries { .. }
         )
     }
@@ -318,6 +372,9 @@ impl fmt::Display for Step {
             Self::LoadReplacement { object, program, replaced, .. } => {
                 write!(f, "load program `{program}` of object `{object}` for {replaced}")
             }
+            Self::FillOperations(ops) => write!(f, "fill {}", ops.slot),
+            Self::Register(ops) => write!(f, "register {}", ops.slot),
+            Self::Unregister { map } => write!(f, "unregister {map}"),
             Self::FillSlots { map, .. } => write!(f, "fill the slots of {map}"),
             Self::CopyEntries { from, to, .. } => write!(f, "copy the entries of {from} to {to}"),
             Self::CarryEntries { from, to, .. } => {
@@ -332,8 +389,12 @@ impl fmt::Display for Step {
             Self::Bridge { address, .. } => write!(f, "attach {address} at a place nearby"),
             Self::TakeLink { address, link } => write!(f, "take link {link} for {address}"),
             Self::OpenForeign { program } => write!(f, "open program id {program}"),
+            Self::OpenPinned { pin, .. } => {
+                write!(f, "open the program pinned at {}", pin.display())
+            }
             Self::UpdateLink { link, .. } => write!(f, "swap the program of {link}"),
             Self::Detach { link, .. } => write!(f, "detach {link}"),
+            Self::Release { pin, .. } => write!(f, "let go of the link {pin}"),
             Self::ReplaceFilter { key, .. } => write!(f, "replace {}", filter(key)),
             Self::RemoveFilter { key, .. } => write!(f, "remove {}", filter(key)),
             Self::Retire { pin, .. } => write!(f, "retire pin {pin}"),

@@ -45,9 +45,12 @@ impl<'b, 'a> Draft<'b, 'a> {
 
     /// Appends a type and gives its id.
     pub(super) fn add(&mut self, name: u32, info: u32, size_or_type: u32, tail: u32) -> u32 {
-        for word in [name, info, size_or_type, tail] {
-            self.records.extend(word.to_le_bytes());
-        }
+        self.append(&[name, info, size_or_type, tail])
+    }
+
+    /// The same of a whole record.
+    pub(super) fn append(&mut self, words: &[u32]) -> u32 {
+        self.records.extend(words.iter().flat_map(|word| word.to_le_bytes()));
         let id = self.next_id;
         self.next_id += 1;
         id

@@ -7,6 +7,7 @@ use super::error::RelocateError;
 use super::function::Function;
 use super::info::InfoTables;
 use super::insn::{Insn, PSEUDO_FUNC, PSEUDO_MAP_FD, PSEUDO_MAP_VALUE};
+use super::jump_table::JumpTable;
 use super::linker::Binding;
 use super::reference::{self, Reference, Target};
 
@@ -26,6 +27,8 @@ pub struct LinkedProgram {
     pub line_info: Vec<u8>,
     /// Bytes of one of them.
     pub line_info_record_size: u32,
+    /// Tables of places to jump to, whose maps are made by whoever loads the program.
+    pub jump_tables: Vec<JumpTable>,
     /// What the kernel does not have; the instructions that need it are poisoned.
     pub unresolved: Vec<Unresolved>,
 }
@@ -251,6 +254,12 @@ impl<'a> Image<'_, '_, 'a> {
                     if !set_address(first, second, arena.descriptor, offset) {
                         return Err(self.wrong(function, reference.insn, CUT.to_owned()));
                     }
+                }
+                Target::JumpTable { offset, size } => {
+                    let start = self.places.get(&index).copied().unwrap_or_default();
+                    self.program
+                        .use_jump_table(&linker.elf, (function, start), at, (offset, size))
+                        .map_err(|why| self.wrong(function, reference.insn, why.to_owned()))?;
                 }
                 Target::Extern { symbol, call } => {
                     let missing = self.binding.fill_extern(symbol, call, first, second).map_err(

@@ -1,9 +1,11 @@
 //! An object opened for linking, and brought together with what it is linked against.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::btf::{Btf, BtfExt, InfoSection};
+use crate::model::kinds::ProgramType;
 
+use super::contexts::Contexts;
 use super::core::Targets;
 use super::core_info::CoreInfo;
 use super::elf::Elf;
@@ -95,10 +97,19 @@ impl<'a> Linker<'a> {
     /// `bpf_object_fixup_btf`, `bpf_object__sanitize_and_load_btf`, `bpf_object__collect_externs`).
     /// `None` if the object has none. Ids of types are those of `.BTF`.
     pub fn btf(&self) -> Result<Option<Vec<u8>>, RelocateError> {
-        self.btf
-            .as_ref()
-            .map(|btf| object_btf::complete(&self.elf, &self.functions, &self.externs, btf))
-            .transpose()
+        let found = self.btf_for(&BTreeSet::new())?;
+        Ok(found.map(|(bytes, _)| bytes))
+    }
+
+    /// The same for a kernel that does not know tags of contexts, and programs of those types: with
+    /// further types behind the object's, and which of them `func_info` must refer to.
+    pub fn btf_for(
+        &self,
+        programs: &BTreeSet<ProgramType>,
+    ) -> Result<Option<(Vec<u8>, Contexts)>, RelocateError> {
+        let complete =
+            |btf| object_btf::complete(&self.elf, &self.functions, &self.externs, btf, programs);
+        self.btf.as_ref().map(complete).transpose()
     }
 
     /// Brings the object together with what it is linked against. Looks at most twice through the

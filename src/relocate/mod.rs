@@ -8,10 +8,9 @@
 //! This room follows libbpf's `src/libbpf.c` and `src/relo_core.c` to the instruction: a program's
 //! tag is the one it has when libbpf loads the object. It is pure: it makes no system call, reads no
 //! file, and knows nothing of manifests or pins. It panics on no input.
-//!
-//! Not here yet: jump tables, which take LLVM 22 and Linux 6.19. An object that has them is refused.
 
 mod attach;
+mod contexts;
 mod core;
 mod core_info;
 mod draft;
@@ -23,6 +22,7 @@ mod externs;
 mod function;
 mod info;
 mod insn;
+mod jump_table;
 mod kconfig;
 mod link;
 mod linker;
@@ -35,10 +35,12 @@ mod source_line;
 mod struct_ops;
 
 pub use attach::{AttachTarget, find_attach_target};
+pub use contexts::Contexts;
 pub use core::CoreError;
 pub use environment::{Arena, Environment};
 pub use error::RelocateError;
 pub use insn::Insn;
+pub use jump_table::JumpTable;
 pub use kconfig::{KconfigKind, KconfigVariable};
 pub use link::{LinkedProgram, Unresolved};
 pub use linker::{Binding, Linker};

@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::btf::{Kind, Linkage, SecVar, Shape, Type};
+use crate::model::kinds::ProgramType;
 
+use super::contexts::{self, Contexts};
 use super::draft::{Draft, INFO, PARAM, SEC_VAR, SIZE_OR_TYPE, TAIL};
 use super::elf::Elf;
 use super::error::RelocateError;
@@ -20,20 +22,22 @@ const STATIC: u32 = 0;
 /// `BTF_VAR_GLOBAL_ALLOCATED`, `BTF_FUNC_GLOBAL`
 const GLOBAL: u32 = 1;
 
-/// The BTF to be loaded.
+/// The BTF to be loaded, with what describes contexts to programs of those types.
 pub(super) fn complete(
     elf: &Elf<'_>,
     functions: &Functions<'_>,
     externs: &Externs<'_>,
     btf: &ObjectBtf<'_>,
-) -> Result<Vec<u8>, RelocateError> {
+    programs: &BTreeSet<ProgramType>,
+) -> Result<(Vec<u8>, Contexts), RelocateError> {
     let types = &btf.types;
     let mut draft = Draft::new(types);
     let hidden = functions
         .iter()
         .filter(|function| function.hidden && Some(function.section) == elf.text)
         .map(|function| function.name);
-    draft.make_static(hidden.collect());
+    let hidden: BTreeSet<&str> = hidden.collect();
+    draft.make_static(hidden.clone());
     for section in types.types().filter(|section| section.kind() == Kind::Datasec) {
         let variables = match section.name() {
             ".ksyms" => draft.kernel_symbols(section),
@@ -42,7 +46,9 @@ pub(super) fn complete(
         };
         draft.put_variables(section, variables);
     }
-    draft.finish().map_err(|source| RelocateError::Btf { section: ".BTF", source })
+    let contexts = contexts::add(&mut draft, programs, &hidden);
+    let bytes = draft.finish().map_err(|source| RelocateError::Btf { section: ".BTF", source })?;
+    Ok((bytes, contexts))
 }
 
 impl<'a> Draft<'_, 'a> {

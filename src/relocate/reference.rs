@@ -22,6 +22,8 @@ pub(super) enum Target<'a> {
     Data { section: &'a str, offset: u32 },
     /// A variable in the arena, by the symbol's offset in their section; the immediate is added.
     Arena { offset: u32 },
+    /// A table of places to jump to: where it is in their section, and its bytes.
+    JumpTable { offset: u32, size: u32 },
     /// A call of the subprogram that begins this many bytes after the beginning of `.text`, plus
     /// what the immediate says.
     Call(u64),
@@ -111,7 +113,8 @@ fn resolve<'a>(
         Role::Data => Ok(Target::Data { section: section.name, offset: place(symbol)? }),
         Role::Arena => Ok(Target::Arena { offset: place(symbol)? }),
         Role::JumpTables => {
-            Err("jump tables are not supported yet; compile with `-fno-jump-tables`".into())
+            let size = u32::try_from(symbol.size).unwrap_or(u32::MAX);
+            Ok(Target::JumpTable { offset: place(symbol)?, size })
         }
         Role::Code | Role::Other => Err(format!(
             "`{}` refers to section `{}`, which is neither code nor data",

@@ -109,13 +109,15 @@ impl<'k> Layout<'k> {
         })?;
         let btf = types.descriptor(&value)?;
         let kernel = value.among;
-        // A module's value may hold a struct of the kernel's own.
-        let found =
-            types.own.find(&name, Kind::Struct).or_else(|| kernel.find(&name, Kind::Struct));
-        let found = found.ok_or_else(|| format!("the running kernel has no `struct {name}`"))?;
         let value = value.found;
-        let data = value.members().iter().find(|member| member.type_id == found.id());
-        let data = data.ok_or_else(|| format!("`struct {value_name}` does not hold its struct"))?;
+        // Of several structs of that name, the one that is registered is in the value. A module's value
+        // may hold one of the kernel's own.
+        let held = value.members().iter().find_map(|member| {
+            let found = kernel.resolve(member.type_id).ok()?;
+            (found.kind() == Kind::Struct && found.name() == name).then_some((member, found))
+        });
+        let (data, found) =
+            held.ok_or_else(|| format!("`struct {value_name}` does not hold its struct"))?;
         let size = value.size().unwrap_or_default() as usize;
         let ops = KernelOps {
             btf,

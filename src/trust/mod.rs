@@ -9,4 +9,4 @@ mod exposure;
 mod walk;
 
 pub use exposure::{Exposure, Kind};
-pub use walk::{Opened, directory, directory_itself, file};
+pub use walk::{Opened, directory, directory_itself, file, file_below};

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path, PathBuf};
 
@@ -45,7 +45,22 @@ pub struct Opened<F> {
 /// # Errors
 /// Those of open(2); `InvalidInput` if it is no regular file.
 pub fn file(path: &Path) -> io::Result<Opened<File>> {
-    let mut walk = Walk::new(path)?;
+    open_file(Walk::new(path)?)
+}
+
+/// The same of a file below a directory that was judged before, and is called `shown`.
+///
+/// # Errors
+/// Those of [`file()`].
+pub fn file_below(
+    directory: BorrowedFd<'_>,
+    shown: &Path,
+    path: &Path,
+) -> io::Result<Opened<File>> {
+    open_file(Walk::below(directory, shown, path)?)
+}
+
+fn open_file(mut walk: Walk) -> io::Result<Opened<File>> {
     match walk.go(true)? {
         Found::File(name) => {
             let file = rustix::fs::openat(&walk.at, &name, READ, Mode::empty())?;
@@ -116,19 +131,34 @@ struct Walk {
 
 impl Walk {
     fn new(path: &Path) -> io::Result<Self> {
-        let absolute = path.is_absolute();
-        let shown = if absolute { "/".into() } else { std::env::current_dir().unwrap_or_default() };
-        let start = if absolute { "/" } else { "." };
-        let mut walk = Self {
-            at: rustix::fs::openat(CWD, start, LOOK | OFlags::DIRECTORY, Mode::empty())?,
-            shown,
+        if path.is_absolute() {
+            let mut walk = Self::from(open_root()?, Path::new("/"), path);
+            let status = rustix::fs::fstat(&walk.at)?;
+            let root = exposure(&walk.at, &walk.shown, Kind::Directory, &status, walk.user);
+            walk.exposures.extend(root);
+            Ok(walk)
+        } else {
+            let here = rustix::fs::openat(CWD, ".", LOOK | OFlags::DIRECTORY, Mode::empty())?;
+            let mut walk = Self::from(here, &std::env::current_dir().unwrap_or_default(), path);
+            walk.climb();
+            Ok(walk)
+        }
+    }
+
+    /// A walk from a directory that was judged, with all above it.
+    fn below(directory: BorrowedFd<'_>, shown: &Path, path: &Path) -> io::Result<Self> {
+        Ok(Self::from(directory.try_clone_to_owned()?, shown, path))
+    }
+
+    fn from(at: OwnedFd, shown: &Path, path: &Path) -> Self {
+        Self {
+            at,
+            shown: shown.to_owned(),
             rest: parts(path).collect(),
             links: 0,
             user: rustix::process::geteuid().as_raw(),
             exposures: Vec::new(),
-        };
-        walk.climb();
-        Ok(walk)
+        }
     }
 
     /// Judges the directory that the walk begins in and those above it. Whoever may not look at one
@@ -196,7 +226,7 @@ impl Walk {
         let target = rustix::fs::readlinkat(link, "", Vec::new())?.into_bytes();
         let target = PathBuf::from(OsString::from_vec(target));
         if target.is_absolute() {
-            let root = rustix::fs::openat(CWD, "/", LOOK | OFlags::DIRECTORY, Mode::empty())?;
+            let root = open_root()?;
             self.shown = "/".into();
             self.judge(root.as_fd(), Path::new("/"), Kind::Directory, &rustix::fs::fstat(&root)?);
             self.at = root;
@@ -232,6 +262,10 @@ fn exposure(
     let read_only = rustix::fs::fstatvfs(inode)
         .is_ok_and(|system| system.f_flag.contains(StatVfsMountFlags::RDONLY));
     (!read_only).then_some(found)
+}
+
+fn open_root() -> rustix::io::Result<OwnedFd> {
+    rustix::fs::openat(CWD, "/", LOOK | OFlags::DIRECTORY, Mode::empty())
 }
 
 fn is_on_proc(link: &OwnedFd) -> bool {

@@ -1,6 +1,7 @@
 //! The state a validated manifest asks for: the planner's only view of manifest and objects.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::model::name::Name;
 use crate::model::pin::{OnMismatch, PinPath, PinPolicy, PinRoot};
 use crate::model::program::ProgramSpec;
 use crate::object::Image;
-use crate::validate::rules::replaced::Replaced;
+use crate::validate::rules::replaced::{Holder, Replaced};
 
 /// One deployment as the manifest wants it, every default filled in and every name resolved.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub struct DesiredObject {
     pub image: Arc<Image>,
     /// Every map of the object, in the object's order.
     pub maps: Vec<DesiredMap>,
+    /// The structs of operations to register, in the object's order.
+    pub operations: Vec<DesiredOperations>,
     /// The programs to load, in the object's order.
     pub programs: Vec<DesiredProgram>,
     /// Of all that decides what is loaded: the object's bytes, the values of its globals, the
@@ -55,6 +58,15 @@ pub struct DesiredMap {
     pub on_mismatch: OnMismatch,
     /// Owned by someone else: must exist, is never created, replaced or unlinked.
     pub external: bool,
+}
+
+/// One struct of operations of an object, to be registered.
+#[derive(Clone, Debug)]
+pub struct DesiredOperations {
+    /// Its map.
+    pub map: String,
+    /// How.
+    pub attachment: Attachment,
 }
 
 /// One program of an object.
@@ -91,6 +103,28 @@ impl DesiredObject {
     }
 }
 
+/// At a function or tracepoint the same program cannot be attached beside itself with another cookie
+/// (`bpf_trampoline_link_prog` in `kernel/bpf/trampoline.c`, `perf_event_attach_bpf_prog` in
+/// `kernel/trace/bpf_trace.c`): it takes a fresh one.
+fn fixed_cookie(attachment: &Attachment) -> Option<[u8; 8]> {
+    match attachment {
+        Attachment::Fentry(at)
+        | Attachment::Fexit(at)
+        | Attachment::FmodRet(at)
+        | Attachment::Lsm(at) => at.cookie.map(u64::to_le_bytes),
+        Attachment::Tracepoint { cookie, .. } => cookie.map(u64::to_le_bytes),
+        _ => None,
+    }
+}
+
+impl DesiredProgram {
+    /// Whether it is attached as an iterator, so that its pin can be read.
+    #[must_use]
+    pub fn is_iterator(&self) -> bool {
+        self.attachments.iter().any(|attachment| matches!(attachment, Attachment::Iter(_)))
+    }
+}
+
 /// Digest of all that decides what is loaded, see [`DesiredObject::load_digest`].
 pub(super) fn load_digest(
     image: &Image,
@@ -100,6 +134,13 @@ pub(super) fn load_digest(
     let object = image.digest.to_string();
     let entries: Vec<[u8; 4]> =
         maps.iter().map(|map| map.spec.shape.max_entries.to_le_bytes()).collect();
+    let cookies: Vec<(&str, [u8; 8])> = programs
+        .iter()
+        .flat_map(|program| {
+            let cookies = program.attachments.iter().filter_map(fixed_cookie);
+            cookies.map(|cookie| (program.spec.name.as_str(), cookie))
+        })
+        .collect();
     let mut parts = vec![object.as_bytes(), b"maps"];
     for (map, entries) in maps.iter().zip(&entries) {
         parts.extend([map.spec.name.as_bytes(), entries]);
@@ -112,8 +153,25 @@ pub(super) fn load_digest(
         parts.push(program.spec.name.as_bytes());
         let target = program.spec.kind.as_ref().and_then(|kind| kind.target.as_deref());
         parts.push(target.unwrap_or_default().as_bytes());
-        if let Some(Replaced { object, program, function }) = program.replaces() {
-            parts.extend([object, program, function].map(str::as_bytes));
+        // A program is loaded for links of several functions, and attached to one function once.
+        let several = program.attachments.iter().any(Attachment::is_several);
+        if several {
+            parts.push(b"several");
+        }
+        parts.extend(
+            cookies
+                .iter()
+                .filter(|(name, _)| *name == program.spec.name)
+                .map(|(_, cookie)| cookie.as_slice()),
+        );
+        match program.replaces() {
+            Some(Replaced { holder: Holder::Program { object, program }, function }) => {
+                parts.extend([object, program, function].map(str::as_bytes));
+            }
+            Some(Replaced { holder: Holder::Pinned(pin), function }) => {
+                parts.extend([pin.as_os_str().as_bytes(), function.as_bytes()]);
+            }
+            None => {}
         }
     }
     Digest::of_parts(parts)

@@ -64,10 +64,7 @@ impl<'d> Findings<'d> {
 
     /// All problems in the order of the text.
     pub(super) fn sorted(mut self) -> Vec<Problem> {
-        self.problems.sort_by(|a, b| {
-            let key = |problem: &Problem| problem.span.as_ref().map(|span| (span.start, span.end));
-            key(a).cmp(&key(b)).then_with(|| a.severity.cmp(&b.severity))
-        });
+        Problem::sort(&mut self.problems);
         self.problems
     }
 }

@@ -1,4 +1,4 @@
-//! Which programs fit which hook, and which hooks this version can attach to.
+//! Which programs fit which hook.
 //!
 //! Source: `section_defs` of libbpf's `src/libbpf.c` and `attach_type_to_prog_type` of the kernel's
 //! `kernel/bpf/syscall.c`.
@@ -53,25 +53,6 @@ const FITS: &[Fit] = &[
     fit("perf-event", P::PERF_EVENT, &[]),
     fit("iter", P::TRACING, &[A::TRACE_ITER]),
     fit("freplace", P::EXT, &[]),
-    fit("struct-ops", P::STRUCT_OPS, &[]),
-];
-
-/// Hooks this version can attach to; `section` stands for one of them.
-const AVAILABLE: &[&str] = &[
-    "xdp",
-    "tcx",
-    "tc",
-    "netkit",
-    "cgroup",
-    "sockmap",
-    "sk-lookup",
-    "flow-dissector",
-    "netfilter",
-    "tracepoint",
-    "raw-tracepoint",
-    "tp-btf",
-    "freplace",
-    "section",
 ];
 
 impl Fit {
@@ -92,14 +73,10 @@ pub(super) fn fitting(kind: &ProgramKind) -> impl Iterator<Item = &'static str> 
     FITS.iter().filter(|fit| fit.takes(kind)).map(|fit| fit.hook)
 }
 
-/// Whether this version can attach to a hook.
-pub(super) fn is_available(hook: &str) -> bool {
-    AVAILABLE.contains(&hook)
-}
-
-/// The hooks this version can attach to.
-pub(super) fn available() -> impl Iterator<Item = &'static str> {
-    AVAILABLE.iter().copied()
+/// The hooks that take a program. `section`, which stands for one of them, is not listed.
+#[must_use]
+pub fn fitting_hooks(kind: &ProgramKind) -> Vec<&'static str> {
+    fitting(kind).collect()
 }
 
 #[cfg(test)]

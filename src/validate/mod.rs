@@ -1,25 +1,43 @@
-//! A manifest held against the objects it names: either a [`Desired`] state, or every problem at once.
+//! Manifests held against the objects they name: either a [`Desired`] state, or every problem at once.
 //!
-//! Knows no kernel and prints nothing. Files come through a reader that the caller hands in, so it
-//! does no I/O of its own.
+//! [`Validator`] checks the manifests of a host and yields a [`Report`] of [`Problem`]s; it is what
+//! `ebpf-apply validate` prints. [`validate`] checks one manifest and yields what it asks for, too.
+//!
+//! Knows no kernel and prints nothing. Files come through a reader that the caller hands in;
+//! [`Validator::new`] and [`manifests_in`] bring one that reads the disk.
 
+mod claims;
+mod declaration;
 mod desired;
+mod disk;
 mod encode;
 mod findings;
 mod hooks;
 mod load;
+mod report;
 mod rules;
 mod subject;
+mod together;
+mod validator;
 
-pub use desired::{Desired, DesiredMap, DesiredObject, DesiredProgram, Terms};
+pub use crate::model::position::Position;
+pub use crate::model::problem::{Problem, Related, Severity};
+pub use desired::{Desired, DesiredMap, DesiredObject, DesiredOperations, DesiredProgram, Terms};
+pub use disk::manifests_in;
+pub use hooks::fitting_hooks;
 pub use load::{OBJECT_MAX, OBJECTS_MAX, ObjectFile};
+pub use report::{CheckedManifest, Report};
+pub use rules::replaced::{Holder, Replaced};
+pub use validator::Validator;
+pub(crate) use validator::manifest_text;
 
 use std::io;
 use std::path::Path;
 
 use crate::manifest::{self, Parsed};
 use crate::model::pin::PinRoot;
-use crate::model::problem::{Problem, Severity};
+use crate::model::release::Release;
+use claims::Claims;
 use findings::Findings;
 use rules::places::Places;
 use subject::Subject;
@@ -33,6 +51,8 @@ pub struct Validation {
     pub desired: Option<Desired>,
     /// The objects the manifest names, in its order, those too that could not be read.
     pub objects: Vec<ObjectFile>,
+    /// What it claims of its host.
+    claims: Claims,
 }
 
 /// Checks a manifest's text against the objects it names.
@@ -42,6 +62,16 @@ pub struct Validation {
 pub fn validate(
     path: &Path,
     text: &str,
+    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+) -> Validation {
+    validate_for(path, text, None, read)
+}
+
+/// Checks a manifest as [`validate`] does, and that a kernel of that release can do what it asks for.
+pub fn validate_for(
+    path: &Path,
+    text: &str,
+    kernel: Option<Release>,
     read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Validation {
     let Parsed { manifest, document, problems } = manifest::parse(text);
@@ -59,17 +89,24 @@ pub fn validate(
         resolved.push(resolve(subject, &mut places, &mut findings));
     }
     rules::paths::check(&subjects, &resolved, &mut findings);
+    let own = manifest.pin_root.clone();
+    let pin_root = own.unwrap_or_else(|| PinRoot::default_for(&manifest.name));
     rules::named::check(&subjects, &resolved, &mut findings);
-    rules::replaced::check(&subjects, &resolved, &mut findings);
+    rules::replaced::check(&subjects, &resolved, &pin_root, &mut findings);
+    rules::iterated::check(&subjects, &resolved, &mut findings);
+    if let Some(kernel) = kernel {
+        rules::kernel::check(&subjects, &resolved, kernel, &mut findings);
+    }
+    let claims = claims::of(&manifest, &subjects, &resolved, &places, &findings);
     let problems = findings.sorted();
     let valid = problems.iter().all(|problem| problem.severity != Severity::Error);
     let desired = valid.then(|| Desired {
-        pin_root: manifest.pin_root.unwrap_or_else(|| PinRoot::default_for(&manifest.name)),
+        pin_root,
         name: manifest.name,
         manifest: path.to_owned(),
         objects: resolved,
     });
-    Validation { problems, desired, objects }
+    Validation { problems, desired, objects, claims }
 }
 
 /// One object as the manifest wants it, as far as that can be settled.
@@ -80,12 +117,16 @@ fn resolve(
 ) -> DesiredObject {
     let specs = rules::globals::resolve(subject, findings);
     let maps = rules::maps::resolve(subject, specs, findings);
+    rules::kernel_names::check(subject, &maps, findings);
+    let operations = rules::operations::resolve(subject, &maps, places, findings);
     let programs = rules::programs::resolve(subject, places, findings);
+    rules::license::check(subject, &programs, findings);
     DesiredObject {
         name: subject.name.clone(),
         load_digest: desired::load_digest(subject.image, &maps, &programs),
         image: subject.image.clone(),
         maps,
+        operations,
         programs,
     }
 }

@@ -115,6 +115,7 @@ pub fn problems_json(error: &ApplyError) -> Vec<ProblemJson> {
 fn code(error: &ApplyError) -> &'static str {
     match error {
         ApplyError::Refused(_) => "refused",
+        ApplyError::Stale(_) => "stale-plan",
         ApplyError::Failed(_) => "step-failed",
         ApplyError::Observe(_) => "observe-failed",
         ApplyError::Unverified(_) => "unverified",

@@ -90,6 +90,54 @@ fn symbol(action: Action, style: Style) -> String {
     }
 }
 
+/// A plan as a comment on a pull request: the count, then a table of what is not a no-op.
+#[must_use]
+pub fn markdown(name: &Name, plan: &Plan) -> String {
+    let mut text = format!("### Deployment `{name}`\n\n{}\n", counts(&plan.changes));
+    let mut rows = plan.changes.iter().filter(|change| change.action != Action::NoOp).peekable();
+    if rows.peek().is_some() {
+        text.push_str("\n| | resource | what happens |\n|---|---|---|\n");
+    }
+    for change in rows {
+        let what = format!("{}: {}", change.action, change.reason);
+        let found = change.before.iter().map(|before| format!("found {before}"));
+        let wanted = change.after.iter().map(|after| format!("wanted {after}"));
+        let cell: Vec<String> =
+            std::iter::once(what).chain(found).chain(wanted).map(|line| cell(&line)).collect();
+        let _ = writeln!(
+            text,
+            "| {} | `{}` | {} |",
+            symbol(change.action, Style::PLAIN),
+            change.address.as_str().replace('|', "\\|"),
+            cell.join("<br>")
+        );
+    }
+    text
+}
+
+/// Text that stays within a cell of a table and means nothing else in Markdown or HTML.
+fn cell(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let mut code = false;
+    for character in text.chars() {
+        match character {
+            '`' => {
+                code = !code;
+                escaped.push('`');
+            }
+            '|' => escaped.push_str("\\|"),
+            '\n' => escaped.push_str("<br>"),
+            '<' if !code => escaped.push_str("&lt;"),
+            '*' | '_' | '[' | ']' | '~' if !code => {
+                escaped.push('\\');
+                escaped.push(character);
+            }
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
 /// A plan as one JSON document.
 #[must_use]
 pub fn json(name: &Name, plan: &Plan) -> Value {

@@ -44,13 +44,16 @@ fn the_link_and_the_map_of_another_loader_go_over_without_a_gap() {
         let said = program.run(&["apply", &manifest, "--detach"]).status(1);
         let said = said.complains("ebpf-apply adopt");
         assert!(said.err.contains("the host is as before"), "{}", said.err);
-        let plan = program.run(&["plan", &manifest, "--adopt", "--detailed-exitcode"]).status(2);
+        let saved = program.directory().join("edge.plan").display().to_string();
+        let words = ["plan", &manifest, "--adopt", "--detailed-exitcode", "--out", &saved];
+        let plan = program.run(&words).status(2);
         for text in ["adopt: link ", "adopt: pinned by someone else", "(`count_a`)"] {
             assert!(plan.out.contains(text), "{}", plan.out);
         }
         assert_eq!(their_link().0, link, "a plan takes nothing");
 
-        let said = program.run(&["adopt", &manifest]).status(0);
+        // A saved plan to adopt adopts.
+        let said = program.run(&["apply", "--plan", &saved, "--detach"]).status(0);
         assert!(said.out.contains("link.a.count_a[xdp:veth0]"), "{}", said.out);
         let (taken, runs) = their_link();
         assert_eq!(taken, link, "there was always a program");

@@ -1,6 +1,7 @@
 //! Locks: who has one is named, one that was removed is taken again, and two runs make one map.
 
 use std::fs::{self, File};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
@@ -69,8 +70,9 @@ fn until_open(child: &mut Child, path: &Path) {
     }
 }
 
-#[test]
-fn a_lock_file_that_was_replaced_meanwhile_is_no_lock() {
+/// Has a run wait for its lock while `replace` puts another in the place of that one's path: that is
+/// the one it must have.
+fn while_it_waits(replace: fn(&Program, &Path)) {
     Sandbox::run(|_| {
         let program = Program::new();
         let manifest = manifest(&program);
@@ -84,13 +86,27 @@ fn a_lock_file_that_was_replaced_meanwhile_is_no_lock() {
             .spawn()
             .expect("the program starts");
         until_open(&mut child, &path);
-        fs::remove_file(&path).expect("the lock");
+        replace(&program, &path);
         File::create(&path).expect("another");
         let second = locked(&path);
         drop(first);
         let said = Said::from(child.wait_with_output().expect("it ends"));
         said.status(5).complains("edge.apply.lock");
         drop(second);
+    });
+}
+
+#[test]
+fn a_lock_file_that_was_replaced_meanwhile_is_no_lock() {
+    while_it_waits(|_, path| fs::remove_file(path).expect("the lock"));
+}
+
+#[test]
+fn nor_is_one_in_a_directory_that_was_moved_away() {
+    while_it_waits(|program, _| {
+        let state = program.state();
+        fs::rename(&state, state.with_extension("moved")).expect("the directory");
+        fs::DirBuilder::new().mode(0o700).create(&state).expect("another");
     });
 }
 

@@ -40,7 +40,7 @@ fn a_pinned_policy_without_the_attribute_is_the_seed_case() {
         for words in [&["validate", &path][..], &["apply", &path, "--detach"]] {
             let said = program.run(words).status(3);
             let text = format!("{}{}", said.out, said.err);
-            assert_eq!(text.matches("pin-attribute-missing").count(), 1, "{text}");
+            assert_eq!(text.matches("explain pin-attribute-missing").count(), 1, "{text}");
             assert!(text.contains("1 error"), "one diagnostic only:\n{text}");
             assert!(text.contains("seed.toml:9:"), "the manifest's line:\n{text}");
             assert!(text.contains("__uint(pinning, LIBBPF_PIN_BY_NAME);"), "the C line:\n{text}");

@@ -84,6 +84,8 @@ features! {
         .shown_by(Sign::Constant(HELPER, "BPF_FUNC_get_attach_cookie"));
     CALLBACKS = since("functions as callbacks", 5, 17)
         .shown_by(Sign::Constant(HELPER, "BPF_FUNC_loop"));
+    JUMP_TABLES = since("jumps by tables", 6, 19)
+        .shown_by(Sign::Constant(MAP_TYPE, "BPF_MAP_TYPE_INSN_ARRAY"));
     SYSCALL_PROGRAMS = since("syscall programs", 5, 14)
         .shown_by(Sign::Constant("bpf_prog_type", "BPF_PROG_TYPE_SYSCALL"));
     XDP_FRAGMENTS = since("XDP with fragments", 5, 18)
@@ -99,9 +101,23 @@ features! {
     /// Before, only functions for error injection could be changed or slept in.
     CHANGEABLE_TEST_FUNCTIONS = since("test functions of the kernel that may be changed", 6, 3)
         .shown_by(Sign::Function("register_btf_fmodret_id_set"));
+    REPLACED_PROGRAMS_TOLD = since("links that tell whose function they replace", 5, 13);
     PROGRAMS_AT_FUNCTIONS = since("programs at functions of the kernel", 5, 5)
         .built_with(&["CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS", "CONFIG_DEBUG_INFO_BTF"])
         .unless("EPERM for root, from libbpf as well", libbpf_is_forbidden);
+
+    /// Programs of security hooks are taken, and never run, where `bpf` is not among the modules.
+    BPF_SECURITY_MODULE = since("programs at security hooks", 5, 7)
+        .built_with(&["CONFIG_BPF_LSM"])
+        .unless("bpf is not among the security modules", security_modules_lack_bpf);
+    FUNCTION_COOKIES = since("cookies of programs at functions", 5, 19);
+    RAW_TRACEPOINT_COOKIES = since("cookies of raw tracepoints", 6, 10);
+    LIMITED_ITERATORS = since("iterators over one task or cgroup", 6, 1)
+        .shown_by(Sign::Constant("bpf_cgroup_iter_order", "BPF_CGROUP_ITER_DESCENDANTS_PRE"));
+    KERNEL_PROBES = since("kprobes by perf_event_open", 4, 17).built_with(&["CONFIG_KPROBE_EVENTS"]);
+    KPROBE_LINKS_OF_SEVERAL = since("links of several kprobes", 5, 18)
+        .shown_by(Sign::Constant(ATTACH_TYPE, "BPF_TRACE_KPROBE_MULTI"))
+        .built_with(&["CONFIG_FPROBE"]);
 
     // Modules.
     /// Built in or loaded.
@@ -140,6 +156,11 @@ features! {
         .shown_by(Sign::Constant(ATTACH_TYPE, "BPF_PERF_EVENT"));
     PERF_EVENT_LINK_NAMES = since("names in links of perf events", 6, 6)
         .shown_by(Sign::Constant("bpf_perf_event_type", "BPF_PERF_EVENT_TRACEPOINT"));
+    STRUCT_OPS = since("congestion controls as struct ops", 5, 6).built_with(&["CONFIG_BPF_JIT"]);
+    DETACH_OF_STRUCT_OPS = since("links of struct ops that are detached", 6, 11)
+        .shown_by(Sign::Function("bpf_struct_ops_map_link_detach"));
+    SCHED_EXT = since("schedulers as struct ops", 6, 12)
+        .built_with(&["CONFIG_SCHED_CLASS_EXT"]);
     STRUCT_OPS_LINKS = since("links of struct ops", 6, 4)
         .shown_by(Sign::Constant(ATTACH_TYPE, "BPF_STRUCT_OPS"));
     UPROBE_MULTI = since("uprobe.multi", 6, 6)
@@ -152,6 +173,11 @@ features! {
 /// Whether a module is loaded and shows its types.
 fn is_loaded(module: &str) -> bool {
     Path::new("/sys/kernel/btf").join(module).exists()
+}
+
+fn security_modules_lack_bpf() -> bool {
+    let modules = std::fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
+    !modules.trim().split(',').any(|module| module == "bpf")
 }
 
 fn conntrack_is_absent() -> bool {

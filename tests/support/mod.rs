@@ -17,12 +17,19 @@ pub(crate) fn root() -> &'static Path {
 /// # Panics
 /// If the source does not exist or does not compile.
 pub(crate) fn object(name: &str) -> PathBuf {
-    let object = format!("bpf/out/{name}.bpf.o");
+    built(&format!("bpf/out/{name}.bpf.o"))
+}
+
+/// A file that the Makefile builds, in the same way.
+///
+/// # Panics
+/// As [`object`] does.
+pub(crate) fn built(object: &str) -> PathBuf {
     if std::env::var_os("OBJECTS_ARE_BUILT").is_some() {
         return root().join(object);
     }
     let made = Command::new("make")
-        .args(["--silent", "--no-print-directory", &object])
+        .args(["--silent", "--no-print-directory", object])
         .current_dir(root())
         // Under `make test` these would tie this run to that one's job server.
         .env_remove("MAKEFLAGS")

@@ -8,6 +8,7 @@ use ebpf_apply::apply::{Applied, ApplyError};
 use ebpf_apply::kernel::fake::Killed;
 use ebpf_apply::model::inventory::Resource;
 use ebpf_apply::model::kinds::MapType;
+use ebpf_apply::model::live::LinkTarget;
 
 use crate::machine::{FIRST, Machine, desired, other_options, second};
 
@@ -230,7 +231,7 @@ impl Machine {
                 written += 1;
             }
         }
-        assert_eq!(written, 3, "flows, and the shared `blocked` twice");
+        assert_eq!(written, 4, "flows, what iterators show, and the shared `blocked` twice");
     }
 
     pub(crate) fn shape(&self) -> Shape {
@@ -255,7 +256,14 @@ impl Machine {
                 "program" => format!("program {:?}", snapshot.programs.get(&id)),
                 "link" => {
                     let (program, target) = &snapshot.links[&id];
-                    format!("link of {:?} at {target:?}", snapshot.programs.get(program))
+                    let program = snapshot.programs.get(program);
+                    let LinkTarget::Map { id, attach_type } = target else {
+                        return format!("link of {program:?} at {target:?}");
+                    };
+                    let map = format!("map {id}");
+                    let mut pins = snapshot.pins.iter().filter(|(_, text)| **text == map);
+                    let pin = pins.next().map(|(path, _)| path);
+                    format!("link of {program:?} at {attach_type:?} of the map at {pin:?}")
                 }
                 other => other.to_owned(),
             }

@@ -59,6 +59,25 @@ attach = [{ hook = "tc", interface = "eth1", direction = "egress" }]
 [objects.jumper]
 path = "initial_slots.bpf.o"
 subpath = "jumps"
+
+[objects.watcher]
+path = "iterators.bpf.o"
+subpath = "watch"
+load = "listed"
+
+[objects.watcher.programs.show_task]
+pin = "by-name"
+attach = [{ hook = "iter" }]
+
+[objects.watcher.programs.show_entry]
+pin = "persist-on-exit"
+attach = [{ hook = "iter", map = "counter.traffic" }]
+
+[objects.clock]
+path = "counter.bpf.o"
+
+[objects.clock.programs.on_overflow]
+attach = [{ hook = "perf-event", software = "cpu-clock", frequency = 49, cpu = 0 }]
 "#;
 
 /// The same deployment later: a global changed, pins moved, an attachment went and one came, and a
@@ -70,6 +89,8 @@ pub(crate) fn second() -> String {
             "[objects.firewall.globals]\nlog_level = 2\n\n[objects.firewall.programs",
         )
         .replace("subpath = \"fw\"", "subpath = \"wall\"")
+        .replace("subpath = \"watch\"", "subpath = \"seen\"")
+        .replace("pin = \"by-name\"\nattach = [{ hook = \"iter\"", "attach = [{ hook = \"iter\"")
         .replace(", { hook = \"xdp\", interface = \"eth1\" }", "")
         .replace(
             "subpath = \"jumps\"",
@@ -93,6 +114,7 @@ pub(crate) fn other_options(text: &str) -> String {
         "hook = \"xdp\", interface = \"eth0\", mode = \"generic\"",
     )
     .replace("direction = \"egress\"", "direction = \"egress\", priority = 9")
+    .replace("frequency = 49", "frequency = 99")
     .replace(
         "hook = \"tcx\", interface = \"eth0\"",
         "hook = \"tcx\", interface = \"eth0\", position = \"first\"",
@@ -105,7 +127,8 @@ pub(crate) fn desired(text: &str) -> &'static Desired {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     known.entry(text.to_owned()).or_insert_with(|| {
         let directory = support::object("firewall").with_file_name("edge.toml");
-        for name in ["honeypot", "tc_counter", "initial_slots", "net_hooks"] {
+        for name in ["counter", "honeypot", "tc_counter", "initial_slots", "iterators", "net_hooks"]
+        {
             support::object(name);
         }
         let checked = validate(&directory, text, &|path: &Path| std::fs::read(path));

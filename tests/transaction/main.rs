@@ -7,6 +7,7 @@ mod kills;
 mod machine;
 mod migrations;
 mod network;
+mod released;
 mod strangers;
 #[path = "../support/mod.rs"]
 mod support;
@@ -79,7 +80,7 @@ fn attachments_whose_options_cannot_be_changed_keep_the_old() {
         let applied = machine.apply(&changed).expect("applies");
         let replaced = |change: &&Change| change.action == Action::Replace;
         let plan = &applied.plan;
-        assert_eq!(plan.changes.iter().filter(replaced).count(), 3, "{plan:#?}");
+        assert_eq!(plan.changes.iter().filter(replaced).count(), 4, "{plan:#?}");
         machine.assert_settled(&changed);
         machine.kernel.calls().len() - before
     };
@@ -225,7 +226,7 @@ fn a_deployment_whose_record_is_lost_can_be_ended() {
     let ended = machine.host().end(&edge(), Some(root), false, &mut |_| {}).expect("ends");
     let links =
         ended.plan.changes.iter().filter(|change| change.address.as_str().starts_with("link."));
-    assert_eq!(links.count(), 3, "{:#?}", ended.plan.changes);
+    assert_eq!(links.count(), 6, "{:#?}", ended.plan.changes);
     let left = format!("{:?}", machine.kernel.snapshot());
     assert!(!left.contains("~links") && !left.contains("~progs"), "{left}");
     assert_ne!(machine.kernel.snapshot(), untouched, "public pins are not provably ours");
@@ -272,6 +273,8 @@ fn deployments_that_share_a_root_leave_nothing() {
         .replace("subpath = \"fw\"", "subpath = \"wf\"")
         .replace("subpath = \"honeypot\"", "subpath = \"pothoney\"")
         .replace("subpath = \"jumps\"", "subpath = \"leaps\"")
+        .replace("subpath = \"watch\"", "subpath = \"watching\"")
+        .replace("[objects.clock]", "[objects.clock]\nsubpath = \"tick\"")
         .replace("hook = \"xdp\"", "hook = \"tcx\", direction = \"egress\"")
         .replace("xdp_firewall]\npin = \"by-name\"\nattach = [", "xdp_firewall]\n#[")
         .replace("[objects.counter]", "[objects.counter]\nsubpath = \"tc\"");

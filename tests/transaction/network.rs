@@ -154,7 +154,7 @@ fn without_tcx_filters_run_in_the_same_order() {
     change(&machine).expect("applies");
     machine.assert_settled(&changed());
 
-    let foreign = NETWORK.replace("before = \"tc.tc_count\"", "before = \"someone\"");
+    let foreign = changed().replace("after = \"tc.tc_count\"", "before = \"someone\"");
     let Err(ApplyError::Refused(plan)) = machine.apply(&foreign) else { panic!("it cannot be") };
     assert!(plan.refusals().all(|change| change.reason.contains("beside")), "{plan:#?}");
     machine.end(true).expect("ends");

@@ -1,18 +1,16 @@
 //! The interpreter of steps: one match, an inverse for every effect, every handle held to the end.
 
+mod attach;
 mod prepare;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use rustix::io::Errno;
-
 use crate::kernel::{Copied, Kernel, KernelError, Removal};
 use crate::model::address::Address;
-use crate::model::attach::Attachment;
 use crate::model::entries::Transfer;
 use crate::model::identity::Identity;
-use crate::model::inventory::{Anchor, Inventory, LinkRecord, Resource};
+use crate::model::inventory::Inventory;
 use crate::model::live::FilterKey;
 use crate::model::map::MapSpec;
 use crate::model::name::Name;
@@ -27,6 +25,9 @@ use super::migrate;
 use super::undo::Undo;
 
 type Result<T> = std::result::Result<T, KernelError>;
+
+/// Why a program does not come back.
+const GONE: &str = "nothing else held its program, so it is gone";
 
 /// Executes the steps of one plan.
 pub(super) struct Executor<'a, K: Kernel> {
@@ -106,22 +107,29 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::MakeDirectory(path) => self.make_directory(path),
             Step::Open { pin, identity } => self.open(pin, *identity),
             Step::OpenMap { id } => self.open_map(*id),
+            Step::OpenPinned { pin, program } => self.open_pinned(pin, *program),
             Step::CreateMap { address, object, map } => self.create_map(address, object, map),
             Step::LoadPrograms(loads) => self.load_programs(loads),
             Step::LoadReplacement { object, program, maps, replaced } => {
                 self.load_replacement(object, program, maps, replaced)
             }
             Step::FillSlots { map, slots } => self.fill_slots(map, slots),
+            Step::FillOperations(ops) => self.fill_operations(ops),
+            Step::Register(ops) => self.register(ops),
+            Step::Unregister { map } => {
+                self.kernel.unregister_operations(self.handle(map)?)?;
+                let why = "the kernel registers a struct of operations once for each map";
+                self.undo.push(Undo::Impossible(format!("register {map} again"), why));
+                Ok(())
+            }
             Step::CopyEntries { from, to, transfer } => self.copy_entries(from, to, *transfer),
             Step::CarryEntries { from, to, transfer } => self.carry_entries(from, to, *transfer),
             Step::Pin { slot, pin } => self.pin(slot, pin),
             Step::Swap { slot, pin, stage, identity } => self.swap(slot, pin, stage, *identity),
             Step::Rename { from, to } => self.rename(from, to),
-            Step::Attach { address, program, attachment, named } => {
-                let link = self.attach(program, attachment, named.as_ref())?;
-                let slot = Slot::New(address.clone());
-                self.held.insert(slot.clone(), link);
-                self.undo.push(Undo::Detach(slot));
+            Step::Attach { address, program, attachment, others } => {
+                let link = self.attach(program, attachment, others)?;
+                self.attached(address, link);
                 Ok(())
             }
             Step::Bridge { address, program, attachments } => {
@@ -140,12 +148,15 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::UpdateLink { link, program, expected } => {
                 self.update_link(link, program, expected.as_ref())
             }
-            Step::Detach { link, pin, program, attachment, named } => {
+            Step::Detach { link, pin, program, attachment, others } => {
                 self.kernel.detach(self.handle(link)?)?;
                 let (pin, program, attachment) = (pin.clone(), program.clone(), attachment.clone());
-                let named = named.clone();
-                self.undo.push(Undo::Reattach { pin, program, attachment, named });
+                let others = others.clone();
+                self.undo.push(Undo::Reattach { pin, program, attachment, others });
                 Ok(())
+            }
+            Step::Release { link, pin, program, attachment } => {
+                self.release(link, pin, program, attachment)
             }
             Step::AttachFilter { shares_clsact, address, program, attachment } => {
                 self.attach_filter(address, program, attachment, *shares_clsact)
@@ -200,17 +211,20 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 let (new, old) = (self.handle(&program)?, self.handle(&expected)?);
                 self.kernel.update_link(self.handle(&link)?, new, Some(old))
             }
-            Undo::Reattach { pin, program, attachment, named } => {
-                let link = self.attach(&program, &attachment, named.as_ref())?;
+            Undo::Reattach { pin, program, attachment, others } => {
+                let link = self.attach(&program, &attachment, &others)?;
                 self.unpin(&pin)?;
+                self.kernel.pin(&link, &self.root, &pin)
+            }
+            Undo::Unregister(map) => self.kernel.unregister_operations(self.handle(&map)?),
+            Undo::Attach { pin, program, attachment } => {
+                let link = self.attach(&program, &attachment, &BTreeMap::new())?;
                 self.kernel.pin(&link, &self.root, &pin)
             }
             Undo::PutFilter { key, program } => {
                 self.kernel.replace_filter(self.handle(&program)?, &key)
             }
-            Undo::Impossible(what) => {
-                Err(KernelError::reason(what, "nothing else held its program, so it is gone"))
-            }
+            Undo::Impossible(what, why) => Err(KernelError::reason(what, why)),
             Undo::RemoveFilter { key, with_clsact } => self.kernel.remove_filter(&key, with_clsact),
         }
     }
@@ -283,6 +297,19 @@ impl<'a, K: Kernel> Executor<'a, K> {
         Ok(())
     }
 
+    fn open_pinned(&mut self, pin: &Path, program: u32) -> Result<()> {
+        let handle = self.kernel.open_pinned(pin)?;
+        let found = self.kernel.id(&handle);
+        if found != program {
+            let reason = format!(
+                "program id {found} is pinned there now, not id {program} as when the plan was made"
+            );
+            return Err(KernelError::reason("open the program", reason).at(pin));
+        }
+        self.held.insert(Slot::Foreign(program), handle);
+        Ok(())
+    }
+
     fn hold(&mut self, pin: &PinPath) -> Result<()> {
         let found = self.kernel.open(&self.root, pin)?;
         let Some(handle) = found.and_then(|found| found.handle) else {
@@ -290,40 +317,6 @@ impl<'a, K: Kernel> Executor<'a, K> {
             return Err(self.at(KernelError::reason("open pin", reason), pin));
         };
         self.held.insert(Slot::Live(pin.clone()), handle);
-        Ok(())
-    }
-
-    fn attach(
-        &self,
-        program: &ProgramRef,
-        attachment: &Attachment,
-        named: Option<&Slot>,
-    ) -> Result<K::Handle> {
-        let (spec, handle) = (self.program_spec(program)?, self.handle(&program.slot)?);
-        match named {
-            None => self.kernel.attach(handle, spec, attachment),
-            Some(named) => self.kernel.attach_with(handle, spec, attachment, self.handle(named)?),
-        }
-    }
-
-    /// The link goes with the run, whatever comes of it.
-    fn bridge(
-        &mut self,
-        address: &Address,
-        program: &ProgramRef,
-        attachments: &[Attachment],
-    ) -> Result<()> {
-        for attachment in attachments {
-            match self.attach(program, attachment, None) {
-                Ok(link) => {
-                    self.bridges.push(link);
-                    return Ok(());
-                }
-                Err(error) if error.raw() == Some(Errno::BUSY) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        tracing::warn!(%address, "every place nearby is taken: for a moment nothing runs there");
         Ok(())
     }
 
@@ -384,6 +377,12 @@ impl<'a, K: Kernel> Executor<'a, K> {
         }
     }
 
+    fn attached(&mut self, address: &Address, link: K::Handle) {
+        let slot = Slot::New(address.clone());
+        self.held.insert(slot.clone(), link);
+        self.undo.push(Undo::Detach(slot));
+    }
+
     fn update_link(&mut self, link: &Slot, program: &Slot, expected: Option<&Slot>) -> Result<()> {
         let old = expected.map(|expected| self.handle(expected)).transpose()?;
         self.kernel.update_link(self.handle(link)?, self.handle(program)?, old)?;
@@ -393,37 +392,15 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 program: expected.clone(),
                 expected: program.clone(),
             },
-            None => Undo::Impossible(format!("give {link} its old program back")),
+            None => Undo::Impossible(format!("give {link} its old program back"), GONE),
         });
-        Ok(())
-    }
-
-    fn attach_filter(
-        &mut self,
-        address: &Address,
-        program: &ProgramRef,
-        attachment: &Attachment,
-        shares_clsact: bool,
-    ) -> Result<()> {
-        let spec = self.program_spec(program)?;
-        let filter = self.kernel.attach_filter(self.handle(&program.slot)?, spec, attachment)?;
-        let key = filter.key;
-        let with_clsact = filter.made_clsact;
-        self.undo.push(Undo::RemoveFilter { key: key.clone(), with_clsact });
-        let record = LinkRecord {
-            id: 0,
-            program: Address::program(&program.object, &program.program),
-            attachment: Some(attachment.clone()),
-            anchor: Anchor::Filter { key, made_clsact: with_clsact || shares_clsact },
-        };
-        self.after.resources.insert(address.clone(), Resource::Link(record));
         Ok(())
     }
 
     fn push_filter_undo(&mut self, key: &FilterKey, program: Option<&Slot>) {
         self.undo.push(match program {
             Some(program) => Undo::PutFilter { key: key.clone(), program: program.clone() },
-            None => Undo::Impossible(format!("put the filter of {} back", key.interface)),
+            None => Undo::Impossible(format!("put the filter of {} back", key.interface), GONE),
         });
     }
 

@@ -6,7 +6,7 @@ use crate::kernel::{Kernel, KernelError, LoadRequest, Replaced};
 use crate::model::address::Address;
 use crate::model::name::Name;
 use crate::model::program::ProgramSpec;
-use crate::plan::{ObjectLoad, Slot};
+use crate::plan::{ObjectLoad, Operations, Slot};
 use crate::validate::DesiredProgram;
 
 use super::{Executor, Result};
@@ -85,6 +85,17 @@ impl<K: Kernel> Executor<'_, K> {
             contents.insert(*index, self.handle(slot)?);
         }
         self.kernel.fill_slots(self.handle(map)?, &contents)
+    }
+
+    /// Needs no inverse where a link registers what is filled: it goes unseen.
+    pub(super) fn fill_operations(&self, ops: &Operations) -> Result<()> {
+        let mut programs = BTreeMap::new();
+        for (name, slot) in &ops.programs {
+            programs.insert(name.as_str(), self.handle(slot)?);
+        }
+        let image = &self.object(&ops.object)?.image;
+        let spec = self.map_spec(&ops.object, &ops.map)?;
+        self.kernel.fill_operations(self.handle(&ops.slot)?, image, spec, &programs)
     }
 
     fn load_btf(&mut self, name: &Name) -> Result<()> {

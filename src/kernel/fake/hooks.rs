@@ -27,6 +27,8 @@ pub(super) struct Hooks {
     /// Indices of interfaces with a `clsact` qdisc.
     pub(super) clsact: BTreeSet<u32>,
     pub(super) filters: BTreeMap<Place, Identity>,
+    /// Maps of struct ops that are registered without a link.
+    pub(super) registered: BTreeMap<Identity, Attachment>,
     pub(super) lacks_tcx: bool,
     last_index: u32,
     last_cgroup: u64,
@@ -60,6 +62,7 @@ impl Hooks {
     }
 
     pub(super) fn forget_filters(&mut self) {
+        self.registered.clear();
         self.filters.clear();
         self.clsact.clear();
     }
@@ -74,10 +77,12 @@ impl Hooks {
                 Some(index) => TargetState::Present(u64::from(*index)),
                 None => missing(format!("there is no network interface `{interface}`")),
             },
-            Attachment::Cgroup { path } => match self.cgroups.get(path) {
-                Some(id) => TargetState::Present(*id),
-                None => missing(format!("there is no cgroup {}", path.display())),
-            },
+            Attachment::Cgroup { path } | Attachment::LsmCgroup { path, .. } => {
+                match self.cgroups.get(path) {
+                    Some(id) => TargetState::Present(*id),
+                    None => missing(format!("there is no cgroup {}", path.display())),
+                }
+            }
             Attachment::CgroupUnit { unit } => match self.unit(unit) {
                 Some(id) => TargetState::Present(id),
                 None => missing(format!("unit `{unit}` has no cgroup")),
@@ -91,18 +96,14 @@ impl Hooks {
                     )),
                 }
             }
-            Attachment::Tracepoint { category, name } => {
+            Attachment::Tracepoint { category, name, .. } => {
                 if self.tracepoints.contains(&(category.clone(), name.clone())) {
                     TargetState::Present(0)
                 } else {
                     missing(format!("the kernel has no tracepoint `{category}/{name}`"))
                 }
             }
-            Attachment::Sockmap { .. }
-            | Attachment::Netfilter { .. }
-            | Attachment::RawTracepoint { .. }
-            | Attachment::TpBtf { .. }
-            | Attachment::Freplace { .. } => TargetState::Present(0),
+            _ => TargetState::Present(0),
         }
     }
 

@@ -1,9 +1,13 @@
 //! Links: what they are attached to, and their programs.
 
+use std::path::Path;
+
 use rustix::io::Errno;
 
 use super::super::{KernelError, Result};
+use super::bpffs::Node;
 use super::objects::{Link, Object};
+use super::probes;
 use super::state::{Counted, State};
 use crate::model::attach::Attachment;
 use crate::model::identity::{Identity, ObjectKind};
@@ -18,11 +22,12 @@ impl State {
         program: Identity,
         spec: &ProgramSpec,
         attachment: &Attachment,
-        other: Option<Identity>,
+        others: &[Identity],
     ) -> Result<Identity> {
         let operation = format!("attach program `{}` to {attachment}", spec.name);
         self.program(program, &operation)?;
         let refused = |errno| KernelError::errno(operation.as_str(), errno);
+        let other = others.first().copied();
         let (of_type, target) = match attachment {
             Attachment::Xdp { interface, .. } => {
                 let index = self.hooks.interface(interface, &operation)?;
@@ -81,22 +86,75 @@ impl State {
                 self.has_room(&target).map_err(refused)?;
                 (LinkType::NETFILTER, target)
             }
-            Attachment::Tracepoint { category, name } => {
+            _ => self.traced(spec, attachment, &operation)?,
+        };
+        let map = other.filter(|_| of_type == LinkType::SOCKMAP);
+        let function = match attachment {
+            Attachment::FreplacePinned { function, .. } => Some(function.clone()),
+            _ => None,
+        };
+        Ok(self.add(Object::Link(Link { of_type, program, target, map, function })))
+    }
+
+    /// Links of what is not of the network.
+    fn traced(
+        &self,
+        spec: &ProgramSpec,
+        attachment: &Attachment,
+        operation: &str,
+    ) -> Result<(LinkType, LinkTarget)> {
+        let refused = |reason: &str| Err(KernelError::reason(operation, reason));
+        Ok(match attachment {
+            Attachment::Tracepoint { category, name, .. } => {
                 if !self.hooks.tracepoints.contains(&(category.clone(), name.clone())) {
-                    return Err(KernelError::reason(operation, "there is no such tracepoint"));
+                    return refused("there is no such tracepoint");
                 }
                 (LinkType::PERF_EVENT, LinkTarget::Tracepoint { name: Some(name.clone()) })
             }
-            Attachment::RawTracepoint { name } | Attachment::TpBtf { name } => {
+            Attachment::RawTracepoint { name, .. } | Attachment::TpBtf { name, .. } => {
                 (LinkType::RAW_TRACEPOINT, LinkTarget::Tracepoint { name: Some(name.clone()) })
             }
-            Attachment::Freplace { .. } => (LinkType::TRACING, LinkTarget::Other),
-            Attachment::Tc { .. } => {
-                return Err(KernelError::reason(operation, "this hook has no link"));
+            Attachment::FreplacePinned { pin, function } => {
+                let target = LinkTarget::Program { id: self.pinned_program(pin)?.id };
+                let busy = |(_, link): (Identity, &Link)| {
+                    link.target == target && link.function.as_ref() == Some(function)
+                };
+                if self.links().any(busy) {
+                    return Err(KernelError::errno(operation, Errno::BUSY));
+                }
+                (LinkType::TRACING, target)
             }
-        };
-        let map = other.filter(|_| of_type == LinkType::SOCKMAP);
-        Ok(self.add(Object::Link(Link { of_type, program, target, map })))
+            Attachment::LsmCgroup { .. } => {
+                let id = self.hooks.cgroup(attachment);
+                let id = id.ok_or_else(|| KernelError::errno(operation, Errno::NOENT))?;
+                let attach_type = AttachType::LSM_CGROUP;
+                (LinkType::CGROUP, LinkTarget::Cgroup { id, attach_type })
+            }
+            Attachment::Freplace { .. }
+            | Attachment::Fentry(_)
+            | Attachment::Fexit(_)
+            | Attachment::FmodRet(_)
+            | Attachment::Lsm(_) => (LinkType::TRACING, LinkTarget::Other),
+            Attachment::Iter(_) => (LinkType::ITER, LinkTarget::Other),
+            Attachment::PerfEvent(_) => {
+                (LinkType::PERF_EVENT, LinkTarget::Tracepoint { name: None })
+            }
+            Attachment::Kprobe(_)
+            | Attachment::Kretprobe(_)
+            | Attachment::Uprobe(_)
+            | Attachment::Uretprobe(_)
+            | Attachment::Usdt(_) => probes::link(spec, attachment),
+            _ => return refused("this hook has no link"),
+        })
+    }
+
+    /// The program pinned at an absolute path.
+    pub(super) fn pinned_program(&self, pin: &Path) -> Result<Identity> {
+        match self.tree.find(pin) {
+            Some(Node::Pin(found)) if found.kind == ObjectKind::Program => Ok(found),
+            Some(_) => Err(KernelError::reason("open the program", "it is none").at(pin)),
+            None => Err(KernelError::reason("open the program", "nothing is pinned there").at(pin)),
+        }
     }
 
     /// `EBUSY` if a link is there.
@@ -176,6 +234,9 @@ impl State {
         old: Option<Identity>,
     ) -> Result<()> {
         const OPERATION: &str = "update the link";
+        if new.kind == ObjectKind::Map {
+            return self.update_operations(link, new, old);
+        }
         let made_for = self.program(new, OPERATION)?.attach_type;
         let refused = |errno| Err(KernelError::errno(OPERATION, errno));
         let Some((_, found)) = self.links().find(|(id, _)| *id == link) else {
@@ -191,9 +252,11 @@ impl State {
             LinkTarget::Cgroup { attach_type, .. }
             | LinkTarget::Netns { attach_type, .. }
             | LinkTarget::Map { attach_type, .. } => Some(attach_type),
-            LinkTarget::Netfilter { .. } | LinkTarget::Tracepoint { .. } | LinkTarget::Other => {
-                None
-            }
+            LinkTarget::Netfilter { .. }
+            | LinkTarget::Tracepoint { .. }
+            | LinkTarget::Program { .. }
+            | LinkTarget::StructOps { .. }
+            | LinkTarget::Other => None,
         };
         if let (Some(runs_at), Some(made_for)) = (runs_at, made_for)
             && runs_at != made_for
@@ -230,9 +293,11 @@ impl State {
             LinkTarget::Cgroup { id, .. } => *id = 0,
             LinkTarget::Netns { inode, .. } => *inode = 0,
             LinkTarget::Map { id, .. } => *id = 0,
+            LinkTarget::StructOps { map } => *map = 0,
             // The kernel tells of it what it told before; it has no place any more.
             LinkTarget::Netfilter { .. } => link.target = LinkTarget::Other,
-            LinkTarget::Tracepoint { .. } | LinkTarget::Other => {
+            LinkTarget::Other if link.of_type == LinkType::NETFILTER => {}
+            LinkTarget::Tracepoint { .. } | LinkTarget::Program { .. } | LinkTarget::Other => {
                 return Err(KernelError::errno(OPERATION, Errno::OPNOTSUPP));
             }
         }
@@ -253,6 +318,7 @@ fn updatable(link_type: LinkType) -> bool {
             | LinkType::TCX
             | LinkType::NETKIT
             | LinkType::CGROUP
+            | LinkType::ITER
             | LinkType::NETNS
             | LinkType::SOCKMAP
     )

@@ -8,8 +8,12 @@ mod bpffs;
 mod contents;
 mod fault;
 mod hooks;
+mod host;
 mod links;
 mod objects;
+mod operations;
+mod probes;
+mod released;
 mod snapshot;
 mod state;
 
@@ -23,16 +27,21 @@ pub use fault::{Call, CallKind, Killed};
 pub use snapshot::Snapshot;
 
 use super::entries::{self, Carried, Copied};
-use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result};
+use super::{
+    AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result, Settled,
+};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::{Identity, ObjectKind};
-use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
+use crate::model::live::{
+    FilterKey, LiveFilter, LiveObject, Occupant, OperationsState, RootState, TargetState,
+};
 use crate::model::map::MapSpec;
 use crate::model::pattern::Interface;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
+use crate::model::usage::Usage;
 use crate::object::Image;
 use contents::Contents;
 use fault::Interlude;
@@ -116,47 +125,6 @@ impl Fake {
         self.lock().snapshot()
     }
 
-    /// Adds a network interface, with an index that was never used before.
-    pub fn add_interface(&self, name: &str) {
-        self.lock().hooks.add_interface(name);
-    }
-
-    /// Removes an interface: its links are severed, its filters are gone.
-    pub fn remove_interface(&self, name: &str) {
-        let mut state = self.lock();
-        if let Some(index) = state.hooks.remove_interface(name) {
-            state.sever_interface(index);
-        }
-    }
-
-    /// Adds a cgroup.
-    pub fn add_cgroup(&self, path: &Path) {
-        self.lock().hooks.add_cgroup(path);
-    }
-
-    /// Removes a cgroup: its links are severed.
-    pub fn remove_cgroup(&self, path: &Path) {
-        let mut state = self.lock();
-        if let Some(id) = state.hooks.remove_cgroup(path) {
-            state.sever_cgroup(id);
-        }
-    }
-
-    /// Makes the kernel one from before tcx.
-    pub fn take_tcx_away(&self) {
-        self.lock().hooks.lacks_tcx = true;
-    }
-
-    /// Adds a network namespace that is mounted there.
-    pub fn add_namespace(&self, path: &Path) {
-        self.lock().hooks.add_namespace(path);
-    }
-
-    /// Adds a static tracepoint.
-    pub fn add_tracepoint(&self, category: &str, name: &str) {
-        self.lock().hooks.tracepoints.insert((category.to_owned(), name.to_owned()));
-    }
-
     /// Writes an entry of a map; `ENOENT` if there is no such map.
     pub fn write_entry(&self, map: u32, key: &[u8], value: &[u8]) -> Result<()> {
         self.lock().write_entry(map, key, value)
@@ -171,11 +139,6 @@ impl Fake {
     #[must_use]
     pub fn entries(&self, map: u32) -> BTreeMap<Vec<u8>, Vec<u8>> {
         self.lock().entries(map)
-    }
-
-    /// The host goes down and comes up again: nothing of BPF survives. Handles from before are dead.
-    pub fn reboot(&self) {
-        self.lock().reboot();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -219,6 +182,10 @@ impl Kernel for Fake {
 
     fn identity_of(&self, handle: &Handle) -> Identity {
         handle.object
+    }
+
+    fn usage(&self, _handle: &Handle) -> Result<Usage> {
+        Ok(Usage::default())
     }
 
     fn facts(&self) -> Result<HostFacts> {
@@ -265,7 +232,14 @@ impl Kernel for Fake {
     }
 
     fn target(&self, attachment: &Attachment) -> Result<TargetState> {
-        Ok(self.lock().hooks.target(attachment))
+        let state = self.lock();
+        Ok(match attachment {
+            Attachment::FreplacePinned { pin, .. } => match state.pinned_program(pin) {
+                Ok(program) => TargetState::Present(u64::from(program.id)),
+                Err(error) => TargetState::Missing { reason: error.to_string() },
+            },
+            _ => state.hooks.target(attachment),
+        })
     }
 
     fn interfaces(&self) -> Result<Vec<Interface>> {
@@ -286,6 +260,14 @@ impl Kernel for Fake {
 
     fn open_program(&self, id: u32) -> Result<Handle> {
         self.open_by_id(Identity { kind: ObjectKind::Program, id })
+    }
+
+    fn open_pinned(&self, pin: &Path) -> Result<Handle> {
+        let mut state = self.lock();
+        let program = state.pinned_program(pin)?;
+        state.hold_for_user(program);
+        drop(state);
+        Ok(self.handle(program))
     }
 
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>> {
@@ -343,6 +325,38 @@ impl Kernel for Fake {
         slots
             .iter()
             .try_for_each(|(index, content)| state.fill_slot(map.object, *index, content.object))
+    }
+
+    fn fill_operations(
+        &self,
+        map: &Handle,
+        _image: &Image,
+        spec: &MapSpec,
+        programs: &BTreeMap<&str, &Handle>,
+    ) -> Result<()> {
+        let mut state = self.act(CallKind::FillOperations, map.object.to_string())?;
+        let mut members = BTreeMap::new();
+        for (member, name) in &spec.slots {
+            let missing = || KernelError::reason("fill struct ops", "a program is missing");
+            members.insert(*member, programs.get(name.as_str()).ok_or_else(missing)?.object);
+        }
+        state.fill_operations(map.object, spec, &members)
+    }
+
+    fn operations_state(&self, map: &Handle) -> Result<OperationsState> {
+        self.lock().operations_state(map.object)
+    }
+
+    fn unregister_operations(&self, map: &Handle) -> Result<()> {
+        self.act(CallKind::UnregisterOperations, map.object.to_string())?
+            .unregister_operations(map.object)
+    }
+
+    fn attach_operations(&self, map: &Handle, attachment: &Attachment) -> Result<Handle> {
+        let mut state = self.act(CallKind::Attach, attachment.to_string())?;
+        let link = state.attach_operations(map.object, attachment)?;
+        drop(state);
+        Ok(self.handle(link))
     }
 
     fn copy_entries(
@@ -421,10 +435,7 @@ impl Kernel for Fake {
         spec: &ProgramSpec,
         attachment: &Attachment,
     ) -> Result<Handle> {
-        let mut state = self.act(CallKind::Attach, attachment.to_string())?;
-        let link = state.attach(program.object, spec, attachment, None)?;
-        drop(state);
-        Ok(self.handle(link))
+        self.attach_with(program, spec, attachment, &BTreeMap::new())
     }
 
     fn attach_with(
@@ -432,12 +443,17 @@ impl Kernel for Fake {
         program: &Handle,
         spec: &ProgramSpec,
         attachment: &Attachment,
-        other: &Handle,
+        others: &BTreeMap<&str, &Handle>,
     ) -> Result<Handle> {
+        let others: Vec<Identity> = others.values().map(|other| other.object).collect();
         let mut state = self.act(CallKind::Attach, attachment.to_string())?;
-        let link = state.attach(program.object, spec, attachment, Some(other.object))?;
+        let link = state.attach(program.object, spec, attachment, &others)?;
         drop(state);
         Ok(self.handle(link))
+    }
+
+    fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>> {
+        Ok(probes::settle(spec, wanted))
     }
 
     fn update_link(&self, link: &Handle, new: &Handle, old: Option<&Handle>) -> Result<()> {
@@ -450,6 +466,10 @@ impl Kernel for Fake {
 
     fn detach(&self, link: &Handle) -> Result<()> {
         self.act(CallKind::Detach, link.object.to_string())?.detach(link.object)
+    }
+
+    fn release_link(&self, link: Handle, root: &PinRoot, pin: &PinPath) -> Result<()> {
+        self.release(link, &root.join(pin), pin.as_str())
     }
 
     fn attach_filter(

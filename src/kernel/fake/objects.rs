@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rustix::io::Errno;
 
 use super::super::{KernelError, Result};
+use super::operations::OperationsState;
 use super::state::{FACTS, State};
 use crate::model::ctype::CType;
 use crate::model::digest::Digest;
@@ -33,7 +34,8 @@ pub(super) struct Map {
     pub(super) shape: MapShape,
     pub(super) entries: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(super) frozen: bool,
-    /// Programs of a prog array, maps of a map-in-map; `entries` has their ids.
+    pub(super) operations: OperationsState,
+    /// Programs of a prog array or of struct ops, maps of a map-in-map; `entries` has their ids.
     slots: BTreeMap<u32, Identity>,
     types: [Option<CType>; 2],
     btf: Option<Identity>,
@@ -55,6 +57,15 @@ pub(super) struct Link {
     pub(super) target: LinkTarget,
     /// The map that it is attached to, which it keeps alive.
     pub(super) map: Option<Identity>,
+    /// What of a program it replaces.
+    pub(super) function: Option<String>,
+}
+
+impl Map {
+    /// The programs of struct ops, which it holds from now on.
+    pub(super) fn fill_with(&mut self, programs: BTreeMap<u32, Identity>) {
+        self.slots = programs;
+    }
 }
 
 impl Object {
@@ -123,6 +134,7 @@ impl State {
             shape: spec.shape.normalised(&FACTS),
             entries,
             frozen,
+            operations: OperationsState::Empty,
             slots: BTreeMap::new(),
             types: [&spec.key, &spec.value].map(|ctype| ctype.clone().filter(|_| typed)),
             btf,
@@ -184,12 +196,17 @@ impl State {
         for (place, byte) in tag.iter_mut().zip(text.bytes()) {
             *place = byte;
         }
+        // None refers to the map of the struct ops that it is in.
+        let is_ordinary = |map: &&Identity| {
+            self.map(**map).is_some_and(|map| map.shape.map_type != MapType::STRUCT_OPS)
+        };
+        let maps = maps.iter().filter(is_ordinary).copied().collect();
         self.add(Object::Program(Program {
             name: cut(&spec.name),
             of_type: kind.map_or(ProgramType::UNSPEC, |kind| kind.program_type),
             attach_type: kind.and_then(|kind| kind.attach_type),
             tag,
-            maps: maps.clone(),
+            maps,
         }))
     }
 
@@ -263,7 +280,10 @@ impl State {
             Some(Object::Link(link)) => LiveObject::Link(LiveLink {
                 id: id.id,
                 link_type: link.of_type,
-                program_id: link.program.id,
+                program_id: match link.program.kind {
+                    ObjectKind::Program => link.program.id,
+                    _ => 0,
+                },
                 target: link.target.clone(),
             }),
             Some(Object::Btf) | None => {

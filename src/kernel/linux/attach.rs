@@ -1,5 +1,6 @@
 //! Attaching programs by links, and swapping the programs of links.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
@@ -10,19 +11,22 @@ use super::super::{KernelError, Result};
 use super::handle::Handle;
 use super::mprog::Hook;
 use super::sys::{self, Answer, LinkTarget};
-use super::{capability, interface, netfilter, netns, occupant, target, tracefs, xdp};
+use super::{
+    capability, interface, netfilter, netns, occupant, probe, replaced, since, struct_ops, target,
+    tracefs, xdp,
+};
 use crate::model::attach::{Attachment, XdpMode};
 use crate::model::identity::ObjectKind;
 use crate::model::kinds::{AttachType, LinkType};
 use crate::model::program::ProgramSpec;
 
-/// Attaches `program`; the link lives as long as what is returned, or its pin. `other` is what the
-/// attachment names beside its target.
+/// Attaches `program`, with the other objects that the hook names; the link lives as long as what is
+/// returned, or its pin.
 pub(super) fn attach(
     program: &Handle,
     spec: &ProgramSpec,
     attachment: &Attachment,
-    other: Option<&Handle>,
+    others: &BTreeMap<&str, &Handle>,
 ) -> Result<Handle> {
     let operation = format!("attach program `{}` to {attachment}", spec.name);
     let call = Call { operation: &operation, attachment };
@@ -40,12 +44,12 @@ pub(super) fn attach(
         }
         Attachment::Tcx { interface, direction, position } => {
             let hook = call.hook(interface, direction.tcx_type())?;
-            let link = hook.attach(program, position.as_ref(), other)?;
+            let link = hook.attach(program, position.as_ref(), others)?;
             link.map_err(|errno| call.refused(errno))?
         }
         Attachment::Netkit { interface, side, position } => {
             let hook = call.hook(interface, side.attach_type())?;
-            let link = hook.attach(program, position.as_ref(), other)?;
+            let link = hook.attach(program, position.as_ref(), others)?;
             link.map_err(|errno| call.refused(errno))?
         }
         Attachment::Cgroup { .. } | Attachment::CgroupUnit { .. } => {
@@ -62,9 +66,10 @@ pub(super) fn attach(
             let namespace = netns::namespace(netns.as_deref(), &operation)?;
             call.link(program, namespace.as_fd(), AttachType::FLOW_DISSECTOR)?
         }
-        Attachment::Sockmap { .. } => {
+        Attachment::Sockmap { map, .. } => {
             let attach_type = call.attach_type(spec, "name one, such as `sk_skb/verdict`")?;
-            let map = other.map_or(Err(Errno::BADF), |map| map.expect(ObjectKind::Map));
+            let map = others.get(map.as_str()).ok_or(Errno::BADF);
+            let map = map.and_then(|map| map.expect(ObjectKind::Map));
             let map = map.map_err(|errno| call.refused(errno))?;
             call.link(program, map, attach_type)?
         }
@@ -72,24 +77,47 @@ pub(super) fn attach(
             netfilter::attach(program, *family, *at, *priority, *defrag)
                 .map_err(|errno| call.refused(errno))?
         }
-        Attachment::Tracepoint { category, name } => {
+        Attachment::Tracepoint { category, name, cookie } => {
             let id = tracefs::event_id(category, name).map_err(|missing| {
                 KernelError::reason(operation.as_str(), missing.reason(category, name))
             })?;
             let event = sys::open_tracepoint_event(id).map_err(|errno| call.refused(errno))?;
-            let event = LinkTarget::File(event.as_fd());
-            sys::create_link(program, event, AttachType::PERF_EVENT, 0)
+            sys::link_event(program, event.as_fd(), cookie.unwrap_or(0))
                 .map_err(|errno| call.refused(errno))?
         }
-        Attachment::RawTracepoint { name } => {
-            raw_tracepoint(program, name).map_err(|errno| call.refused(errno))?
+        Attachment::RawTracepoint { name, cookie } => {
+            raw_tracepoint(program, name, *cookie).map_err(|errno| call.refused(errno))?
         }
         // The program was loaded for its tracepoint or function, so it is not named again.
         Attachment::TpBtf { .. } | Attachment::Freplace { .. } => {
-            sys::open_raw_tracepoint(program, None).map_err(|errno| call.refused(errno))?
+            let cookie = attachment.cookie().unwrap_or(0);
+            sys::open_raw_tracepoint(program, None, cookie).map_err(|errno| call.refused(errno))?
         }
-        Attachment::Tc { .. } => {
-            return Err(KernelError::reason(operation, "this hook has no link"));
+        Attachment::Fentry(_)
+        | Attachment::Fexit(_)
+        | Attachment::FmodRet(_)
+        | Attachment::Lsm(_)
+        | Attachment::LsmCgroup { .. }
+        | Attachment::Kprobe(_)
+        | Attachment::Kretprobe(_)
+        | Attachment::Uprobe(_)
+        | Attachment::Uretprobe(_)
+        | Attachment::Usdt(_)
+        | Attachment::PerfEvent(_)
+        | Attachment::Iter(_) => {
+            let attach_type = spec.kind.as_ref().and_then(|kind| kind.attach_type);
+            let call = probe::Call { operation: &operation, program, attach_type, maps: others };
+            probe::attach(&call, attachment)?
+        }
+        Attachment::FreplacePinned { pin, function } => {
+            replaced::attach(program, (pin, function), &operation)?
+                .map_err(|errno| call.refused(errno))?
+        }
+        Attachment::Tc { .. } | Attachment::StructOps { .. } => {
+            return Err(KernelError::reason(
+                operation,
+                "no program is attached to this hook by a link",
+            ));
         }
     };
     Handle::of_kind(link, ObjectKind::Link).map_err(|errno| call.refused(errno))
@@ -113,6 +141,9 @@ pub(super) fn update(link: &Handle, new: &Handle, old: Option<&Handle>) -> Resul
     const OPERATION: &str = "update the link";
     let failed = |errno| KernelError::errno(OPERATION, errno);
     let fd = link.expect(ObjectKind::Link).map_err(failed)?;
+    if new.kind() == ObjectKind::Map {
+        return struct_ops::update(fd, new, old);
+    }
     let program = new.expect(ObjectKind::Program).map_err(failed)?;
     let info = sys::link_info(fd).map_err(failed)?;
     // The kernel does not compare attach types of cgroup and tcx links: a program for one hook would
@@ -148,9 +179,9 @@ pub(super) fn update(link: &Handle, new: &Handle, old: Option<&Handle>) -> Resul
     })
 }
 
-fn raw_tracepoint(program: BorrowedFd<'_>, name: &str) -> Answer<OwnedFd> {
+fn raw_tracepoint(program: BorrowedFd<'_>, name: &str, cookie: Option<u64>) -> Answer<OwnedFd> {
     let name = CString::new(name).map_err(|_nul| Errno::NOENT)?;
-    sys::open_raw_tracepoint(program, Some(&name))
+    sys::open_raw_tracepoint(program, Some(&name), cookie.unwrap_or(0))
 }
 
 /// One attachment under way, for its errors.
@@ -219,11 +250,16 @@ impl Call<'_> {
                 _ => capability::advice(CapabilitySet::NET_ADMIN),
             },
             (Errno::NODEV, _) => "the interface has gone meanwhile".to_owned(),
-            (Errno::NOENT, Attachment::RawTracepoint { name }) => {
+            (Errno::NOENT, Attachment::RawTracepoint { name, .. }) => {
                 format!("the kernel has no tracepoint `{name}`")
             }
-            (Errno::BUSY, Attachment::Freplace { .. }) => {
+            (Errno::BUSY, Attachment::Freplace { .. } | Attachment::FreplacePinned { .. }) => {
                 "the function is replaced by another program already, or traced (fentry, fexit)"
+                    .to_owned()
+            }
+            (Errno::INVAL, Attachment::FreplacePinned { .. }) => {
+                "the function has other arguments or another result than what replaces it, or its \
+                 program is of another type than the one it was loaded for"
                     .to_owned()
             }
             (Errno::EXIST, Attachment::Tcx { .. } | Attachment::Netkit { .. }) => {
@@ -242,6 +278,14 @@ impl Call<'_> {
             (Errno::INVAL, Attachment::Tcx { .. }) => {
                 "tcx links need Linux 6.6; use hook `tc` before that".to_owned()
             }
+            (
+                Errno::INVAL | Errno::TOOBIG,
+                Attachment::RawTracepoint { cookie: Some(_), .. }
+                | Attachment::TpBtf { cookie: Some(_), .. },
+            ) => format!(
+                "the running kernel has no cookies of raw tracepoints; {}",
+                since::compare((6, 10), since::running())
+            ),
             (Errno::INVAL, Attachment::Tracepoint { .. }) => {
                 "links to tracepoints need Linux 5.15; or the program reads beyond the \
                  tracepoint's fields"

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use rustix::io::Errno;
 
 use super::super::{KernelError, Result};
-use super::capability;
 use super::handle::Handle;
 use super::programs::open;
 use super::sys::{self, Answer};
+use super::{capability, since};
 use crate::model::identity::ObjectKind;
 use crate::model::kinds::ProgramType;
 use crate::object::Image;
@@ -19,9 +19,10 @@ use crate::relocate::{BtfFeature, sanitize_btf};
 pub(super) fn load(image: &Image) -> Result<Option<Handle>> {
     let operation = || format!("load the BTF of object `{}`", image.path.display());
     let linker = open(image)?;
-    let bytes =
-        linker.btf().map_err(|error| KernelError::reason(operation(), error.to_string()))?;
-    let Some(bytes) = bytes else { return Ok(None) };
+    let completed = linker
+        .btf_for(&tagless(image))
+        .map_err(|error| KernelError::reason(operation(), error.to_string()))?;
+    let Some((bytes, _)) = completed else { return Ok(None) };
     match load_or_sanitize(&bytes, sys::load_btf) {
         Ok(fd) => Handle::of_kind(fd, ObjectKind::Btf)
             .map(Some)
@@ -33,6 +34,15 @@ pub(super) fn load(image: &Image) -> Result<Option<Handle>> {
             Ok(None)
         }
     }
+}
+
+/// The types of the object's programs, if the running kernel does not know the tag of a context.
+pub(super) fn tagless(image: &Image) -> BTreeSet<ProgramType> {
+    if since::running().is_none_or(|running| running >= since::TAGGED_CONTEXTS) {
+        return BTreeSet::new();
+    }
+    let kinds = image.spec.programs.iter().filter_map(|program| program.kind.as_ref());
+    kinds.map(|kind| kind.program_type).collect()
 }
 
 /// Loads BTF as it is, and only if the kernel refuses that, without what the kernel does not know.

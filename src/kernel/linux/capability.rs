@@ -35,6 +35,7 @@ fn names(set: CapabilitySet) -> Vec<&'static str> {
         (CapabilitySet::BPF, "CAP_BPF"),
         (CapabilitySet::PERFMON, "CAP_PERFMON"),
         (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN"),
+        (CapabilitySet::SYS_ADMIN, "CAP_SYS_ADMIN"),
     ]
     .into_iter()
     .filter(|(capability, _)| set.contains(*capability))

@@ -176,7 +176,7 @@ fn describe(shape: &MapShape) -> String {
 }
 
 /// What `EINVAL` means: a type that is too new, or a shape that this type does not take.
-fn invalid(shape: &MapShape) -> String {
+pub(super) fn invalid(shape: &MapShape) -> String {
     let map_type = shape.map_type;
     let flags = match shape.map_flags {
         0 => String::new(),

@@ -15,6 +15,7 @@ mod handle;
 mod host;
 mod interface;
 mod interfaces;
+mod jump_tables;
 mod maps;
 mod modules;
 mod mprog;
@@ -24,8 +25,10 @@ mod netns;
 mod observe;
 mod occupant;
 mod parallel;
+mod probe;
 mod programs;
 mod refusal;
+mod released;
 mod replaced;
 mod since;
 mod slots;
@@ -35,6 +38,7 @@ mod target;
 mod tc;
 mod tracefs;
 mod unit;
+mod usage;
 mod verifier;
 mod xdp;
 
@@ -48,17 +52,22 @@ use rustix::io::Errno;
 pub use target::places;
 
 use super::entries::{Carried, Copied};
-use super::{AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result};
+use super::{
+    AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result, Settled,
+};
 use crate::btf::Btf;
 use crate::model::attach::{Attachment, Direction};
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::{Identity, ObjectKind};
-use crate::model::live::{FilterKey, LiveFilter, LiveObject, Occupant, RootState, TargetState};
+use crate::model::live::{
+    FilterKey, LiveFilter, LiveObject, Occupant, OperationsState, RootState, TargetState,
+};
 use crate::model::map::MapSpec;
 use crate::model::pattern::Interface;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
+use crate::model::usage::Usage;
 use crate::object::Image;
 
 /// The kernel this process runs on.
@@ -67,6 +76,7 @@ pub struct Linux {
     facts: OnceLock<HostFacts>,
     boot_id: OnceLock<String>,
     kernel_btf: OnceLock<host::KernelBtf>,
+    roots: bpffs::Roots,
     core_btf: Option<Vec<u8>>,
     /// Whether entries are read and written one by one though the kernel has batches.
     one_by_one: bool,
@@ -137,16 +147,16 @@ impl Kernel for Linux {
     }
 
     fn identity(&self, root: &PinRoot) -> Result<HostIdentity> {
-        let bpffs = bpffs::device(root)?;
+        let bpffs = bpffs::device(&self.roots, root)?;
         Ok(HostIdentity { boot_id: self.boot_id()?, bpffs, netns: host::network_namespace()? })
     }
 
     fn root_state(&self, root: &PinRoot) -> Result<RootState> {
-        bpffs::root_state(root)
+        bpffs::root_state(&self.roots, root)
     }
 
     fn open(&self, root: &PinRoot, path: &PinPath) -> Result<Option<Found<Handle>>> {
-        let Some(pin) = bpffs::open(root, path)? else { return Ok(None) };
+        let Some(pin) = bpffs::open(&self.roots, root, path)? else { return Ok(None) };
         Ok(Some(match pin {
             bpffs::Pin::Object(handle) => Found {
                 object: observe::object(&handle).map_err(|errno| {
@@ -173,8 +183,14 @@ impl Kernel for Linux {
         Ok(Some(Found { object, handle: Some(handle) }))
     }
 
+    fn usage(&self, handle: &Handle) -> Result<Usage> {
+        usage::of(handle).map_err(|errno| {
+            KernelError::errno(format!("read the figures of {}", handle.identity()), errno)
+        })
+    }
+
     fn list(&self, root: &PinRoot, directory: &PinPath) -> Result<Vec<PinPath>> {
-        bpffs::list(root, directory)
+        bpffs::list(&self.roots, root, directory)
     }
 
     fn target(&self, attachment: &Attachment) -> Result<TargetState> {
@@ -199,6 +215,10 @@ impl Kernel for Linux {
 
     fn open_program(&self, id: u32) -> Result<Handle> {
         occupant::open(id, ObjectKind::Program)
+    }
+
+    fn open_pinned(&self, pin: &Path) -> Result<Handle> {
+        bpffs::open_program(pin)
     }
 
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>> {
@@ -226,11 +246,11 @@ impl Kernel for Linux {
     }
 
     fn make_directory(&self, root: &PinRoot, path: &PinPath) -> Result<bool> {
-        bpffs::make_directory(root, path)
+        bpffs::make_directory(&self.roots, root, path)
     }
 
     fn remove_directory(&self, root: &PinRoot, path: &PinPath) -> Result<Removal> {
-        bpffs::remove_directory(root, path)
+        bpffs::remove_directory(&self.roots, root, path)
     }
 
     fn load_btf(&self, image: &Image) -> Result<Option<Handle>> {
@@ -243,6 +263,28 @@ impl Kernel for Linux {
 
     fn fill_slots(&self, map: &Handle, slots: &BTreeMap<u32, &Handle>) -> Result<()> {
         slots::fill(map, slots)
+    }
+
+    fn fill_operations(
+        &self,
+        map: &Handle,
+        image: &Image,
+        spec: &MapSpec,
+        programs: &BTreeMap<&str, &Handle>,
+    ) -> Result<()> {
+        struct_ops::fill(self, map, (image, spec), programs)
+    }
+
+    fn operations_state(&self, map: &Handle) -> Result<OperationsState> {
+        struct_ops::state(map)
+    }
+
+    fn unregister_operations(&self, map: &Handle) -> Result<()> {
+        struct_ops::unregister(map)
+    }
+
+    fn attach_operations(&self, map: &Handle, attachment: &Attachment) -> Result<Handle> {
+        struct_ops::attach(map, attachment)
     }
 
     fn copy_entries(
@@ -288,7 +330,7 @@ impl Kernel for Linux {
         spec: &ProgramSpec,
         attachment: &Attachment,
     ) -> Result<Handle> {
-        attach::attach(program, spec, attachment, None)
+        attach::attach(program, spec, attachment, &BTreeMap::new())
     }
 
     fn attach_with(
@@ -296,9 +338,13 @@ impl Kernel for Linux {
         program: &Handle,
         spec: &ProgramSpec,
         attachment: &Attachment,
-        other: &Handle,
+        others: &BTreeMap<&str, &Handle>,
     ) -> Result<Handle> {
-        attach::attach(program, spec, attachment, Some(other))
+        attach::attach(program, spec, attachment, others)
+    }
+
+    fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>> {
+        Ok(probe::settle(spec, wanted))
     }
 
     fn update_link(&self, link: &Handle, new: &Handle, old: Option<&Handle>) -> Result<()> {
@@ -307,6 +353,10 @@ impl Kernel for Linux {
 
     fn detach(&self, link: &Handle) -> Result<()> {
         attach::detach(link)
+    }
+
+    fn release_link(&self, link: Handle, root: &PinRoot, pin: &PinPath) -> Result<()> {
+        released::release(&self.roots, link, root, pin)
     }
 
     fn attach_filter(
@@ -327,18 +377,18 @@ impl Kernel for Linux {
     }
 
     fn pin(&self, handle: &Handle, root: &PinRoot, path: &PinPath) -> Result<()> {
-        bpffs::pin(handle, root, path)
+        bpffs::pin(&self.roots, root, path, handle)
     }
 
     fn unpin(&self, root: &PinRoot, path: &PinPath) -> Result<()> {
-        bpffs::unpin(root, path)
+        bpffs::unpin(&self.roots, root, path)
     }
 
     fn rename(&self, root: &PinRoot, from: &PinPath, to: &PinPath) -> Result<()> {
-        bpffs::rename(root, from, to)
+        bpffs::rename(&self.roots, root, from, to)
     }
 
     fn exchange(&self, root: &PinRoot, one: &PinPath, other: &PinPath) -> Result<()> {
-        bpffs::exchange(root, one, other)
+        bpffs::exchange(&self.roots, root, one, other)
     }
 }

@@ -1,5 +1,6 @@
 //! Hooks of interfaces that several programs share in an order of their own: tcx and netkit.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -26,12 +27,13 @@ pub(super) struct Hook<'a> {
 }
 
 impl Hook<'_> {
-    /// Attaches `program` at a position; `own` is the link of the same manifest that the position names.
+    /// Attaches `program` at a position; `others` has the link of the program of the same
+    /// manifest that the position names.
     pub(super) fn attach(
         self,
         program: BorrowedFd<'_>,
         position: Option<&Position>,
-        own: Option<&Handle>,
+        others: &BTreeMap<&str, &Handle>,
     ) -> Result<Answer<OwnedFd>> {
         // Without a program to be relative to, `BEFORE` is before all and `AFTER` is after all.
         let (side, neighbour) = match position {
@@ -40,17 +42,19 @@ impl Hook<'_> {
             Some(Position::Before(neighbour)) => (flags::BEFORE, Some(neighbour)),
             Some(Position::After(neighbour)) => (flags::AFTER, Some(neighbour)),
         };
-        match (neighbour, own) {
-            (None, _) => Ok(self.put(program, side, Beside::Nothing, 0)),
-            (Some(Neighbour::Own { .. }), Some(own)) => Ok(self.put(program, side, beside(own), 0)),
-            (Some(neighbour @ Neighbour::Own { .. }), None) => {
-                Err(self.reason(format!("the link of {neighbour} was not handed over")))
+        match neighbour {
+            None => Ok(self.put(program, side, Beside::Nothing, 0)),
+            Some(neighbour @ Neighbour::Own { program: name, .. }) => {
+                let missing =
+                    || self.reason(format!("the link of {neighbour} was not handed over"));
+                let own = others.get(name.as_str()).ok_or_else(missing)?;
+                Ok(self.put(program, side, beside(own), 0))
             }
-            (Some(Neighbour::Pinned(path)), _) => {
+            Some(Neighbour::Pinned(path)) => {
                 let pinned = self.open(path)?;
                 Ok(self.put(program, side, beside(&pinned), 0))
             }
-            (Some(Neighbour::Named(name)), _) => self.beside_named(program, side, name),
+            Some(Neighbour::Named(name)) => self.beside_named(program, side, name),
         }
     }
 
@@ -141,10 +145,9 @@ impl Hook<'_> {
 /// Whether the kernel has tcx: it then looks for the interface, of which there is none with the index 0.
 pub(super) fn has_tcx() -> Answer<bool> {
     match sys::query_chain(0, AttachType::TCX_INGRESS) {
-        Ok(_) | Err(Errno::NODEV) => Ok(true),
-        Err(Errno::INVAL) => Ok(false),
         // Whoever may not ask may not attach either, and is told so then.
-        Err(Errno::PERM) => Ok(true),
+        Ok(_) | Err(Errno::NODEV | Errno::PERM) => Ok(true),
+        Err(Errno::INVAL) => Ok(false),
         Err(errno) => Err(errno),
     }
 }

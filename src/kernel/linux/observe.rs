@@ -92,6 +92,11 @@ fn link(handle: &Handle) -> Answer<LiveLink> {
         LinkType::PERF_EVENT if info.is_perf_tracepoint() => named(LinkName::PerfTracepoint),
         // Before 6.6 the kernel does not say what kind of event it is.
         LinkType::PERF_EVENT => LinkTarget::Tracepoint { name: None },
+        LinkType::STRUCT_OPS => LinkTarget::StructOps { map: info.operations() },
+        LinkType::TRACING => match info.replaced_program() {
+            Some(id) => LinkTarget::Program { id },
+            None => LinkTarget::Other,
+        },
         _ => LinkTarget::Other,
     };
     Ok(LiveLink { id: info.id, link_type: info.link_type, program_id: info.program_id, target })

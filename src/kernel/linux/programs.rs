@@ -10,7 +10,7 @@ use super::handle::Handle;
 use super::modules::{ModuleFiles, ModuleTypes};
 use super::struct_ops::Member;
 use super::sys::{self, ProgramAttributes, ProgramBtf, flags};
-use super::{Linux, externs, parallel, refusal, replaced, struct_ops, verifier};
+use super::{Linux, btf, externs, jump_tables, parallel, refusal, replaced, struct_ops, verifier};
 use crate::btf::{Btf, Kind};
 use crate::model::identity::ObjectKind;
 use crate::model::kinds::{AttachType, ProgramType};
@@ -18,7 +18,7 @@ use crate::model::map::{DataSection, MapOrigin, MapSpec};
 use crate::model::program::{ProgramKind, ProgramSpec};
 use crate::object::Image;
 use crate::relocate::{
-    Arena, AttachTarget, Binding, Environment, KernelTypes, Linker, find_attach_target,
+    Arena, AttachTarget, Binding, Contexts, Environment, KernelTypes, Linker, find_attach_target,
 };
 
 /// Loads the programs of all `requests`: all of them, or none.
@@ -92,6 +92,8 @@ struct Object<'a> {
     /// The descriptors of its maps, by name.
     maps: BTreeMap<String, i32>,
     arena: Option<Arena>,
+    /// What describes contexts to a kernel that does not know their tag.
+    contexts: Contexts,
     /// Needed until the programs that use it hold it.
     _kconfig: Option<OwnedFd>,
 }
@@ -113,7 +115,8 @@ impl<'a> Object<'a> {
             .map(|(name, map)| (name.to_owned(), map.as_raw_fd()))
             .collect();
         let arena = arena(linux, request)?;
-        Ok(Self { request, linker, btf, maps, arena, _kconfig: kconfig })
+        let contexts = contexts(request.image, &linker)?;
+        Ok(Self { request, linker, btf, maps, arena, contexts, _kconfig: kconfig })
     }
 
     /// Whether it needs the kernel's own types, whatever types CO-RE adjusts to.
@@ -142,6 +145,18 @@ impl<'a> Types<'a> {
                 .map_err(|error| KernelError::reason("read the BTF given", error.to_string()))?,
         })
     }
+}
+
+/// What the object's BTF was loaded with for a kernel that does not know the tag of a context.
+fn contexts(image: &Image, linker: &Linker<'_>) -> Result<Contexts> {
+    let programs = btf::tagless(image);
+    if programs.is_empty() {
+        return Ok(Contexts::default());
+    }
+    let completed = linker.btf_for(&programs).map_err(|error| {
+        KernelError::reason(format!("read object `{}`", image.path.display()), error.to_string())
+    })?;
+    Ok(completed.map(|(_, contexts)| contexts).unwrap_or_default())
 }
 
 /// The arena that holds the object's variables, if it has one.
@@ -251,10 +266,13 @@ impl<'a> Loader<'a> {
             let reason = format!("section `{}` does not say what it is", program.section);
             return Err(KernelError::reason(operation(), reason));
         };
-        let linked = self
+        let mut linked = self
             .binding
             .link(&program.name)
             .map_err(|error| KernelError::reason(operation(), error.to_string()))?;
+        let record_size = linked.func_info_record_size;
+        self.object.contexts.apply(kind.program_type, &mut linked.func_info, record_size);
+        let _held_until_loaded = jump_tables::create(&mut linked, &operation())?;
         let license = self.image.spec.license.as_deref();
         let target = self
             .target(program, kind)

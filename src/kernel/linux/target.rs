@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use super::super::{KernelError, Result};
 use super::sys::Answer;
 use super::unit::{self, Search};
-use super::{interface, netns, tracefs};
+use super::{interface, netns, probe, replaced, tracefs};
 use crate::model::attach::Attachment;
 use crate::model::live::TargetState;
 use crate::model::pattern;
@@ -38,37 +38,44 @@ pub(super) fn state(attachment: &Attachment) -> Result<TargetState> {
             }
             Err(errno) => Err(KernelError::errno(operation(), errno)),
         },
-        Attachment::Cgroup { path } => cgroup_state(path, operation),
+        Attachment::Cgroup { path } => cgroup_state(path, attachment),
         Attachment::CgroupUnit { unit } => match unit::find(unit) {
-            Search::Found(path) => cgroup_state(&path, operation),
+            Search::Found(path) => cgroup_state(&path, attachment),
             Search::Absent(reason) => Ok(missing(reason)),
         },
         Attachment::SkLookup { netns } | Attachment::FlowDissector { netns } => {
             netns::state(netns.as_deref(), &operation())
         }
-        Attachment::Tracepoint { category, name } => match tracefs::event_id(category, name) {
-            Ok(_) => Ok(TargetState::Present(0)),
+        Attachment::Tracepoint { category, name, .. } => match tracefs::event_id(category, name) {
+            Ok(_) => Ok(probe::linkable().map_or_else(missing, |()| TargetState::Present(0))),
             Err(why) => Ok(missing(why.reason(category, name))),
         },
+        Attachment::FreplacePinned { pin, function } => Ok(replaced::state(pin, function)),
         // tracefs does not list every raw tracepoint; the kernel answers when one is attached.
         // The program whose function is replaced is one of the same plan, and so is a sockmap.
         Attachment::Sockmap { .. }
         | Attachment::Netfilter { .. }
         | Attachment::RawTracepoint { .. }
         | Attachment::TpBtf { .. }
-        | Attachment::Freplace { .. } => Ok(TargetState::Present(0)),
+        | Attachment::Freplace { .. }
+        // Whether the kernel has the struct, it says when the map is created.
+        | Attachment::StructOps { .. } => Ok(TargetState::Present(0)),
+        _ => probe::state(attachment),
     }
 }
 
-fn cgroup_state(path: &Path, operation: impl Fn() -> String) -> Result<TargetState> {
+/// Whether a cgroup is there.
+pub(super) fn cgroup_state(path: &Path, attachment: &Attachment) -> Result<TargetState> {
+    let failed =
+        |errno| KernelError::errno(format!("look for the target of {attachment}"), errno).at(path);
     match open_cgroup(path) {
         Ok(Cgroup::V2(directory)) => rustix::fs::fstat(&directory)
             .map(|status| TargetState::Present(status.st_ino))
-            .map_err(|errno| KernelError::errno(operation(), errno).at(path)),
+            .map_err(failed),
         Ok(Cgroup::Other) => Ok(missing(not_cgroup2(path))),
         Err(Errno::NOENT) => Ok(missing(format!("there is no cgroup {}", path.display()))),
         Err(Errno::NOTDIR) => Ok(missing(format!("{} is no directory", path.display()))),
-        Err(errno) => Err(KernelError::errno(operation(), errno).at(path)),
+        Err(errno) => Err(failed(errno)),
     }
 }
 
@@ -140,6 +147,6 @@ fn not_cgroup2(path: &Path) -> String {
     )
 }
 
-fn missing(reason: String) -> TargetState {
+pub(super) fn missing(reason: String) -> TargetState {
     TargetState::Missing { reason }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 
 /// Where tracefs is found; the second is an automount below debugfs.
-const MOUNTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+pub(super) const MOUNTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
 /// Why a tracepoint has no id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -113,7 +113,7 @@ fn mount() -> Option<PathBuf> {
     all.into_iter().next()
 }
 
-/// The mount point of a line of mountinfo (proc_pid_mountinfo(5)) that is of cgroup2.
+/// The mount point of a line of mountinfo (`proc_pid_mountinfo(5)`) that is of cgroup2.
 fn cgroup2(line: &str) -> Option<PathBuf> {
     let (mount, source) = line.split_once(" - ")?;
     if source.split(' ').next()? != "cgroup2" {

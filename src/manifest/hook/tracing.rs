@@ -116,7 +116,7 @@ pub struct PerfEvent {
     pub frequency: Option<u64>,
     /// Only on this CPU. Default: all.
     pub cpu: Option<u32>,
-    /// Only for this process.
+    /// Only for the thread with this id.
     pub pid: Option<u32>,
     /// Attach when the target appears.
     #[serde(default)]

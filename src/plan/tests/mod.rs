@@ -22,7 +22,7 @@ use crate::model::map::{MapOrigin, MapShape, MapSpec};
 use crate::model::name::Name;
 use crate::model::object::ObjectSpec;
 use crate::model::pin::{OnMismatch, PinPath, PinPolicy, PinRoot, SubPath};
-use crate::model::program::{ProgramKind, ProgramSpec};
+use crate::model::program::{ProgramKind, ProgramSpec, Uses};
 use crate::object::Image;
 use crate::validate::{Desired, DesiredMap, DesiredObject, DesiredProgram, Terms};
 
@@ -91,6 +91,7 @@ fn program(name: &str, attachments: Vec<Attachment>) -> DesiredProgram {
         kind: Some(kind),
         autoload: true,
         instructions: 2,
+        uses: Uses::default(),
     };
     DesiredProgram {
         spec,
@@ -112,6 +113,7 @@ fn object(label: &str, maps: Vec<DesiredMap>, programs: Vec<DesiredProgram>) -> 
         name: name(label),
         image: Arc::new(image),
         maps,
+        operations: Vec::new(),
         programs,
         load_digest: Digest::of(b"settings"),
     }
@@ -148,6 +150,8 @@ impl Host {
             root: RootState::Absent { missing: vec![root().as_path().to_owned()] },
             pins: BTreeMap::new(),
             unpinned: BTreeMap::new(),
+            registered: BTreeSet::new(),
+            spent: BTreeSet::new(),
             targets: BTreeMap::from([
                 (xdp("eth0"), TargetState::Present(2)),
                 (xdp("eth1"), TargetState::Present(3)),

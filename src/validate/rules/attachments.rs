@@ -1,5 +1,7 @@
 //! The places a manifest attaches a program to: whether the hook takes it, and what it comes to.
 
+use std::path::{Path, PathBuf};
+
 use crate::manifest::{Cgroup, Freplace, Hook, KeyPath, Names, listed};
 use crate::model::attach::Attachment;
 use crate::model::code;
@@ -10,7 +12,9 @@ use crate::model::program::{ProgramKind, ProgramSpec};
 use crate::validate::desired::Terms;
 use crate::validate::findings::Findings;
 use crate::validate::hooks;
+use crate::validate::rules::operations;
 use crate::validate::rules::places::Places;
+use crate::validate::rules::replaced::{self, Holder};
 use crate::validate::subject::Subject;
 
 /// The program's attachments, as far as they can be settled.
@@ -28,18 +32,15 @@ pub(in crate::validate) fn resolve(
         if findings.is_marked(&at) {
             continue;
         }
+        if matches!(hook, Hook::StructOps(_)) {
+            findings.at_value(&at.key("hook"), operations::names_a_program(subject, &program.name));
+            continue;
+        }
         if !hooks::takes(hook.name(), kind) {
             findings.at_value(&at.key("hook"), misfit(hook, program, kind));
             continue;
         }
-        if !hooks::is_available(hook.name()) {
-            let message = format!("this version cannot attach to `{}` yet", hook.name());
-            let problem = Problem::error(code::HOOK_UNAVAILABLE, None, message)
-                .help(format!("it can attach to {}", listed(hooks::available())));
-            findings.at_value(&at.key("hook"), problem);
-            continue;
-        }
-        let mut place = Place { program, kind, at, findings };
+        let mut place = Place { subject, program, kind, at, findings };
         place.options(hook);
         for (at, attachment) in place.attachments(hook) {
             places.take(subject.name, program, &attachment, at, findings);
@@ -58,8 +59,7 @@ fn misfit(hook: &Hook, program: &ProgramSpec, kind: &ProgramKind) -> Problem {
         "`{name}` does not take program `{}` of section `{}`",
         program.name, program.section
     );
-    let available = listed(hooks::fitting(kind).filter(|hook| hooks::is_available(hook)));
-    let fitting = if available.is_empty() { listed(hooks::fitting(kind)) } else { available };
+    let fitting = listed(hooks::fitting(kind));
     let help = if fitting.is_empty() {
         format!("no hook takes a program of section `{}`; it is run another way", program.section)
     } else {
@@ -70,6 +70,7 @@ fn misfit(hook: &Hook, program: &ProgramSpec, kind: &ProgramKind) -> Problem {
 
 /// One element of `attach`.
 pub(super) struct Place<'p, 'f, 'd> {
+    pub(super) subject: &'p Subject<'p>,
     pub(super) program: &'p ProgramSpec,
     pub(super) kind: &'p ProgramKind,
     at: KeyPath,
@@ -77,19 +78,9 @@ pub(super) struct Place<'p, 'f, 'd> {
 }
 
 impl Place<'_, '_, '_> {
-    /// Reports the options that are not carried out yet.
     fn options(&mut self, hook: &Hook) {
-        if hook.wait() && matches!(hook, Hook::Sockmap(_) | Hook::Netfilter(_) | Hook::StructOps(_))
-        {
-            let message = format!("`wait` changes nothing for `{}`", hook.name());
-            let problem = Problem::warning(code::NO_EFFECT, None, message)
-                .help("what it attaches to is there when it is attached, or never");
-            self.report("wait", problem);
-        }
-        let used = [("cookie", hook.cookie().is_some())];
-        for (option, _) in used.into_iter().filter(|(_, used)| *used) {
-            let message = format!("this version does not carry out `{option}` yet");
-            self.report(option, Problem::error(code::OPTION_UNAVAILABLE, None, message));
+        if hook.wait() && matches!(hook, Hook::Sockmap(_) | Hook::Netfilter(_)) {
+            self.report("wait", needless_wait(hook));
         }
     }
 
@@ -134,19 +125,32 @@ impl Place<'_, '_, '_> {
             Hook::FlowDissector(hook) => self.flow_dissector(hook),
             Hook::Sockmap(hook) => self.sockmap(hook),
             Hook::Netfilter(hook) => self.netfilter(hook),
-            Hook::Tracepoint(hook) => self.tracepoint(&hook.name),
+            Hook::Tracepoint(hook) => self.tracepoint(&hook.name, hook.cookie),
             Hook::RawTracepoint(hook) => {
                 self.event(&hook.name);
-                Some(Attachment::RawTracepoint { name: hook.name.clone() })
+                Some(Attachment::RawTracepoint { name: hook.name.clone(), cookie: hook.cookie })
             }
             Hook::TpBtf(hook) => {
                 self.event(&hook.name);
-                self.same_target(&hook.name);
-                Some(Attachment::TpBtf { name: hook.name.clone() })
+                self.same_target("name", &hook.name);
+                Some(Attachment::TpBtf { name: hook.name.clone(), cookie: hook.cookie })
             }
+            Hook::Fentry(hook) => Some(Attachment::Fentry(self.function(hook))),
+            Hook::Fexit(hook) => Some(Attachment::Fexit(self.function(hook))),
+            Hook::FmodRet(hook) => Some(Attachment::FmodRet(self.function(hook))),
+            Hook::Lsm(hook) => Some(Attachment::Lsm(self.function(hook))),
+            Hook::LsmCgroup(hook) => self.lsm_cgroup(hook),
+            Hook::Kprobe(hook) => self.kprobe(hook, false).map(Attachment::Kprobe),
+            Hook::Kretprobe(hook) => self.kprobe(hook, true).map(Attachment::Kretprobe),
+            Hook::Uprobe(hook) => self.uprobe(hook, false).map(Attachment::Uprobe),
+            Hook::Uretprobe(hook) => self.uprobe(hook, true).map(Attachment::Uretprobe),
+            Hook::Usdt(hook) => self.usdt(hook).map(Attachment::Usdt),
+            Hook::PerfEvent(hook) => self.perf_event(hook).map(Attachment::PerfEvent),
+            Hook::Iter(hook) => self.iterator(hook).map(Attachment::Iter),
             Hook::Freplace(hook) => self.freplace(hook),
-            Hook::Section(_) => self.section(),
-            _ => None,
+            Hook::Section(hook) => self.section(hook.cookie),
+            // [`resolve`] has sent it to the map that it names.
+            Hook::StructOps(_) => None,
         };
         single.map(|attachment| (self.at.clone(), attachment)).into_iter().collect()
     }
@@ -182,15 +186,8 @@ impl Place<'_, '_, '_> {
             self.report("hook", problem);
         }
         match (&hook.path, &hook.unit) {
-            (Some(path), None) if path.is_absolute() => {
-                // `/x`, `/x/` and `/x/./` are one cgroup.
-                return Some(Attachment::Cgroup { path: path.components().collect() });
-            }
-            (Some(_), None) => {
-                let message = "the path of a cgroup is absolute";
-                let problem = Problem::error(code::BAD_TARGET, None, message)
-                    .help("such as `/sys/fs/cgroup/system.slice`");
-                self.report("path", problem);
+            (Some(path), None) => {
+                return self.cgroup_path(path).map(|path| Attachment::Cgroup { path });
             }
             (Some(_), Some(_)) => {
                 let message = "a cgroup is given by `path` or by `unit`, not by both";
@@ -205,13 +202,30 @@ impl Place<'_, '_, '_> {
         None
     }
 
-    fn tracepoint(&mut self, name: &str) -> Option<Attachment> {
+    pub(super) fn cgroup_path(&mut self, path: &Path) -> Option<PathBuf> {
+        self.absolute("path", path)
+    }
+
+    /// The path of a cgroup: `/x`, `/x/` and `/x/./` are one.
+    pub(super) fn absolute(&mut self, option: &str, path: &Path) -> Option<PathBuf> {
+        if path.is_absolute() {
+            return Some(path.components().collect());
+        }
+        let message = "the path of a cgroup is absolute";
+        let problem = Problem::error(code::BAD_TARGET, None, message)
+            .help("such as `/sys/fs/cgroup/system.slice`");
+        self.report(option, problem);
+        None
+    }
+
+    fn tracepoint(&mut self, name: &str, cookie: Option<u64>) -> Option<Attachment> {
         let parts =
             name.split_once('/').filter(|(category, name)| is_event(category) && is_event(name));
         if let Some((category, name)) = parts {
             return Some(Attachment::Tracepoint {
                 category: category.to_owned(),
                 name: name.to_owned(),
+                cookie,
             });
         }
         let message = format!("{name:?} is no tracepoint");
@@ -233,8 +247,8 @@ impl Place<'_, '_, '_> {
         self.report("name", problem);
     }
 
-    /// What a BTF-typed tracepoint is, the program must say when it is loaded.
-    fn same_target(&mut self, name: &str) {
+    /// What a program with BTF-typed arguments is for must be said when it is loaded.
+    pub(super) fn same_target(&mut self, option: &str, name: &str) {
         let Some(declared) = self.kind.target.as_deref().filter(|declared| *declared != name)
         else {
             return;
@@ -244,11 +258,11 @@ impl Place<'_, '_, '_> {
             self.program.name, self.program.section
         );
         let problem = Problem::error(code::TARGET_MISMATCH, None, message)
-            .help("a program with BTF-typed arguments is loaded for one tracepoint");
-        self.report("name", problem);
+            .help("a program with BTF-typed arguments is loaded for one tracepoint or function");
+        self.report(option, problem);
     }
 
-    /// Whose function it replaces; whether that is there, [`super::replaced`] looks.
+    /// Whose function it replaces; whether that is there, [`replaced`] looks.
     fn freplace(&mut self, hook: &Freplace) -> Option<Attachment> {
         let function = hook.function.clone().or_else(|| self.kind.target.clone());
         if function.is_none() {
@@ -261,43 +275,40 @@ impl Place<'_, '_, '_> {
                 .help("write `function = \"…\"`, or `SEC(\"freplace/…\")` in C");
             self.report("hook", problem);
         }
-        if hook.program.starts_with('/') {
-            let message = "this version replaces functions of programs of its own manifest only";
-            let problem = Problem::error(code::OPTION_UNAVAILABLE, None, message)
-                .help("write `<object>.<program>`");
-            self.report("program", problem);
-            return None;
+        match replaced::holder(&hook.program) {
+            Ok(Holder::Pinned(pin)) => {
+                Some(Attachment::FreplacePinned { pin: pin.to_owned(), function: function? })
+            }
+            Ok(Holder::Program { object, program }) => {
+                let (object, program) = (object.to_owned(), program.to_owned());
+                Some(Attachment::Freplace { object, program, function: function? })
+            }
+            Err(problem) => {
+                self.report("program", *problem);
+                None
+            }
         }
-        let Some((object, program)) = hook.program.split_once('.') else {
-            let message = format!("{:?} is no program of a manifest", hook.program);
-            let problem =
-                Problem::error(code::BAD_TARGET, None, message).help("write `<object>.<program>`");
-            self.report("program", problem);
-            return None;
-        };
-        let (object, program) = (object.to_owned(), program.to_owned());
-        Some(Attachment::Freplace { object, program, function: function? })
     }
 
     /// Where the section says.
-    fn section(&mut self) -> Option<Attachment> {
+    fn section(&mut self, cookie: Option<u64>) -> Option<Attachment> {
         let target = self.kind.target.as_deref();
         let found = match (self.kind.program_type, self.kind.attach_type) {
             (ProgramType::TRACEPOINT, _) => {
                 target.and_then(|target| target.split_once('/')).map(|(category, name)| {
                     let (category, name) = (category.to_owned(), name.to_owned());
-                    Attachment::Tracepoint { category, name }
+                    Attachment::Tracepoint { category, name, cookie }
                 })
             }
             (ProgramType::RAW_TRACEPOINT | ProgramType::RAW_TRACEPOINT_WRITABLE, _) => {
-                target.map(|name| Attachment::RawTracepoint { name: name.to_owned() })
+                target.map(|name| Attachment::RawTracepoint { name: name.to_owned(), cookie })
             }
             (ProgramType::SK_LOOKUP, _) => Some(Attachment::SkLookup { netns: None }),
             (ProgramType::FLOW_DISSECTOR, _) => Some(Attachment::FlowDissector { netns: None }),
             (ProgramType::TRACING, Some(AttachType::TRACE_RAW_TP)) => {
-                target.map(|name| Attachment::TpBtf { name: name.to_owned() })
+                target.map(|name| Attachment::TpBtf { name: name.to_owned(), cookie })
             }
-            _ => None,
+            _ => self.traced_section(cookie),
         };
         if found.is_none() {
             let problem = self.unsaid();
@@ -306,30 +317,28 @@ impl Place<'_, '_, '_> {
         found
     }
 
-    /// The section says too little, or something that cannot be attached yet.
+    /// The section says too little.
     fn unsaid(&self) -> Problem {
         let section = &self.program.section;
-        let available = hooks::fitting(self.kind).find(|hook| hooks::is_available(hook));
-        if let Some(hook) = available {
-            let message = format!("section `{section}` does not say where its program is attached");
-            return Problem::error(code::SECTION_INCOMPLETE, None, message)
-                .help(format!("write `{{ hook = \"{hook}\", … }}` with the place"));
-        }
-        let dashed = section.trim_start_matches('?').replace('_', "-");
-        let named = hooks::fitting(self.kind).find(|hook| dashed.starts_with(hook));
-        if let Some(hook) = named.or_else(|| hooks::fitting(self.kind).next()) {
-            let message = format!(
-                "section `{section}` is for `{hook}`, which this version cannot attach to yet"
-            );
-            return Problem::error(code::HOOK_UNAVAILABLE, None, message);
-        }
-        let message = format!("a program of section `{section}` is not attached to a hook");
-        Problem::error(code::SECTION_INCOMPLETE, None, message)
+        let problem = |message| Problem::error(code::SECTION_INCOMPLETE, None, message);
+        hooks::fitting(self.kind).next().map_or_else(
+            || problem(format!("a program of section `{section}` is not attached to a hook")),
+            |hook| {
+                problem(format!("section `{section}` does not say where its program is attached"))
+                    .help(format!("write `{{ hook = \"{hook}\", … }}` with the place"))
+            },
+        )
     }
 
     pub(super) fn report(&mut self, option: &str, problem: Problem) {
         self.findings.at_value(&self.at.key(option), problem);
     }
+}
+
+/// That there is nothing to wait for.
+pub(super) fn needless_wait(hook: &Hook) -> Problem {
+    Problem::warning(code::NO_EFFECT, None, format!("`wait` changes nothing for `{}`", hook.name()))
+        .help("what it attaches to is there when it is attached, or never")
 }
 
 /// What is wrong with an interface's name (kernel: `dev_valid_name` in `net/core/dev.c`).

@@ -1,5 +1,6 @@
 //! Values of global variables, written into the contents of their data sections.
 
+use crate::manifest::listed;
 use crate::model::code;
 use crate::model::map::{MapOrigin, MapSpec};
 use crate::model::object::GlobalSpec;
@@ -17,6 +18,15 @@ pub(in crate::validate) fn resolve(
     for (name, value) in &subject.entry.globals {
         let Some(global) = subject.spec().global(name) else { continue };
         let at = subject.global(name);
+        let others = subject.spec().globals.iter().filter(|other| other.name == *name);
+        if others.clone().count() > 1 {
+            let sections = listed(others.map(|other| other.section.as_str()));
+            let message = format!("the object has several variables `{name}`, in {sections}");
+            let problem = Problem::error(code::GLOBAL_UNSUPPORTED, None, message)
+                .help("variables that are `static` may share a name; rename those to be set in C");
+            findings.at_key(&at, problem);
+            continue;
+        }
         let Some(ctype) = &global.ctype else {
             let message =
                 format!("the type of `{name}` is not known: the object has no BTF for it");

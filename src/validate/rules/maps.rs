@@ -1,6 +1,8 @@
 //! Maps: what the object declares with the manifest's overrides in it.
 
-use super::{expect, pins};
+use std::collections::BTreeSet;
+
+use super::{contents, expect, pins, shape};
 use crate::manifest::listed;
 use crate::model::code;
 use crate::model::kinds::MapType;
@@ -20,6 +22,15 @@ pub(in crate::validate) fn resolve(
 ) -> Vec<DesiredMap> {
     defects(subject, findings);
     legacy(subject, findings);
+    let broken: BTreeSet<&str> = subject
+        .spec()
+        .defects
+        .iter()
+        .filter_map(|defect| match &defect.part {
+            Part::Map(name) => Some(name.as_str()),
+            _ => None,
+        })
+        .collect();
     let mut maps = Vec::new();
     for mut spec in specs {
         if !subject.creates(&spec) {
@@ -28,13 +39,18 @@ pub(in crate::validate) fn resolve(
         slots(subject, &spec, findings);
         if let Some(entry) = subject.entry.maps.get(&spec.name) {
             if let Some(wanted) = &entry.expect {
-                expect::check(&subject.map(&spec.name).key("expect"), wanted, &spec, findings);
+                let at = subject.map(&spec.name).key("expect");
+                expect::check(&at, wanted, (subject.image, &spec), findings);
             }
             if let Some(most) = entry.max_entries {
                 max_entries(subject, &mut spec, most.get(), findings);
             }
         }
         let pinned = pins::resolve(subject, &spec, findings);
+        contents::check(subject, &spec, pinned.policy, findings);
+        if !pinned.external && !broken.contains(spec.name.as_str()) {
+            shape::check(subject, &spec, findings);
+        }
         maps.push(DesiredMap {
             spec,
             policy: pinned.policy,
@@ -49,12 +65,12 @@ pub(in crate::validate) fn resolve(
 /// What is wrong with the object apart from its programs: all of it is needed to load any part.
 fn defects(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     for defect in &subject.spec().defects {
-        let at = match &defect.part {
-            Part::Map(name) => subject.map_spot(name),
-            Part::Section(_) | Part::Object => Spot::Value(subject.path()),
+        let (at, code) = match &defect.part {
+            Part::Map(name) => (subject.map_spot(name), code::MAP_DEFINITION_INVALID),
+            Part::Section(_) | Part::Object => (Spot::Value(subject.path()), code::OBJECT_DEFECT),
             Part::Program(_) => continue,
         };
-        findings.at(&at, Problem::error(code::OBJECT_DEFECT, None, defect.to_string()));
+        findings.at(&at, Problem::error(code, None, defect.to_string()));
     }
 }
 

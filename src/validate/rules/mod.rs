@@ -4,14 +4,22 @@
 //! value, a place) yield it as far as it can be settled.
 
 pub(super) mod attachments;
+pub(super) mod contents;
 pub(super) mod expect;
 pub(super) mod globals;
+pub(super) mod iterated;
+pub(super) mod kernel;
+pub(super) mod kernel_names;
+pub(super) mod license;
 pub(super) mod maps;
 pub(super) mod named;
 pub(super) mod names;
 mod net;
+pub(super) mod operations;
 pub(super) mod paths;
 pub(super) mod pins;
 pub(super) mod places;
 pub(super) mod programs;
 pub(super) mod replaced;
+pub(super) mod shape;
+pub(super) mod tracing;

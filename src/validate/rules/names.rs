@@ -1,7 +1,8 @@
 //! Names the manifest uses and the object lacks.
 
-use crate::manifest::{Hook, ProgramEntry, listed, suggest};
+use crate::manifest::{listed, suggest};
 use crate::model::code;
+use crate::model::object::ExternKind;
 use crate::model::problem::Problem;
 use crate::validate::findings::Findings;
 use crate::validate::subject::{Subject, is_ops};
@@ -16,32 +17,27 @@ pub(in crate::validate) fn check(subject: &Subject<'_>, findings: &mut Findings<
     for name in subject.entry.maps.keys().filter(|name| !maps.contains(&name.as_str())) {
         findings.at_key(&subject.map(name), unknown(code::UNKNOWN_MAP, "map", name, &maps));
     }
-    for (name, entry) in &subject.entry.programs {
-        if programs.contains(&name.as_str()) {
+    for name in subject.entry.programs.keys() {
+        // Structs of operations are registered by an entry that names their map.
+        if programs.contains(&name.as_str()) || subject.spec().map(name).is_some_and(is_ops) {
             continue;
         }
-        let problem = if names_struct_ops(subject, name, entry) {
-            let message = "this version creates struct ops, and cannot register them yet";
-            Problem::error(code::HOOK_UNAVAILABLE, None, message)
-        } else {
-            unknown(code::UNKNOWN_PROGRAM, "program", name, &programs)
-        };
+        let problem = unknown(code::UNKNOWN_PROGRAM, "program", name, &programs);
         findings.at_key(&subject.program(name), problem);
     }
     for name in subject.entry.globals.keys().filter(|name| !globals.contains(&name.as_str())) {
         let mut problem = unknown(code::UNKNOWN_GLOBAL, "global variable", name, &globals);
-        if globals.is_empty() {
+        if let Some(symbol) = spec.externs.iter().find(|symbol| symbol.name == *name) {
+            problem = problem.help(match symbol.kind {
+                ExternKind::Kconfig => "it is `__kconfig`: the kernel's configuration decides it",
+                _ => "it is extern: the kernel supplies it",
+            });
+        } else if globals.is_empty() {
             problem =
                 problem.help("it has none; a constant that a manifest sets is `const volatile`");
         }
         findings.at_key(&subject.global(name), problem);
     }
-}
-
-/// Whether a program's entry is for a `struct_ops` map, as the hook of that name wants it.
-fn names_struct_ops(subject: &Subject<'_>, name: &str, entry: &ProgramEntry) -> bool {
-    entry.attach.iter().any(|hook| matches!(hook, Hook::StructOps(_)))
-        && subject.spec().map(name).is_some_and(is_ops)
 }
 
 fn unknown(code: &'static str, what: &str, name: &str, known: &[&str]) -> Problem {

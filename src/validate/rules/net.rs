@@ -14,6 +14,9 @@ use crate::model::problem::Problem;
 /// `NF_IP_PRI_CONNTRACK_DEFRAG`: where the kernel reassembles fragments.
 const DEFRAG_PRIORITY: i32 = -400;
 
+/// What is wrong with an option has been said.
+struct Reported;
+
 /// A place among other programs as a manifest asks for it.
 pub(super) struct Asked<'m> {
     position: Option<manifest::Position>,
@@ -118,29 +121,31 @@ impl Place<'_, '_, '_> {
     }
 
     pub(super) fn sk_lookup(&mut self, hook: &Netns) -> Option<Attachment> {
-        self.netns(hook).map(|netns| Attachment::SkLookup { netns })
+        let netns = self.netns(hook).ok()?;
+        Some(Attachment::SkLookup { netns })
     }
 
     pub(super) fn flow_dissector(&mut self, hook: &Netns) -> Option<Attachment> {
-        self.netns(hook).map(|netns| Attachment::FlowDissector { netns })
+        let netns = self.netns(hook).ok()?;
+        Some(Attachment::FlowDissector { netns })
     }
 
-    /// Where the namespace is mounted; `Some(None)` for our own.
-    fn netns(&mut self, hook: &Netns) -> Option<Option<PathBuf>> {
-        let Some(name) = &hook.netns else { return Some(None) };
+    /// Where the namespace is mounted; `None` for our own.
+    fn netns(&mut self, hook: &Netns) -> Result<Option<PathBuf>, Reported> {
+        let Some(name) = &hook.netns else { return Ok(None) };
         let path = Path::new(name);
         if path.is_absolute() {
-            return Some(Some(path.components().collect()));
+            return Ok(Some(path.components().collect()));
         }
         // `ip netns add` takes what can be the name of a file.
         if !name.is_empty() && !name.contains(['/', '\0']) && !matches!(name.as_str(), "." | "..") {
-            return Some(Some(Path::new(NETNS_DIRECTORY).join(name)));
+            return Ok(Some(Path::new(NETNS_DIRECTORY).join(name)));
         }
         let message = format!("{name:?} cannot be the name of a network namespace");
         let problem = Problem::error(code::BAD_TARGET, None, message)
             .help("write a name that `ip netns` lists, or an absolute path");
         self.report("netns", problem);
-        None
+        Err(Reported)
     }
 
     /// Whether the map is there, [`super::named`] looks.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::code;
 use crate::model::layout::layout_difference;
+use crate::model::map::MapSpec;
 use crate::model::pin::PinPath;
 use crate::model::problem::Problem;
 use crate::validate::desired::{DesiredMap, DesiredObject};
@@ -79,6 +80,7 @@ fn same_path(path: &PinPath, first: &Pin<'_>, second: &Pin<'_>, findings: &mut F
     };
     let differences = differences(one, other);
     if differences.is_empty() {
+        unknown_layout(path, first, second, (one, other), findings);
         return;
     }
     let message = format!(
@@ -90,21 +92,47 @@ fn same_path(path: &PinPath, first: &Pin<'_>, second: &Pin<'_>, findings: &mut F
     report(code::SHARED_MAP_DIFFERS, message, first, second, findings);
 }
 
+/// Sizes agree, and only one of the objects says what lies in them.
+fn unknown_layout(
+    path: &PinPath,
+    first: &Pin<'_>,
+    second: &Pin<'_>,
+    (one, other): (&DesiredMap, &DesiredMap),
+    findings: &mut Findings<'_>,
+) {
+    let parts =
+        [("key", &one.spec.key, &other.spec.key), ("value", &one.spec.value, &other.spec.value)];
+    for (part, a, b) in parts {
+        let silent = match (a, b) {
+            (Some(_), None) => second,
+            (None, Some(_)) => first,
+            _ => continue,
+        };
+        let message = format!(
+            "{} and {} share the path `{path}`, and {} does not say of which type its {part} is",
+            described(first),
+            described(second),
+            described(silent)
+        );
+        let problem = Problem::warning(code::LAYOUT_UNKNOWN, None, message)
+            .label(described(second))
+            .related(findings.place(&first.at), described(first))
+            .help(format!(
+                "with `__type({part}, …)` instead of `__uint({part}_size, …)` in C the two are compared \
+                 member by member"
+            ));
+        findings.at(&second.at, problem);
+    }
+}
+
 /// In what two maps of one path do not agree, with both values.
 fn differences(one: &DesiredMap, other: &DesiredMap) -> Vec<String> {
-    let (a, b) = (&one.spec.shape, &other.spec.shape);
-    let mut found = Vec::new();
+    let mut found = shape_differences("", &one.spec, &other.spec);
     let mut compare = |what: &str, a: String, b: String| {
         if a != b {
             found.push(format!("{what} ({a} and {b})"));
         }
     };
-    compare("type", a.map_type.to_string(), b.map_type.to_string());
-    compare("key size", a.key_size.to_string(), b.key_size.to_string());
-    compare("value size", a.value_size.to_string(), b.value_size.to_string());
-    compare("entries", a.max_entries.to_string(), b.max_entries.to_string());
-    compare("flags", format!("{:#x}", a.map_flags), format!("{:#x}", b.map_flags));
-    compare("map_extra", format!("{:#x}", a.map_extra), format!("{:#x}", b.map_extra));
     compare("pin policy", one.policy.to_string(), other.policy.to_string());
     compare("`external`", one.external.to_string(), other.external.to_string());
     compare("`on-mismatch`", format!("{:?}", one.on_mismatch), format!("{:?}", other.on_mismatch));
@@ -117,6 +145,27 @@ fn differences(one: &DesiredMap, other: &DesiredMap) -> Vec<String> {
         {
             found.push(format!("layout of the {part} ({difference})"));
         }
+    }
+    found
+}
+
+/// Fields that differ, those of inner maps too; `of` says whose.
+fn shape_differences(of: &str, one: &MapSpec, other: &MapSpec) -> Vec<String> {
+    let (a, b) = (&one.shape, &other.shape);
+    let mut found = Vec::new();
+    let mut compare = |what: &str, a: String, b: String| {
+        if a != b {
+            found.push(format!("{of}{what} ({a} and {b})"));
+        }
+    };
+    compare("type", a.map_type.to_string(), b.map_type.to_string());
+    compare("key size", a.key_size.to_string(), b.key_size.to_string());
+    compare("value size", a.value_size.to_string(), b.value_size.to_string());
+    compare("entries", a.max_entries.to_string(), b.max_entries.to_string());
+    compare("flags", format!("{:#x}", a.map_flags), format!("{:#x}", b.map_flags));
+    compare("map_extra", format!("{:#x}", a.map_extra), format!("{:#x}", b.map_extra));
+    if let (Some(a), Some(b)) = (&one.inner, &other.inner) {
+        found.extend(shape_differences("inner ", a, b));
     }
     found
 }

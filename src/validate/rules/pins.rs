@@ -11,6 +11,9 @@ use crate::validate::subject::Subject;
 /// The line of C that asks for a pin.
 const ATTRIBUTE: &str = "__uint(pinning, LIBBPF_PIN_BY_NAME);";
 
+/// Longest file name on bpffs, in bytes (`NAME_MAX`).
+const FILE_NAME_MAX: usize = 255;
+
 /// What becomes of a map's pin.
 pub(in crate::validate) struct Pinned {
     pub(in crate::validate) policy: PinPolicy,
@@ -75,6 +78,15 @@ fn both_sides(
         let problem = Problem::error(code::MAP_UNPINNABLE, None, message)
             .help("drop `pin`; a map in `.maps` can hold what must be seen or kept");
         findings.at_value(&at.key("pin"), problem);
+    } else if name.len() > FILE_NAME_MAX {
+        let message = format!(
+            "map `{name}` cannot be pinned: its name has {} bytes, and a file's at most \
+             {FILE_NAME_MAX}",
+            name.len()
+        );
+        let problem = Problem::error(code::MAP_UNPINNABLE, None, message)
+            .help("give it a shorter name in C, or `pin = \"none\"`");
+        findings.at(&subject.map_spot(name), problem);
     } else if !map.declares_pinning() && !entry.allow_undeclared {
         let message =
             format!("map `{name}` is to be pinned, but its definition does not ask for a pin");

@@ -17,7 +17,16 @@ pub(in crate::validate) struct Places {
     /// By object, program and place.
     of_programs: BTreeMap<String, KeyPath>,
     /// Places with room for one program: who has it.
-    exclusive: BTreeMap<String, (String, KeyPath)>,
+    exclusive: BTreeMap<String, Holder>,
+}
+
+/// The one program of a place.
+#[derive(Debug)]
+struct Holder {
+    name: String,
+    at: KeyPath,
+    /// Whether the place is one of the host, and not of another program of the manifest.
+    of_host: bool,
 }
 
 impl Places {
@@ -30,7 +39,29 @@ impl Places {
         at: KeyPath,
         findings: &mut Findings<'_>,
     ) {
-        let name = format!("{object}.{}", program.name);
+        let place = exclusive(program, attachment);
+        self.take_place((object, &program.name), (attachment, place), at, findings);
+    }
+
+    /// The same for what has no program, such as a struct of operations; whether the place was free.
+    pub(in crate::validate) fn take_named(
+        &mut self,
+        whose: (&Name, &str),
+        attachment: &Attachment,
+        at: KeyPath,
+        findings: &mut Findings<'_>,
+    ) -> bool {
+        self.take_place(whose, (attachment, exclusive_of_any(attachment)), at, findings)
+    }
+
+    fn take_place(
+        &mut self,
+        (object, name): (&Name, &str),
+        (attachment, place): (&Attachment, Option<String>),
+        at: KeyPath,
+        findings: &mut Findings<'_>,
+    ) -> bool {
+        let name = format!("{object}.{name}");
         if let Some(first) = self.of_programs.get(&format!("{name} {attachment}")) {
             let message = format!("`{name}` is attached to `{attachment}` twice");
             let problem = Problem::error(code::DUPLICATE_ATTACHMENT, None, message)
@@ -38,26 +69,48 @@ impl Places {
                 .related(findings.place(&Spot::Value(first.clone())), "first here")
                 .help("drop one; a program runs once at a place");
             findings.at_value(&at, problem);
-            return;
+            return false;
         }
-        if let Some(place) = exclusive(program, attachment) {
-            if let Some((owner, first)) = self.exclusive.get(&place) {
+        let mut free = true;
+        if let Some(place) = place {
+            if let Some(Holder { name: owner, at: first, .. }) = self.exclusive.get(&place) {
                 let message = format!("`{name}` and `{owner}` both want {place}");
                 let problem = Problem::error(code::ATTACHMENT_CONFLICT, None, message)
                     .label(format!("`{name}`"))
                     .related(findings.place(&Spot::Value(first.clone())), format!("`{owner}`"))
                     .help(advice(attachment));
                 findings.at_value(&at, problem);
+                free = false;
             } else {
-                self.exclusive.insert(place, (name.clone(), at.clone()));
+                let of_host =
+                    !matches!(attachment, Attachment::Freplace { .. } | Attachment::Sockmap { .. });
+                self.exclusive
+                    .insert(place, Holder { name: name.clone(), at: at.clone(), of_host });
             }
         }
         self.of_programs.insert(format!("{name} {attachment}"), at);
+        free
+    }
+
+    /// The host's places with room for one program: the place, who has it, and where that is said.
+    pub(in crate::validate) fn of_host(&self) -> impl Iterator<Item = (&str, &str, &KeyPath)> {
+        let of_host = self.exclusive.iter().filter(|(_, holder)| holder.of_host);
+        of_host.map(|(place, holder)| (place.as_str(), holder.name.as_str(), &holder.at))
     }
 }
 
-/// The place, if it has room for one program.
+/// The place, if it has room for one program of this kind.
 fn exclusive(program: &ProgramSpec, attachment: &Attachment) -> Option<String> {
+    // `sock_map_link_update_prog` in `net/core/sock_map.c`.
+    let Attachment::Sockmap { object, map } = attachment else {
+        return exclusive_of_any(attachment);
+    };
+    let of = program.kind.as_ref()?.attach_type?;
+    Some(format!("the one {of} of `{object}.{map}`"))
+}
+
+/// The place, if it has room for one, of whatever kind.
+fn exclusive_of_any(attachment: &Attachment) -> Option<String> {
     match attachment {
         Attachment::Xdp { interface, .. } => Some(format!("the one XDP link of `{interface}`")),
         Attachment::Tc { interface, direction, priority: Some(priority), handle: Some(handle) } => {
@@ -66,16 +119,21 @@ fn exclusive(program: &ProgramSpec, attachment: &Attachment) -> Option<String> {
                 "the {direction} filter of `{interface}` with priority {priority} and handle {handle}"
             ))
         }
-        // `sock_map_link_update_prog` in `net/core/sock_map.c`.
-        Attachment::Sockmap { object, map } => {
-            let of = program.kind.as_ref()?.attach_type?;
-            Some(format!("the one {of} of `{object}.{map}`"))
+        Attachment::FlowDissector { .. } | Attachment::Netfilter { .. } => {
+            Some(format!("the one place of {attachment}"))
         }
-        Attachment::FlowDissector { .. } => Some(format!("the one place of {attachment}")),
-        Attachment::Netfilter { .. } => Some(format!("the one place of {attachment}")),
         // `bpf_trampoline_link_prog` in `kernel/bpf/trampoline.c`.
         Attachment::Freplace { object, program, function } => {
             Some(format!("function `{function}` of `{object}.{program}`"))
+        }
+        Attachment::StructOps { ops, name: Some(name), .. } => {
+            Some(format!("the name `{name}` among `struct {ops}`"))
+        }
+        Attachment::StructOps { ops, .. } if !attachment.shares_its_place() => {
+            Some(format!("the one `struct {ops}` that the kernel takes"))
+        }
+        Attachment::FreplacePinned { pin, function } => {
+            Some(format!("function `{function}` of the program pinned at {}", pin.display()))
         }
         _ => None,
     }
@@ -86,10 +144,13 @@ fn advice(attachment: &Attachment) -> &'static str {
         Attachment::Xdp { .. } => {
             "an interface runs one XDP program; that one can call others by a prog array"
         }
-        Attachment::Freplace { .. } => "a function is replaced by one program at a time",
         Attachment::Sockmap { .. } => "a map of sockets runs one program of each kind",
         Attachment::FlowDissector { .. } => "a network namespace has one flow dissector",
         Attachment::Netfilter { .. } => "give one of them another priority",
+        Attachment::Freplace { .. } | Attachment::FreplacePinned { .. } => {
+            "a function is replaced by one program at a time"
+        }
+        Attachment::StructOps { .. } => "register one of them, or give them different names in C",
         _ => "give one of them another priority or handle",
     }
 }

@@ -4,13 +4,14 @@ use super::attachments;
 use super::places::Places;
 use crate::manifest::{Hook, Load};
 use crate::model::code;
-use crate::model::kinds::{AttachType, ProgramType};
+use crate::model::kinds::ProgramType;
 use crate::model::object::{ExternKind, ExternSpec, Part};
 use crate::model::pin::{PinPath, PinPolicy};
 use crate::model::problem::Problem;
 use crate::model::program::ProgramSpec;
 use crate::validate::desired::DesiredProgram;
 use crate::validate::findings::Findings;
+use crate::validate::hooks;
 use crate::validate::subject::{Subject, is_ops};
 
 /// The programs to load, in the object's order.
@@ -90,13 +91,10 @@ fn loadable(subject: &Subject<'_>, program: &mut ProgramSpec, findings: &mut Fin
         );
         findings.at(&at, problem);
     }
-    if kind.attach_type == Some(AttachType::TRACE_RAW_TP) && kind.target.is_none() {
+    if kind.needs_attach_btf && kind.target.is_none() {
         let entry = subject.entry.programs.get(name);
         let hooks = entry.into_iter().flat_map(|entry| &entry.attach);
-        kind.target = hooks.into_iter().find_map(|hook| match hook {
-            Hook::TpBtf(hook) => Some(hook.name.clone()),
-            _ => None,
-        });
+        kind.target = hooks.filter(|hook| hooks::takes(hook.name(), kind)).find_map(function);
     }
     if kind.needs_attach_btf && kind.target.is_none() {
         let message =
@@ -105,6 +103,18 @@ fn loadable(subject: &Subject<'_>, program: &mut ProgramSpec, findings: &mut Fin
             "the kernel must know it when the program is loaded: `SEC(\"{section}/…\")`"
         ));
         findings.at(&at, problem);
+    }
+}
+
+/// What a hook says that its program is loaded for.
+fn function(hook: &Hook) -> Option<String> {
+    match hook {
+        Hook::TpBtf(hook) => Some(hook.name.clone()),
+        Hook::Fentry(hook) | Hook::Fexit(hook) | Hook::FmodRet(hook) | Hook::Lsm(hook) => {
+            Some(hook.function.clone())
+        }
+        Hook::LsmCgroup(hook) => Some(hook.function.clone()),
+        _ => None,
     }
 }
 

@@ -1,29 +1,90 @@
 //! Programs that replace functions of others: whether the other program is there, and has the function.
+//! Of one that someone else pinned only the kernel knows that.
+
+use std::path::{Component, Path};
 
 use crate::manifest::{Hook, KeyPath, listed, suggest};
 use crate::model::attach::Attachment;
 use crate::model::code;
 use crate::model::kinds::ProgramType;
+use crate::model::pin::PinRoot;
 use crate::model::problem::Problem;
 use crate::validate::desired::{DesiredObject, DesiredProgram};
 use crate::validate::findings::Findings;
 use crate::validate::subject::Subject;
 
-/// Looks at every replacement of all objects. `resolved` are what the `subjects` come to.
+/// Looks at every replacement of all objects. `resolved` are what the `subjects` come to, with their
+/// pins below `root`.
 pub(in crate::validate) fn check(
     subjects: &[Subject<'_>],
     resolved: &[DesiredObject],
+    root: &PinRoot,
     findings: &mut Findings<'_>,
 ) {
     for (subject, object) in subjects.iter().zip(resolved) {
         for program in &object.programs {
             let Some(target) = program.replaces() else { continue };
             let Some(at) = place(subject, program) else { continue };
-            if let Some((key, problem)) = mistake(&target, resolved) {
+            let mistake = match target.holder {
+                Holder::Program { object, program } => {
+                    mistake((object, program, target.function), resolved)
+                }
+                Holder::Pinned(pin) => own_pin(pin, resolved, root),
+            };
+            if let Some((key, problem)) = mistake {
                 findings.at_value(&at.key(key), problem);
             }
         }
     }
+}
+
+/// Whose function `text` says is replaced; whether there is such a program is another question.
+pub(super) fn holder(text: &str) -> Result<Holder<'_>, Box<Problem>> {
+    const HELP: &str = "write `<object>.<program>`, or the absolute path of a program's pin";
+    let wrong =
+        |message: String| Box::new(Problem::error(code::BAD_TARGET, None, message).help(HELP));
+    if !text.starts_with('/') {
+        let parts = text.split_once('.').filter(|_| !text.contains('/'));
+        let Some((object, program)) = parts else {
+            return Err(wrong(format!(
+                "{text:?} is no program of a manifest, and no absolute path"
+            )));
+        };
+        return Ok(Holder::Program { object, program });
+    }
+    let pin = Path::new(text);
+    let plain = text.split('/').skip(1).all(|part| !matches!(part, "" | "." | ".."))
+        && pin.components().skip(1).all(|part| matches!(part, Component::Normal(_)));
+    if !plain || text.contains('\0') {
+        return Err(wrong(format!(
+            "{text:?} is no plain absolute path: it has empty parts or dots"
+        )));
+    }
+    // `bpf_lookup` in `kernel/bpf/inode.c`.
+    match pin.file_name().and_then(|name| name.to_str()) {
+        Some(name) if !name.contains('.') => Ok(Holder::Pinned(pin)),
+        _ => Err(wrong(format!("no pin is named as {text:?} ends: bpffs takes no `.` in a name"))),
+    }
+}
+
+/// A pin of the manifest itself: its program may be another one after the next load.
+fn own_pin(
+    pin: &Path,
+    resolved: &[DesiredObject],
+    root: &PinRoot,
+) -> Option<(&'static str, Problem)> {
+    let programs = resolved
+        .iter()
+        .flat_map(|object| object.programs.iter().map(move |program| (&object.name, program)));
+    let mut pinned = programs.filter_map(|(object, program)| {
+        let own = root.join(program.pin.as_ref()?);
+        (own == pin).then(|| format!("{object}.{}", program.spec.name))
+    });
+    let name = pinned.next()?;
+    let message = format!("{} is where this manifest pins `{name}`", pin.display());
+    let problem = Problem::error(code::BAD_TARGET, None, message)
+        .help(format!("write `program = \"{name}\"`: both are then loaded together"));
+    Some(("program", problem))
 }
 
 /// The element of `attach` that says it.
@@ -35,9 +96,11 @@ fn place(subject: &Subject<'_>, program: &DesiredProgram) -> Option<KeyPath> {
 }
 
 /// What is wrong, and which key of the element says it.
-fn mistake(target: &Replaced<'_>, resolved: &[DesiredObject]) -> Option<(&'static str, Problem)> {
+fn mistake(
+    (object, program, function): (&str, &str, &str),
+    resolved: &[DesiredObject],
+) -> Option<(&'static str, Problem)> {
     let wrong = |key, code, message: String| (key, Problem::error(code, None, message));
-    let Replaced { object, program, function } = *target;
     let name = format!("{object}.{program}");
     let Some(holder) = resolved.iter().find(|holder| holder.name.as_str() == object) else {
         let known = listed(resolved.iter().map(|holder| holder.name.as_str()));
@@ -88,15 +151,27 @@ fn mistake(target: &Replaced<'_>, resolved: &[DesiredObject]) -> Option<(&'stati
     }
 }
 
-/// A function of a program of the manifest.
+/// A function of another program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Replaced<'d> {
-    /// The program's object.
-    pub object: &'d str,
-    /// The program.
-    pub program: &'d str,
+    /// Whose function.
+    pub holder: Holder<'d>,
     /// The function.
     pub function: &'d str,
+}
+
+/// A program whose function is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder<'d> {
+    /// One of the same manifest.
+    Program {
+        /// Its object.
+        object: &'d str,
+        /// The program.
+        program: &'d str,
+    },
+    /// One that someone else keeps pinned at that absolute path.
+    Pinned(&'d Path),
 }
 
 impl DesiredProgram {
@@ -105,9 +180,42 @@ impl DesiredProgram {
     pub fn replaces(&self) -> Option<Replaced<'_>> {
         self.attachments.iter().find_map(|attachment| match attachment {
             Attachment::Freplace { object, program, function } => {
-                Some(Replaced { object, program, function })
+                Some(Replaced { holder: Holder::Program { object, program }, function })
+            }
+            Attachment::FreplacePinned { pin, function } => {
+                Some(Replaced { holder: Holder::Pinned(pin), function })
             }
             _ => None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_is_of_the_manifest_or_a_plain_path() {
+        let named = |object, program| Some(Holder::Program { object, program });
+        assert_eq!(holder("main.dispatch").ok(), named("main", "dispatch"));
+        let path = "/sys/fs/bpf/theirs/xdp_main";
+        assert_eq!(holder(path).ok(), Some(Holder::Pinned(Path::new(path))));
+        let dotted = "/run/v1.2/bpf/main";
+        assert_eq!(holder(dotted).ok(), Some(Holder::Pinned(Path::new(dotted))));
+        for wrong in [
+            "",
+            "main",
+            "bpf/theirs",
+            "./theirs.x",
+            "/",
+            "/sys/fs/bpf/",
+            "/sys//bpf",
+            "/sys/./x",
+            "/sys/../x",
+            "/sys/fs/bpf/main.o",
+            "/sys/fs/bpf/a\0b",
+        ] {
+            assert!(holder(wrong).is_err(), "{wrong:?}");
+        }
     }
 }

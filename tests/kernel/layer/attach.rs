@@ -213,10 +213,11 @@ fn tracepoints() {
                 Attachment::Tracepoint {
                     category: "syscalls".to_owned(),
                     name: "sys_enter_execve".to_owned(),
+                    cookie: None,
                 },
             ),
-            ("raw_exec", Attachment::RawTracepoint { name: exec() }),
-            ("typed_exec", Attachment::TpBtf { name: exec() }),
+            ("raw_exec", Attachment::RawTracepoint { name: exec(), cookie: None }),
+            ("typed_exec", Attachment::TpBtf { name: exec(), cookie: None }),
         ];
         for (index, (program, at)) in (0..).zip(places) {
             let counted = || element::<u64>(&loaded.maps["exec_counts"], index);

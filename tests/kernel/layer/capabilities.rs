@@ -4,20 +4,21 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use ebpf_apply::kernel::linux::Linux;
-use ebpf_apply::kernel::{Kernel, LoadRequest};
+use ebpf_apply::kernel::linux::{Handle, Linux};
+use ebpf_apply::kernel::{Kernel, KernelError, LoadRequest};
 use ebpf_apply::model::attach::{Attachment, XdpMode};
 use ebpf_apply::model::live::LiveObject;
 use ebpf_apply::model::pin::PinRoot;
+use ebpf_apply::model::probe::{Event, Iter, PerfEvent, Sample, UserProbe};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use crate::contract::{image, load, pin};
-use crate::features::{MEMORY_BY_CGROUP, goes_without};
+use crate::features::{MEMORY_BY_CGROUP, PERF_EVENT_LINKS, goes_without};
 use crate::program::{Program, Said};
 use crate::sandbox::Sandbox;
-use crate::support::object;
+use crate::support::{built, object};
 
 /// This thread with only some capabilities in effect, until this is dropped.
 struct Few {
@@ -49,6 +50,7 @@ fn bpf_net_admin_and_perfmon_suffice() {
             let unlimited = Rlimit { current: None, maximum: None };
             setrlimit(Resource::Memlock, unlimited).expect("raise a limit");
         }
+        let watched = built("bpf/out/probed");
         let three = CapabilitySet::BPF | CapabilitySet::NET_ADMIN | CapabilitySet::PERFMON;
         let _few = Few::only(three);
         let kernel = Linux::new();
@@ -72,8 +74,41 @@ fn bpf_net_admin_and_perfmon_suffice() {
             .attach(guard.program("count_egress"), guard.spec("count_egress"), &at)
             .expect("attach to a cgroup");
         let trace = load(&kernel, "exec_trace");
-        let at = Attachment::RawTracepoint { name: "sched_process_exec".to_owned() };
+        let at = Attachment::RawTracepoint { name: "sched_process_exec".to_owned(), cookie: None };
         kernel.attach(trace.program("raw_exec"), trace.spec("raw_exec"), &at).expect("attach");
+        let iterators = load(&kernel, "iterators");
+        let at = Attachment::Iter(Iter { over: "task".to_owned(), only: None });
+        let (program, spec) = (iterators.program("show_task"), iterators.spec("show_task"));
+        kernel.attach(program, spec, &at).expect("attach an iterator");
+        if goes_without(PERF_EVENT_LINKS) {
+            return;
+        }
+        let probes = load(&kernel, "user_probes");
+        let at = Attachment::Uprobe(UserProbe {
+            target: watched.display().to_string(),
+            symbols: vec!["probed_single".to_owned()],
+            offset: 0,
+            pid: None,
+            cookie: None,
+            inode: None,
+        });
+        // Linux 6.18 wants CAP_SYS_ADMIN for a uprobe, and Debian's kernels for any event.
+        let attached = |attached: Result<Handle, KernelError>| {
+            if let Err(error) = attached {
+                let advice = error.advice.expect("there is advice");
+                assert!(advice.starts_with("the process lacks CAP_SYS_ADMIN"), "{advice}");
+            }
+        };
+        attached(kernel.attach(probes.program("on_entry"), probes.spec("on_entry"), &at));
+        let counter = load(&kernel, "counter");
+        let at = Attachment::PerfEvent(PerfEvent {
+            event: Event::Software("cpu-clock".to_owned()),
+            sample: Sample::Frequency(10),
+            cpu: Some(0),
+            pid: None,
+            cookie: None,
+        });
+        attached(kernel.attach(counter.program("on_overflow"), counter.spec("on_overflow"), &at));
     });
 }
 

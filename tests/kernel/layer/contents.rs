@@ -56,7 +56,7 @@ fn fields_of_kernel_types_are_found() {
     Sandbox::run(|_| {
         let kernel = Linux::new();
         let loaded = load(&kernel, "core_read");
-        let at = Attachment::RawTracepoint { name: "sys_enter".to_owned() };
+        let at = Attachment::RawTracepoint { name: "sys_enter".to_owned(), cookie: None };
         let spec = loaded.spec("read_task");
         let _link = kernel.attach(loaded.program("read_task"), spec, &at).expect("attach");
         // `struct found`: task_struct_size, comm_offset, comm_size, in_execve …

@@ -5,13 +5,18 @@ use ebpf_apply::kernel::linux::Linux;
 use super::running::{delete, entries, slot, update};
 use crate::contract::{self, Host};
 use crate::features::{
-    Feature, NETFILTER, PERF_EVENT_LINK_NAMES, SOCKMAP_LINKS, TCX, UNPINNED_AT_ONCE, lacks,
+    Feature, NETFILTER, PERF_EVENT_LINK_NAMES, PERF_EVENT_LINKS, PROGRAMS_AT_FUNCTIONS,
+    SOCKMAP_LINKS, STRUCT_OPS_LINKS, TCX, UNPINNED_AT_ONCE, UPROBE_MULTI, lacks,
 };
 use crate::sandbox::{Sandbox, ip};
 
 /// Cases that not every kernel can pass.
 const NEEDS: &[(&str, Feature)] = &[
+    ("a_function_of_a_pinned_program_is_replaced_once", PROGRAMS_AT_FUNCTIONS),
+    ("struct_ops_are_registered_with_and_without_links", STRUCT_OPS_LINKS),
     ("links_of_tracepoints_are_not_updated", PERF_EVENT_LINK_NAMES),
+    ("a_counter_is_on_every_cpu", PERF_EVENT_LINKS),
+    ("functions_are_probed_alone_or_together", UPROBE_MULTI),
     ("a_link_dies_with_its_last_reference", UNPINNED_AT_ONCE),
     ("whoever_is_attached_is_found_and_opened", UNPINNED_AT_ONCE),
     ("tcx_takes_several_programs", TCX),
@@ -21,13 +26,15 @@ const NEEDS: &[(&str, Feature)] = &[
     ("a_priority_of_netfilter_takes_one_program", NETFILTER),
 ];
 
-pub(super) fn on_linux(kernel: &Linux, name: &str, case: fn(&Host<'_, Linux>)) {
+pub(super) fn on_linux(kernel: fn() -> Linux, name: &str, case: fn(&Host<'_, Linux>)) {
     let needed: Vec<Feature> =
         NEEDS.iter().filter(|(case, _)| *case == name).map(|(_, feature)| *feature).collect();
     if lacks(&needed) {
         return;
     }
     Sandbox::run(|sandbox| {
+        // It keeps descriptors, and those of the sandbox are its own.
+        let kernel = &kernel();
         sandbox.wire("net0", "net1");
         let renew_interface = || {
             ip(&["link", "del", "net0"]);
@@ -52,7 +59,7 @@ macro_rules! on_linux {
     ($($case:ident,)*) => {
         $(#[test]
         fn $case() {
-            on_linux(&Linux::new(), stringify!($case), contract::$case);
+            on_linux(Linux::new, stringify!($case), contract::$case);
         })*
     };
 }

@@ -6,8 +6,9 @@ use ebpf_apply::kernel::linux::Linux;
 use ebpf_apply::kernel::{Kernel, LoadRequest};
 use ebpf_apply::model::program::ProgramSpec;
 
+use super::running::run;
 use crate::contract::{create_maps, image, load};
-use crate::features::{CALLBACKS, XDP_FRAGMENTS, goes_without, lacks};
+use crate::features::{CALLBACKS, JUMP_TABLES, XDP_FRAGMENTS, goes_without, lacks};
 use crate::sandbox::Sandbox;
 
 #[test]
@@ -104,5 +105,42 @@ fn a_refusal_is_of_the_first_object_however_many_load() {
             let error = kernel.load_programs(&order.map(request)).expect_err("two are refused");
             assert!(error.to_string().contains(&format!("`{}`", refused[told])), "{error}");
         }
+    });
+}
+
+/// Kernels before 6.8 look at the type of the argument, which is another for each of them.
+#[test]
+fn an_argument_is_the_context_of_whoever_calls() {
+    Sandbox::run(|_| {
+        let kernel = Linux::new();
+        let loaded = load(&kernel, "context_argument");
+        assert_eq!(loaded.programs.len(), 3);
+        assert_eq!(run(loaded.program("on_xdp"), &[0; 64]), 1);
+        assert_eq!(run(loaded.program("on_tc"), &[0; 64]), 2);
+    });
+}
+
+#[test]
+fn a_program_jumps_by_a_table() {
+    Sandbox::run(|_| {
+        let kernel = Linux::new();
+        if !goes_without(JUMP_TABLES) {
+            let loaded = load(&kernel, "jump_table");
+            let answers =
+                [14, 15, 16, 17].map(|length| run(loaded.program("by_length"), &vec![0; length]));
+            assert_eq!(answers, [1, 2, 3, 0]);
+            return;
+        }
+        let image = image("jump_table");
+        let btf = kernel.load_btf(&image).expect("load BTF");
+        let request = LoadRequest {
+            image: &image,
+            programs: image.spec.programs.iter().collect(),
+            maps: BTreeMap::new(),
+            btf: btf.as_ref(),
+        };
+        let error = kernel.load_programs(&[request]).expect_err("the kernel has no such maps");
+        let advice = error.advice.expect("it says why");
+        assert!(advice.contains("Linux has them since 6.19"), "{advice}");
     });
 }

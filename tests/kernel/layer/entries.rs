@@ -37,7 +37,7 @@ mod one_by_one {
         ($($case:ident,)*) => {
             $(#[test]
             fn $case() {
-                on_linux(&Linux::new().without_batches(), stringify!($case), contract::$case);
+                on_linux(|| Linux::new().without_batches(), stringify!($case), contract::$case);
             })*
         };
     }

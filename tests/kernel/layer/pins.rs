@@ -97,6 +97,26 @@ fn another_file_system_below_the_root_is_not_entered() {
 }
 
 #[test]
+fn a_root_that_was_replaced_is_found_at_the_next_look() {
+    Sandbox::run(|_| {
+        let (kernel, map) = prepared();
+        let (root, x) = (root(), pin("x"));
+        kernel.pin(&map, &root, &x).expect("pin");
+        // Moved away, it is still what was looked at; then what has its name is.
+        fs::rename(ROOT, format!("{ROOT}-moved")).expect("rename the root");
+        fs::create_dir(ROOT).expect("another root");
+        assert!(kernel.open(&root, &x).expect("open").is_some(), "nobody looked yet");
+        kernel.root_state(&root).expect("a root");
+        assert!(kernel.open(&root, &x).expect("open").is_none(), "that one is empty");
+        // Removed, it needs no look.
+        fs::remove_dir(ROOT).expect("remove the root");
+        assert!(kernel.list(&root, &pin("d")).expect("list").is_empty());
+        fs::rename(format!("{ROOT}-moved"), ROOT).expect("rename it back");
+        assert!(kernel.open(&root, &x).expect("open").is_some(), "the first one is back");
+    });
+}
+
+#[test]
 fn a_read_only_bpffs_is_told() {
     Sandbox::run(|_| {
         let (kernel, map) = prepared();

@@ -119,6 +119,7 @@ fn an_unmounted_tracefs_is_told() {
         let at = Attachment::Tracepoint {
             category: "syscalls".to_owned(),
             name: "sys_enter_execve".to_owned(),
+            cookie: None,
         };
         let error = kernel
             .attach(loaded.program("enter_execve"), loaded.spec("enter_execve"), &at)

@@ -135,15 +135,15 @@ fn netkit() {
              [objects.hooks.programs.on_netkit_first]\nattach = [{{ {place}, before = \
              \"hooks.on_netkit\" }}]\n"
         ));
-        const HITS: u32 = 6;
-        let both = deployment.counted(HITS, send);
+        let hits = 6;
+        let both = deployment.counted(hits, send);
         assert_eq!(both, 2, "both run");
         deployment.is_in_sync();
         let plan = deployment.renew(10);
         assert!(plan.contains("swapped atomically"), "{plan}");
-        assert_eq!(deployment.counted(HITS, send), 20);
+        assert_eq!(deployment.counted(hits, send), 20);
         deployment.end();
-        assert_eq!(deployment.counted(HITS, send), 0);
+        assert_eq!(deployment.counted(hits, send), 0);
     });
 }
 

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use ebpf_apply::kernel::Kernel;
+use ebpf_apply::kernel::{Kernel, LoadRequest, Replaced};
 use ebpf_apply::model::attach::{Attachment, Direction, XdpMode};
 use ebpf_apply::model::kinds::{AttachType, LinkType};
 use ebpf_apply::model::live::{LinkTarget, Occupant, TargetState};
 use rustix::io::Errno;
 
-use super::{Host, pin, tcx, xdp};
+use super::{Host, create_maps, image, pin, tcx, xdp};
 
 fn index<K: Kernel>(host: &Host<'_, K>) -> u32 {
     match host.kernel.target(&xdp()).expect("look for a target") {
@@ -127,6 +127,7 @@ pub(crate) fn links_of_tracepoints_are_not_updated<K: Kernel>(host: &Host<'_, K>
     let execve = Attachment::Tracepoint {
         category: "syscalls".to_owned(),
         name: "sys_enter_execve".to_owned(),
+        cookie: None,
     };
     let exec = "sched_process_exec".to_owned();
     let places = [
@@ -134,13 +135,13 @@ pub(crate) fn links_of_tracepoints_are_not_updated<K: Kernel>(host: &Host<'_, K>
         (
             "raw_exec",
             LinkType::RAW_TRACEPOINT,
-            Attachment::RawTracepoint { name: exec.clone() },
+            Attachment::RawTracepoint { name: exec.clone(), cookie: None },
             "sched_process_exec",
         ),
         (
             "typed_exec",
             LinkType::RAW_TRACEPOINT,
-            Attachment::TpBtf { name: exec },
+            Attachment::TpBtf { name: exec, cookie: None },
             "sched_process_exec",
         ),
     ];
@@ -187,7 +188,7 @@ pub(crate) fn a_detached_link_leaves_its_place<K: Kernel>(host: &Host<'_, K>) {
     assert_eq!(error.raw(), Some(Errno::NOLINK));
 
     let traced = host.load("exec_trace");
-    let at = Attachment::RawTracepoint { name: "sched_process_exec".to_owned() };
+    let at = Attachment::RawTracepoint { name: "sched_process_exec".to_owned(), cookie: None };
     let link = host.attach(&traced, "raw_exec", &at);
     let error = host.kernel.detach(&link).expect_err("it ends with its last reference");
     assert_eq!(error.raw(), Some(Errno::OPNOTSUPP));
@@ -197,7 +198,11 @@ pub(crate) fn missing_targets_are_told<K: Kernel>(host: &Host<'_, K>) {
     let places = [
         Attachment::Xdp { interface: "nonesuch".to_owned(), mode: XdpMode::Auto },
         Attachment::Cgroup { path: PathBuf::from("/sys/fs/nonesuch") },
-        Attachment::Tracepoint { category: "syscalls".to_owned(), name: "nonesuch".to_owned() },
+        Attachment::Tracepoint {
+            category: "syscalls".to_owned(),
+            name: "nonesuch".to_owned(),
+            cookie: None,
+        },
     ];
     for at in places {
         let state = host.kernel.target(&at).expect("look for a target");
@@ -245,6 +250,52 @@ pub(crate) fn whoever_is_attached_is_found_and_opened<K: Kernel>(host: &Host<'_,
         kernel.occupants(&at),
         Ok(vec![named("count_egress", &links[0]), named("guard_connect4", &links[1])])
     );
-    let exec = Attachment::TpBtf { name: "sched_process_exec".to_owned() };
+    let exec = Attachment::TpBtf { name: "sched_process_exec".to_owned(), cookie: None };
     assert_eq!(kernel.occupants(&exec), Ok(vec![]), "such links are not updated");
+}
+
+pub(crate) fn a_function_of_a_pinned_program_is_replaced_once<K: Kernel>(host: &Host<'_, K>) {
+    let kernel = host.kernel;
+    let root = host.root();
+    let path = root.join(&pin("theirs"));
+    let at = Attachment::FreplacePinned { pin: path.clone(), function: "verdict".to_owned() };
+    let missing = kernel.target(&at).expect("look for a target");
+    assert!(matches!(missing, TargetState::Missing { .. }), "{missing:?}");
+    kernel.open_pinned(&path).err().expect("nothing is pinned there");
+
+    let theirs = host.load("replaceable");
+    let replaced = theirs.program("dispatch");
+    kernel.pin(replaced, &root, &pin("theirs")).expect("pin");
+    let id = kernel.id(replaced);
+    assert_eq!(kernel.target(&at), Ok(TargetState::Present(u64::from(id))));
+    assert_eq!(kernel.open_pinned(&path).map(|found| kernel.id(&found)), Ok(id));
+
+    let image = image("replacement");
+    let btf = kernel.load_btf(&image).expect("load BTF");
+    let maps = create_maps(kernel, &image, btf.as_ref());
+    let spec = image.spec.program("instead").expect("the object has it");
+    let request = LoadRequest {
+        image: &image,
+        programs: vec![spec],
+        maps: maps.iter().map(|(name, map)| (name.as_str(), map)).collect(),
+        btf: btf.as_ref(),
+    };
+    let instead = kernel
+        .load_replacement(&request, &Replaced { program: replaced, function: "verdict" })
+        .expect("load a replacement");
+    let attach = || kernel.attach(&instead, spec, &at);
+    let link = attach().expect("attach");
+    let live = host.link(&link);
+    assert_eq!((live.link_type, live.program_id), (LinkType::TRACING, kernel.id(&instead)));
+    // Before Linux 5.13 a link does not say whose function it replaces.
+    assert!([LinkTarget::Program { id }, LinkTarget::Other].contains(&live.target), "{live:?}");
+    let busy = attach().err().and_then(|error| error.raw());
+    assert_eq!(busy, Some(Errno::BUSY), "a function is replaced once");
+    kernel.update_link(&link, &instead, None).expect_err("such links are not updated");
+
+    // A program that was attached can be attached again.
+    kernel.pin(&link, &root, &pin("l")).expect("pin");
+    kernel.release_link(link, &root, &pin("l")).expect("nobody else holds it");
+    assert!(kernel.open(&root, &pin("l")).expect("look").is_none());
+    attach().expect("attach again");
 }

@@ -7,6 +7,8 @@ mod filters;
 mod links;
 mod network;
 mod objects;
+mod operations;
+mod probes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -76,7 +78,12 @@ macro_rules! for_each_case {
             cgroups_take_several_programs,
             a_program_for_one_hook_is_not_put_at_another,
             whoever_is_attached_is_found_and_opened,
+            a_function_of_a_pinned_program_is_replaced_once,
+            struct_ops_are_registered_with_and_without_links,
             links_of_tracepoints_are_not_updated,
+            a_counter_is_on_every_cpu,
+            an_iterator_takes_another_program,
+            functions_are_probed_alone_or_together,
             a_severed_link_says_so,
             a_detached_link_leaves_its_place,
             missing_targets_are_told,
@@ -99,6 +106,8 @@ pub(crate) use filters::*;
 pub(crate) use links::*;
 pub(crate) use network::*;
 pub(crate) use objects::*;
+pub(crate) use operations::*;
+pub(crate) use probes::*;
 
 /// Everything one object becomes.
 pub(crate) struct Loaded<H> {
@@ -109,20 +118,23 @@ pub(crate) struct Loaded<H> {
 
 /// Creates every map of an object and loads all its programs that load by default.
 pub(crate) fn load<K: Kernel>(kernel: &K, name: &str) -> Loaded<K::Handle> {
-    load_those(kernel, name, &|program| program.autoload)
+    load_those(kernel, image(name), &|program| program.autoload)
 }
 
 /// Creates every map of an object and loads these of its programs.
 pub(crate) fn load_only<K: Kernel>(kernel: &K, name: &str, only: &[&str]) -> Loaded<K::Handle> {
-    load_those(kernel, name, &|program| only.contains(&program.name.as_str()))
+    load_those(kernel, image(name), &|program| only.contains(&program.name.as_str()))
+}
+
+fn load_image<K: Kernel>(kernel: &K, image: Image) -> Loaded<K::Handle> {
+    load_those(kernel, image, &|program| program.autoload)
 }
 
 fn load_those<K: Kernel>(
     kernel: &K,
-    name: &str,
+    image: Image,
     those: &dyn Fn(&ProgramSpec) -> bool,
 ) -> Loaded<K::Handle> {
-    let image = image(name);
     let btf = kernel.load_btf(&image).expect("load BTF");
     let maps = create_maps(kernel, &image, btf.as_ref());
     let request = LoadRequest {

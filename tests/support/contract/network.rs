@@ -1,5 +1,6 @@
 //! Links of namespaces, maps and netfilter, and places among the programs of a hook.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ebpf_apply::kernel::Kernel;
@@ -27,7 +28,8 @@ fn attach_beside<K: Kernel>(
 ) -> ebpf_apply::kernel::Result<K::Handle> {
     let own = Neighbour::Own { object: "tc".to_owned(), program: "other".to_owned() };
     let at = beside(Position::Before(own));
-    host.kernel.attach_with(loaded.program(program), loaded.spec(program), &at, other)
+    let others = BTreeMap::from([("other", other)]);
+    host.kernel.attach_with(loaded.program(program), loaded.spec(program), &at, &others)
 }
 
 pub(crate) fn a_program_is_put_beside_one_that_is_there<K: Kernel>(host: &Host<'_, K>) {
@@ -86,8 +88,10 @@ pub(crate) fn a_map_of_sockets_takes_one_program_of_a_kind<K: Kernel>(host: &Hos
     let at = Attachment::Sockmap { object: "hooks".to_owned(), map: "sockets".to_owned() };
     let loaded = load_only(kernel, "net_hooks", &["on_msg", "on_parse"]);
     let map = loaded.maps.get("sockets").expect("the object has it");
-    let attach =
-        |program: &str| kernel.attach_with(loaded.program(program), loaded.spec(program), &at, map);
+    let others = BTreeMap::from([("sockets", map)]);
+    let attach = |program: &str| {
+        kernel.attach_with(loaded.program(program), loaded.spec(program), &at, &others)
+    };
     let link = attach("on_msg").expect("nobody is there");
     let live = host.link(&link);
     let attach_type = AttachType::SK_MSG_VERDICT;
@@ -117,5 +121,6 @@ pub(crate) fn a_priority_of_netfilter_takes_one_program<K: Kernel>(host: &Host<'
     attach(place(8)).expect("another priority");
     kernel.update_link(&link, loaded.program(program), None).expect_err("none takes another");
     kernel.detach(&link).expect("detach");
+    kernel.detach(&link).expect("again is no harm");
     attach(place(7)).expect("its place is free");
 }

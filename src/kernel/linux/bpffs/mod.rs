@@ -1,8 +1,9 @@
 //! The pin root and what lies below it on bpffs, reached so that nobody can lead us elsewhere.
 //!
-//! The root is opened once as a directory; everything below is resolved from that descriptor by
-//! openat2(2), which follows no symbolic link, leaves no file system and climbs nowhere. A pin is
-//! then named by its directory's descriptor. bpffs is recognised by statfs(2) and never mounted.
+//! The root is opened as a directory when it is looked at, and that descriptor serves until the next
+//! look; everything below is resolved from it by openat2(2), which follows no symbolic link, leaves no
+//! file system and climbs nowhere. A pin is then named by its directory's descriptor. bpffs is
+//! recognised by statfs(2) and never mounted.
 
 mod advice;
 mod exchange;
@@ -11,12 +12,13 @@ mod roots;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 pub(super) use pins::{
-    Pin, exchange, list, make_directory, open, pin, remove_directory, rename, unpin,
+    Pin, exchange, list, make_directory, open, open_program, pin, remove_directory, rename, unpin,
 };
 pub(super) use roots::{device, make_root, remove_root_directory, root_state};
 
@@ -38,9 +40,41 @@ const BELOW: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_MAGICLINKS);
 
 /// An open pin root that is on bpffs.
+#[derive(Debug)]
 struct Root {
     fd: OwnedFd,
     path: PathBuf,
+}
+
+/// The pin root that was used last, kept open.
+#[derive(Debug, Default)]
+pub(super) struct Roots(Mutex<Option<Arc<Root>>>);
+
+impl Roots {
+    /// The root, open; `None` if it does not exist.
+    fn open(&self, root: &PinRoot) -> Result<Option<Arc<Root>>> {
+        if let Some(known) = self.known(root) {
+            return Ok(Some(known));
+        }
+        let opened = Root::open(root)?.map(Arc::new);
+        self.keep(opened.clone());
+        Ok(opened)
+    }
+
+    /// Opens the root, which must exist, for `operation`.
+    fn existing(&self, root: &PinRoot, operation: &str) -> Result<Arc<Root>> {
+        self.open(root)?.ok_or_else(|| refused(operation, Errno::NOENT, root.as_path()))
+    }
+
+    /// The root if it is open already and was not removed since.
+    fn known(&self, root: &PinRoot) -> Option<Arc<Root>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        known.filter(|known| known.path == root.as_path() && known.is_linked())
+    }
+
+    fn keep(&self, root: Option<Arc<Root>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = root;
+    }
 }
 
 impl Root {
@@ -61,9 +95,9 @@ impl Root {
         }
     }
 
-    /// Opens the root, which must exist, for `operation`.
-    fn existing(root: &PinRoot, operation: &str) -> Result<Self> {
-        Self::open(root)?.ok_or_else(|| refused(operation, Errno::NOENT, root.as_path()))
+    /// Whether the directory still has a name: rmdir(2) takes the last of its links.
+    fn is_linked(&self) -> bool {
+        rustix::fs::fstat(&self.fd).is_ok_and(|status| status.st_nlink > 0)
     }
 
     /// The directory that holds `path`.

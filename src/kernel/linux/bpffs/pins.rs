@@ -1,8 +1,9 @@
 //! Pins and directories below a root.
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::super::super::{KernelError, Removal, Result};
@@ -11,7 +12,8 @@ use super::super::sys::{self, Answer};
 use super::advice::refused;
 use super::exchange::Entry;
 use super::roots::removal;
-use super::{PLACE, Root};
+use super::{BPFFS, PLACE, Roots, file_system};
+use crate::model::identity::ObjectKind;
 use crate::model::pin::{PinPath, PinRoot};
 
 /// What lies at a path below a root.
@@ -25,8 +27,8 @@ pub(in super::super) enum Pin {
 }
 
 /// Opens what lies at `path`; `None` if nothing does.
-pub(in super::super) fn open(root: &PinRoot, path: &PinPath) -> Result<Option<Pin>> {
-    let Some(root) = Root::open(root)? else { return Ok(None) };
+pub(in super::super) fn open(roots: &Roots, root: &PinRoot, path: &PinPath) -> Result<Option<Pin>> {
+    let Some(root) = roots.open(root)? else { return Ok(None) };
     let inode = match root.descend(path.as_str(), OFlags::PATH | OFlags::NOFOLLOW) {
         Ok(inode) => inode,
         Err(Errno::NOENT) => return Ok(None),
@@ -41,6 +43,33 @@ pub(in super::super) fn open(root: &PinRoot, path: &PinPath) -> Result<Option<Pi
         Err(errno) => return Err(refused("open the pin", errno, &root.show(path))),
     };
     inspect(&inode).map(Some).map_err(|errno| refused("open the pin", errno, &root.show(path)))
+}
+
+/// Opens the program that is pinned at a path outside of any root, whoever pinned it. Links on the way
+/// are followed, as everyone follows them there.
+pub(in super::super) fn open_program(pin: &Path) -> Result<Handle> {
+    const OPERATION: &str = "open the program";
+    let failed = |errno| refused(OPERATION, errno, pin);
+    let wrong = |reason: &str| KernelError::reason(OPERATION, reason).at(pin);
+    let how = OFlags::PATH | OFlags::CLOEXEC;
+    let inode = match rustix::fs::openat(CWD, pin, how, Mode::empty()) {
+        Ok(inode) => inode,
+        Err(Errno::NOENT | Errno::NOTDIR) => {
+            let advice = "start what pins it first";
+            return Err(wrong("nothing is pinned there").advice(advice));
+        }
+        Err(errno) => return Err(failed(errno)),
+    };
+    if file_system(inode.as_fd()).map_err(failed)? != BPFFS {
+        return Err(wrong("it is not on a BPF file system, so it is no pin"));
+    }
+    let found = match inspect(&inode).map_err(failed)? {
+        Pin::Object(handle) if handle.kind() == ObjectKind::Program => return Ok(handle),
+        Pin::Object(handle) => format!("it is {}, not a program", handle.identity()),
+        Pin::Directory => "it is a directory, not a program".to_owned(),
+        Pin::Unreadable(reason) => reason,
+    };
+    Err(wrong(&found))
 }
 
 fn inspect(inode: &OwnedFd) -> Answer<Pin> {
@@ -67,8 +96,12 @@ fn inspect(inode: &OwnedFd) -> Answer<Pin> {
 }
 
 /// The pins in a directory, sorted; directories and names that no [`PinPath`] can have left out.
-pub(in super::super) fn list(root: &PinRoot, directory: &PinPath) -> Result<Vec<PinPath>> {
-    let Some(root) = Root::open(root)? else { return Ok(Vec::new()) };
+pub(in super::super) fn list(
+    roots: &Roots,
+    root: &PinRoot,
+    directory: &PinPath,
+) -> Result<Vec<PinPath>> {
+    let Some(root) = roots.open(root)? else { return Ok(Vec::new()) };
     let failed = |errno| refused("list the directory", errno, &root.show(directory));
     let fd = match root.descend(directory.as_str(), OFlags::RDONLY | OFlags::DIRECTORY) {
         Ok(fd) => fd,
@@ -88,9 +121,13 @@ pub(in super::super) fn list(root: &PinRoot, directory: &PinPath) -> Result<Vec<
 }
 
 /// Makes one directory; says whether it was missing.
-pub(in super::super) fn make_directory(root: &PinRoot, path: &PinPath) -> Result<bool> {
+pub(in super::super) fn make_directory(
+    roots: &Roots,
+    root: &PinRoot,
+    path: &PinPath,
+) -> Result<bool> {
     const OPERATION: &str = "make the directory";
-    let root = Root::existing(root, OPERATION)?;
+    let root = roots.existing(root, OPERATION)?;
     let failed = |errno| refused(OPERATION, errno, &root.show(path));
     let holder = root.holder(path).map_err(failed)?;
     match rustix::fs::mkdirat(&holder, path.file_name(), Mode::RWXU) {
@@ -105,8 +142,12 @@ pub(in super::super) fn make_directory(root: &PinRoot, path: &PinPath) -> Result
 }
 
 /// Removes a directory if it is empty.
-pub(in super::super) fn remove_directory(root: &PinRoot, path: &PinPath) -> Result<Removal> {
-    let Some(root) = Root::open(root)? else { return Ok(Removal::Absent) };
+pub(in super::super) fn remove_directory(
+    roots: &Roots,
+    root: &PinRoot,
+    path: &PinPath,
+) -> Result<Removal> {
+    let Some(root) = roots.open(root)? else { return Ok(Removal::Absent) };
     let answer = match root.holder(path) {
         Ok(holder) => rustix::fs::unlinkat(holder, path.file_name(), AtFlags::REMOVEDIR),
         Err(errno) => Err(errno),
@@ -115,18 +156,23 @@ pub(in super::super) fn remove_directory(root: &PinRoot, path: &PinPath) -> Resu
 }
 
 /// Pins an object at a path where nothing is.
-pub(in super::super) fn pin(handle: &Handle, root: &PinRoot, path: &PinPath) -> Result<()> {
+pub(in super::super) fn pin(
+    roots: &Roots,
+    root: &PinRoot,
+    path: &PinPath,
+    handle: &Handle,
+) -> Result<()> {
     const OPERATION: &str = "pin";
-    let root = Root::existing(root, OPERATION)?;
+    let root = roots.existing(root, OPERATION)?;
     root.holder(path)
         .and_then(|holder| sys::pin(handle.as_fd(), holder.as_fd(), path.file_name()))
         .map_err(|errno| refused(OPERATION, errno, &root.show(path)))
 }
 
 /// Removes a pin; directories, links and other files are refused.
-pub(in super::super) fn unpin(root: &PinRoot, path: &PinPath) -> Result<()> {
+pub(in super::super) fn unpin(roots: &Roots, root: &PinRoot, path: &PinPath) -> Result<()> {
     const OPERATION: &str = "unpin";
-    let root = Root::existing(root, OPERATION)?;
+    let root = roots.existing(root, OPERATION)?;
     let failed = |errno| refused(OPERATION, errno, &root.show(path));
     let holder = root.holder(path).map_err(failed)?;
     let name = path.file_name();
@@ -138,19 +184,30 @@ pub(in super::super) fn unpin(root: &PinRoot, path: &PinPath) -> Result<()> {
 }
 
 /// Renames a pin to a path where nothing is.
-pub(in super::super) fn rename(root: &PinRoot, from: &PinPath, to: &PinPath) -> Result<()> {
-    change(root, from, to, "rename the pin", |from, to| {
+pub(in super::super) fn rename(
+    roots: &Roots,
+    root: &PinRoot,
+    from: &PinPath,
+    to: &PinPath,
+) -> Result<()> {
+    change(roots, root, from, to, "rename the pin", |from, to| {
         let how = RenameFlags::NOREPLACE;
         rustix::fs::renameat_with(&from.directory, from.name, &to.directory, to.name, how)
     })
 }
 
 /// Exchanges two pins, so that at no moment either path is empty.
-pub(in super::super) fn exchange(root: &PinRoot, one: &PinPath, other: &PinPath) -> Result<()> {
-    change(root, one, other, "exchange the pin", super::exchange::exchange)
+pub(in super::super) fn exchange(
+    roots: &Roots,
+    root: &PinRoot,
+    one: &PinPath,
+    other: &PinPath,
+) -> Result<()> {
+    change(roots, root, one, other, "exchange the pin", super::exchange::exchange)
 }
 
 fn change(
+    roots: &Roots,
     root: &PinRoot,
     from: &PinPath,
     to: &PinPath,
@@ -158,7 +215,7 @@ fn change(
     how: impl Fn(&Entry<'_>, &Entry<'_>) -> Answer<()>,
 ) -> Result<()> {
     let operation = format!("{operation} {from} with {to}");
-    let root = Root::existing(root, &operation)?;
+    let root = roots.existing(root, &operation)?;
     let answer = root.holder(from).and_then(|source| {
         let target = Entry { directory: root.holder(to)?, name: to.file_name() };
         how(&Entry { directory: source, name: from.file_name() }, &target)

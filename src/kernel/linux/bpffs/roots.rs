@@ -2,20 +2,22 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::super::super::{KernelError, Removal, Result};
 use super::advice::{MOUNT, refused};
-use super::{BPFFS, PLACE, file_system};
+use super::{BPFFS, PLACE, Root, Roots, file_system};
 use crate::model::live::RootState;
 use crate::model::pin::PinRoot;
 use crate::trust::{self, Opened};
 
 /// Whether the root, or the nearest existing directory above it, is on bpffs.
-pub(in super::super) fn root_state(root: &PinRoot) -> Result<RootState> {
+pub(in super::super) fn root_state(roots: &Roots, root: &PinRoot) -> Result<RootState> {
     const OPERATION: &str = "look at the pin root";
+    roots.keep(None);
     let (opened, directory) = judged(root.as_path(), OPERATION)?;
     let fd = opened.file;
     let asked = |errno| refused(OPERATION, errno, &directory);
@@ -34,12 +36,18 @@ pub(in super::super) fn root_state(root: &PinRoot) -> Result<RootState> {
         return Ok(RootState::Absent { missing });
     }
     let device = rustix::fs::fstat(&fd).map_err(asked)?.st_dev;
+    // What was judged is what is used from here on.
+    roots.keep(Some(Arc::new(Root { fd, path: directory })));
     Ok(RootState::Present { device })
 }
 
 /// `st_dev` of the root or of the nearest directory above it; `None` if that is not on bpffs.
-pub(in super::super) fn device(root: &PinRoot) -> Result<Option<u64>> {
+pub(in super::super) fn device(roots: &Roots, root: &PinRoot) -> Result<Option<u64>> {
     const OPERATION: &str = "look at the pin root";
+    if let Some(known) = roots.known(root) {
+        let status = rustix::fs::fstat(&known.fd);
+        return Ok(Some(status.map_err(|errno| refused(OPERATION, errno, &known.path))?.st_dev));
+    }
     let (fd, directory) = nearest(root.as_path(), OPERATION)?;
     let asked = |errno| refused(OPERATION, errno, &directory);
     if file_system(fd.as_fd()).map_err(asked)? != BPFFS {

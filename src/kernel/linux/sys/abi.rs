@@ -216,6 +216,86 @@ pub(super) struct NetfilterLinkCreate {
     pub(super) netfilter_flags: u32,
 }
 
+/// With the member for perf events.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LinkCreatePerfEvent {
+    pub(super) prog_fd: u32,
+    pub(super) target_fd: u32,
+    pub(super) attach_type: u32,
+    pub(super) flags: u32,
+    pub(super) bpf_cookie: u64,
+}
+
+/// With the members for programs that are loaded for a function.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LinkCreateTracing {
+    pub(super) prog_fd: u32,
+    pub(super) target_fd: u32,
+    pub(super) attach_type: u32,
+    pub(super) flags: u32,
+    pub(super) target_btf_id: u32,
+    pub(super) pad: u32,
+    pub(super) cookie: u64,
+}
+
+/// With the members for iterators.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LinkCreateIter {
+    pub(super) prog_fd: u32,
+    pub(super) target_fd: u32,
+    pub(super) attach_type: u32,
+    pub(super) flags: u32,
+    pub(super) iter_info: u64,
+    pub(super) iter_info_len: u32,
+    pub(super) pad: u32,
+}
+
+/// `union bpf_iter_link_info`: of a map its descriptor, of a task its ids, of a cgroup the order and
+/// its descriptor.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct IterInfo {
+    pub(super) first: u32,
+    pub(super) second: u32,
+    pub(super) third: u64,
+}
+
+/// With the members for `kprobe_multi`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LinkCreateKprobes {
+    pub(super) prog_fd: u32,
+    pub(super) target_fd: u32,
+    pub(super) attach_type: u32,
+    pub(super) flags: u32,
+    pub(super) kprobe_flags: u32,
+    pub(super) cnt: u32,
+    pub(super) syms: u64,
+    pub(super) addrs: u64,
+    pub(super) cookies: u64,
+}
+
+/// With the members for `uprobe_multi`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LinkCreateUprobes {
+    pub(super) prog_fd: u32,
+    pub(super) target_fd: u32,
+    pub(super) attach_type: u32,
+    pub(super) flags: u32,
+    pub(super) path: u64,
+    pub(super) offsets: u64,
+    pub(super) ref_ctr_offsets: u64,
+    pub(super) cookies: u64,
+    pub(super) cnt: u32,
+    pub(super) uprobe_flags: u32,
+    pub(super) pid: u32,
+    pub(super) pad: u32,
+}
+
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LinkUpdate {
@@ -262,6 +342,7 @@ pub(super) struct RawTracepointOpen {
     pub(super) name: u64,
     pub(super) prog_fd: u32,
     pub(super) pad: u32,
+    pub(super) cookie: u64,
 }
 
 /// The beginning of what `BPF_OBJ_GET_INFO_BY_FD` fills: numbers, all of them zero at first.
@@ -320,6 +401,21 @@ pub(super) struct ProgInfo {
     pub(super) jited_func_lens: u64,
     pub(super) btf_id: u32,
     pub(super) func_info_rec_size: u32,
+    pub(super) func_info: u64,
+    pub(super) nr_func_info: u32,
+    pub(super) nr_line_info: u32,
+    pub(super) line_info: u64,
+    pub(super) jited_line_info: u64,
+    pub(super) nr_jited_line_info: u32,
+    pub(super) line_info_rec_size: u32,
+    pub(super) jited_line_info_rec_size: u32,
+    pub(super) nr_prog_tags: u32,
+    pub(super) prog_tags: u64,
+    pub(super) run_time_ns: u64,
+    pub(super) run_cnt: u64,
+    pub(super) recursion_misses: u64,
+    pub(super) verified_insns: u32,
+    pub(super) attach_btf_obj_id: u32,
 }
 
 /// The beginning of `struct bpf_link_info`; what `detail` holds depends on the type.
@@ -345,7 +441,7 @@ pub(super) struct BtfInfo {
     pub(super) kernel_btf: u32,
 }
 
-/// `struct perf_event_attr` as of `PERF_ATTR_SIZE_VER0` (`include/uapi/linux/perf_event.h`).
+/// `struct perf_event_attr` as of `PERF_ATTR_SIZE_VER1` (`include/uapi/linux/perf_event.h`).
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PerfEvent {
@@ -359,6 +455,7 @@ pub(super) struct PerfEvent {
     pub(super) wakeup_events: u32,
     pub(super) bp_type: u32,
     pub(super) config1: u64,
+    pub(super) config2: u64,
 }
 
 #[cfg(test)]
@@ -462,7 +559,7 @@ mod tests {
         assert_eq!(size_of::<InfoByFd>(), 16);
         assert_eq!(size_of::<GetById>(), 12);
         assert_eq!(size_of::<BtfInfo>(), 32);
-        assert_eq!(size_of::<ProgInfo>(), 136);
+        assert_eq!(size_of::<ProgInfo>(), 224);
         assert_eq!(size_of::<BtfLoad>(), 32);
         assert_eq!(size_of::<LinkCreate>(), 32);
         assert_eq!(size_of::<NetfilterLinkCreate>(), 32);
@@ -470,7 +567,13 @@ mod tests {
         assert_eq!(size_of::<LinkDetach>(), 4);
         assert_eq!(size_of::<ProgBindMap>(), 12);
         assert_eq!(size_of::<ProgQuery>(), 64);
-        assert_eq!(size_of::<RawTracepointOpen>(), 16);
-        assert_eq!(size_of::<PerfEvent>(), 64);
+        assert_eq!(size_of::<RawTracepointOpen>(), 24);
+        assert_eq!(size_of::<PerfEvent>(), 72);
+        assert_eq!(size_of::<LinkCreatePerfEvent>(), 24);
+        assert_eq!(size_of::<LinkCreateTracing>(), 32);
+        assert_eq!(size_of::<LinkCreateIter>(), 32);
+        assert_eq!(size_of::<IterInfo>(), 16);
+        assert_eq!(size_of::<LinkCreateKprobes>(), 48);
+        assert_eq!(size_of::<LinkCreateUprobes>(), 64);
     }
 }

@@ -35,6 +35,16 @@ pub(in crate::kernel::linux) struct ProgramInfo {
     pub(in crate::kernel::linux) btf_id: u32,
 }
 
+/// What the kernel has counted of a program.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::kernel::linux) struct ProgramStatistics {
+    /// 0 while `kernel.bpf_stats_enabled` was never set.
+    pub(in crate::kernel::linux) runs: u64,
+    pub(in crate::kernel::linux) run_time_ns: u64,
+    /// 0 before 5.16.
+    pub(in crate::kernel::linux) verified_instructions: u32,
+}
+
 /// What the kernel says of a link. Which of the details mean something depends on the type.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::kernel::linux) struct LinkInfo {
@@ -99,6 +109,18 @@ pub(in crate::kernel::linux) fn program_info(program: BorrowedFd<'_>) -> Answer<
         tag: raw.tag,
         maps: raw.nr_map_ids,
         btf_id: raw.btf_id,
+    })
+}
+
+/// What the kernel has counted of `program`; of another object, numbers that mean something else.
+pub(in crate::kernel::linux) fn program_statistics(
+    program: BorrowedFd<'_>,
+) -> Answer<ProgramStatistics> {
+    let raw = plain_info::<abi::ProgInfo>(program)?;
+    Ok(ProgramStatistics {
+        runs: raw.run_cnt,
+        run_time_ns: raw.run_time_ns,
+        verified_instructions: raw.verified_insns,
     })
 }
 
@@ -212,6 +234,19 @@ impl LinkInfo {
     pub(in crate::kernel::linux) fn netfilter(&self) -> (u32, u32, i32) {
         let [family, hook] = [Self::low(self.detail[0]), Self::high(self.detail[0])];
         (family, hook, Self::low(self.detail[1]).cast_signed())
+    }
+
+    /// `struct_ops.map_id`; 0 once the link is detached.
+    pub(in crate::kernel::linux) fn operations(&self) -> u32 {
+        Self::low(self.detail[0])
+    }
+
+    /// `tracing.target_obj_id` of a program that replaces a function: the id of the program that has
+    /// it; `None` for other links of this type, and before 5.13.
+    pub(in crate::kernel::linux) fn replaced_program(&self) -> Option<u32> {
+        // `tracing.attach_type`: what replaces functions has none.
+        let replaces = self.link_type == LinkType::TRACING && Self::low(self.detail[0]) == 0;
+        Some(Self::high(self.detail[0])).filter(|id| replaces && *id != 0)
     }
 
     /// `perf_event.type`, of `enum bpf_perf_event_type`: 5 is a tracepoint; 0 before 6.6.

@@ -117,7 +117,41 @@ pub(in crate::kernel::linux) fn create_netfilter_link(
     Ok(unsafe { own(fd) })
 }
 
-/// Swaps the program of `link`; with `old`, only if the link runs that one.
+/// Registers the struct of operations in `map` by a link (Linux 6.4).
+pub(in crate::kernel::linux) fn link_operations(map: BorrowedFd<'_>) -> Answer<OwnedFd> {
+    let mut attr = abi::LinkCreate {
+        // `map_fd` lies where `prog_fd` does.
+        prog_fd: number(map),
+        attach_type: AttachType::STRUCT_OPS.0,
+        ..abi::LinkCreate::default()
+    };
+    // SAFETY: `LinkCreate` is what `BPF_LINK_CREATE` takes; it holds no address.
+    let fd = unsafe { bpf(Command::LinkCreate, &mut attr) }?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { own(fd) })
+}
+
+/// Replaces the function with that id in the BTF of `target` by `program`.
+pub(in crate::kernel::linux) fn replace_function(
+    program: BorrowedFd<'_>,
+    target: BorrowedFd<'_>,
+    type_id: u32,
+) -> Answer<OwnedFd> {
+    let mut attr = abi::LinkCreate {
+        prog_fd: number(program),
+        target: number(target),
+        // `target_btf_id` lies where `tcx.relative_fd` does.
+        relative_fd: type_id,
+        ..abi::LinkCreate::default()
+    };
+    // SAFETY: `LinkCreate` is what `BPF_LINK_CREATE` takes; it holds no address.
+    let fd = unsafe { bpf(Command::LinkCreate, &mut attr) }?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { own(fd) })
+}
+
+/// Swaps the program of `link`, or the map with its operations; with `old`, only if the link runs that
+/// one.
 pub(in crate::kernel::linux) fn update_link(
     link: BorrowedFd<'_>,
     new: BorrowedFd<'_>,
@@ -185,16 +219,18 @@ pub(in crate::kernel::linux) fn query_chain(
     Ok(Chain { attached, revision: attr.revision })
 }
 
-/// Attaches a raw tracepoint program to the tracepoint `name`, or a BTF-typed one to the tracepoint
-/// it was loaded for.
+/// Attaches a raw tracepoint program to the tracepoint `name`, or one loaded for a tracepoint or function
+/// to that. A cookie other than 0 needs Linux 6.10.
 pub(in crate::kernel::linux) fn open_raw_tracepoint(
     program: BorrowedFd<'_>,
     name: Option<&CStr>,
+    cookie: u64,
 ) -> Answer<OwnedFd> {
     let mut attr = abi::RawTracepointOpen {
         name: name.map_or(0, |name| address(name.to_bytes_with_nul())),
         prog_fd: number(program),
         pad: 0,
+        cookie,
     };
     // SAFETY: `RawTracepointOpen` is what `BPF_RAW_TRACEPOINT_OPEN` takes; `name` is zero or the
     // address of NUL-terminated text that outlives the call.

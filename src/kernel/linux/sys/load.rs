@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use super::abi::{self, Command, NAME_LEN};
 use super::{Answer, address, address_mut, bpf, bpf_charged, flags, length, map_info, number, own};
-use crate::model::kinds::{MapType, ProgramType};
+use crate::model::kinds::{AttachType, MapType, ProgramType};
 use crate::model::map::MapShape;
 use crate::relocate::Insn;
 
@@ -170,6 +170,34 @@ pub(in crate::kernel::linux) fn set_slot(
     unsafe { bpf(Command::MapUpdateElem, &mut attr) }.map(drop)
 }
 
+/// Bytes of `struct bpf_insn_array_value`.
+pub(in crate::kernel::linux) const JUMP_TARGET_SIZE: u32 = 16;
+
+/// Puts an instruction into a table of places to jump to.
+///
+/// `EINVAL` unless `map` is such a table.
+pub(in crate::kernel::linux) fn set_jump_target(
+    map: BorrowedFd<'_>,
+    index: u32,
+    instruction: u32,
+) -> Answer<()> {
+    let shape = map_info(map)?.shape;
+    if shape.map_type != MapType::INSN_ARRAY || shape.value_size != JUMP_TARGET_SIZE {
+        return Err(Errno::INVAL);
+    }
+    // `orig_off`; the kernel fills the others in.
+    let (key, value) = ([index], [instruction, 0, 0, 0]);
+    let mut attr = abi::MapElement {
+        map_fd: number(map),
+        key: address(&key),
+        value: address(&value),
+        ..abi::MapElement::default()
+    };
+    // SAFETY: `MapElement` is what `BPF_MAP_UPDATE_ELEM` takes; the kernel reads a key of 4 bytes, which
+    // is what this type has, and a value of 16 bytes, as was checked.
+    unsafe { bpf(Command::MapUpdateElem, &mut attr) }.map(drop)
+}
+
 pub(in crate::kernel::linux) fn freeze_map(map: BorrowedFd<'_>) -> Answer<()> {
     let mut attr = abi::MapFreeze { map_fd: number(map) };
     // SAFETY: `MapFreeze` is what `BPF_MAP_FREEZE` takes; it holds no address.
@@ -251,6 +279,36 @@ pub(in crate::kernel::linux) fn has_attach_cookie() -> bool {
         btf: None,
     };
     load_program(&attributes, &mut []).is_ok()
+}
+
+/// Loads the smallest program for links of several functions, to ask whether the kernel has them.
+pub(in crate::kernel::linux) fn load_multi_probe(attach_type: AttachType) -> Answer<OwnedFd> {
+    load_smallest(ProgramType::KPROBE, attach_type.0)
+}
+
+/// Loads the smallest program that links to events take.
+pub(in crate::kernel::linux) fn load_event_program() -> Answer<OwnedFd> {
+    load_smallest(ProgramType::TRACEPOINT, 0)
+}
+
+fn load_smallest(program_type: ProgramType, attach_type: u32) -> Answer<OwnedFd> {
+    /// `r0 = 0`, `exit`
+    const CODE: [Insn; 2] = [Insn(0xb7), Insn(0x95)];
+    let attributes = ProgramAttributes {
+        program_type,
+        name: "",
+        instructions: &CODE,
+        license: c"GPL",
+        // Before Linux 5.0 probes had to state it; those have no such links, and refuse.
+        kernel_version: 0,
+        flags: 0,
+        attach_type,
+        attach_btf_id: 0,
+        attach_object: 0,
+        descriptors: &[],
+        btf: None,
+    };
+    load_program(&attributes, &mut [])
 }
 
 /// Address, count and record size of a table; all zero for an empty one.

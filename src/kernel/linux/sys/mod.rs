@@ -12,8 +12,10 @@ mod link;
 mod load;
 mod mapped;
 mod memlock;
+mod operations;
 mod perf;
 mod pin;
+mod probe;
 mod wait;
 
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
@@ -26,19 +28,29 @@ pub(super) use elements::{Batch, Elements};
 pub(super) use info::{
     LinkName, MapInfo, btf_bytes, btf_id, kernel_btf_name, kind, link_info, link_name, map_info,
     next_btf_id, next_link, open_btf, open_link, open_map, open_program, program_info,
-    program_map_ids,
+    program_map_ids, program_statistics,
 };
 pub(super) use link::{
     Attached, Beside, LinkTarget, NetfilterHook, create_link, create_netfilter_link,
-    create_ordered_link, detach_link, open_raw_tracepoint, query_chain, update_link,
+    create_ordered_link, detach_link, link_operations, open_raw_tracepoint, query_chain,
+    replace_function, update_link,
 };
 pub(super) use load::{
-    MapAttributes, MapTypes, ProgramAttributes, ProgramBtf, bind_map, create_map, freeze_map,
-    has_attach_cookie, load_btf, load_program, set_array_value, set_slot,
+    JUMP_TARGET_SIZE, MapAttributes, MapTypes, ProgramAttributes, ProgramBtf, bind_map, create_map,
+    freeze_map, has_attach_cookie, load_btf, load_event_program, load_multi_probe, load_program,
+    set_array_value, set_jump_target, set_slot,
 };
 pub(super) use mapped::{Mapped, map_kernel_btf};
-pub(super) use perf::open_tracepoint_event;
+pub(super) use operations::{OperationsState, delete_operations, operations_state, set_operations};
+pub(super) use perf::{
+    CounterType, ProbeType, Sampling, Scope, open_counter, open_kprobe, open_tracepoint_event,
+    open_uprobe,
+};
 pub(super) use pin::{object_at, pin};
+pub(super) use probe::{
+    IterLimit, UserPlace, has_event_links, link_event, link_function, link_iterator,
+    link_kernel_functions, link_user_places, try_kernel_functions,
+};
 pub(super) use wait::wait_for_programs;
 
 use abi::Command;

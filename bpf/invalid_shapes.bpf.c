@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/* Maps that compile, and that no kernel creates. */
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+struct route {
+	__u32 prefix;
+	__u32 address;
+};
+
+/* A trie allocates as it grows, and must say so: BPF_F_NO_PREALLOC. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 1024);
+	__type(key, struct route);
+	__type(value, __u32);
+} routes SEC(".maps");
+
+/* Arrays are indexed with 32 bits. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 16);
+	__type(key, __u64);
+	__type(value, __u64);
+} slots SEC(".maps");
+
+/* A map of maps, whose inner maps have no entries. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(max_entries, 16);
+	__type(key, __u32);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_HASH);
+			__type(key, __u32);
+			__type(value, __u32);
+		});
+} by_tenant SEC(".maps");
+
+SEC("xdp")
+int pass(struct xdp_md *ctx)
+{
+	return XDP_PASS;
+}
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

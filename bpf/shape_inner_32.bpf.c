@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/* A map of maps of 32 bits, as its sister has one of another width. */
+#define VALUE __u32
+#include "shape_inner.h"

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Writes link/startup.ld: which functions an apply runs, so that the linker puts them side by side.
+#
+# The kernel maps a program's code in pieces of 64 KiB when it is first run there. Scattered among what
+# an apply never runs, its functions make it map nearly all of the program; side by side, a third.
+# Names that no longer exist are no error and new ones only lie elsewhere, so this need not be run
+# again before the memory that `make bench` prints has grown. Needs root, lld and x86_64.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+export LC_ALL=C
+
+target=${CARGO_TARGET_DIR:-target}
+map=$PWD/link/startup.map
+if [ "${1:-}" != inside ]; then
+	if [ "$(id -u)" -ne 0 ]; then
+		echo "loading programs needs root" >&2
+		exit 1
+	fi
+	${CARGO:-cargo} rustc --release --locked --bin ebpf-apply -- -C "link-arg=-Wl,-Map=$map"
+	trap 'rm -f "$map"' EXIT
+	unshare --mount --net -- "$0" inside
+	exit
+fi
+
+mount -t bpf bpf /sys/fs/bpf
+mount -t tmpfs tmpfs /run
+ip link set lo up
+work=$(mktemp -d /run/order.XXXXXX)
+cc -O2 -o "$work/touched" scripts/startup/touched.c
+program=("$target/release/ebpf-apply" --state-dir "$work/state")
+
+# Of the linker's map, where each piece of code begins and what it is: `file:(section)`.
+awk '$5 ~ /:\(\.text/ && $3 != "0" { printf "%16s %s\n", $1, $5 }' "$map" >"$work/pieces"
+
+# touched OBJECT [SETTINGS [OPTIONS]]: the pieces that applying an object runs.
+touched() {
+	printf 'version = 1\nname = "order"\npin-root = "/sys/fs/bpf/order"\n[objects.it]\npath = "%s"\n%s\n' \
+		"$PWD/bpf/out/$1.bpf.o" "${2:-}" >"$work/order.toml"
+	# On one processor: at every step one of the two waits for the other.
+	taskset -c 0 "$work/touched" "${program[@]}" apply "$work/order.toml" --detach "${@:3}" |
+		sort -s -k1,1 "$work/pieces" - | awk '
+			NF == 2 { piece = $2; next }
+			piece { print piece; piece = "" }'
+	"${program[@]}" destroy "$work/order.toml" --purge >/dev/null
+}
+
+{
+	touched bench_small
+	touched bench_small '
+[objects.it.maps.packets]
+pin              = "by-name"
+allow-undeclared = true
+
+[objects.it.programs.count_packets]
+attach = [{ hook = "xdp", interface = "lo" }]'
+	# Looking through all of the kernel's types would take minutes, step by step.
+	bpftool gen min_core_btf /sys/kernel/btf/vmlinux "$work/types" bpf/out/core_read.bpf.o
+	touched core_read "" --btf "$work/types"
+	touched bench_ten
+} >"$work/runs"
+
+# Each piece without what differs from build to build, the hash of a symbol and the number of a crate,
+# and with it: instances of one generic function are told apart by their hashes only.
+named() {
+	sed -E '
+		s,^.*/([^/]*)\(([^()]*)\):\((.*)\)$,*\1:\2(\3),
+		s,^.*\((\.text\.([a-z]+\.)?_[RZ].+)\)$,*(\1),
+		s,Cs[0-9A-Za-z]{8\,14}_,Cs*_,g
+		s,\$,?,g
+		h
+		s,17h[0-9a-f]{16}E[^)]*\),17h*),
+		G
+		s,\n, ,' | grep '^[*]'
+}
+
+# What every run touches comes first.
+{
+	echo '/* The functions that an apply runs. Made by scripts/startup/order.sh. */'
+	echo 'SECTIONS { .text.startup_order : {'
+	awk '
+		NR == FNR { all[$1]++; next }
+		{ ran[$1]++; name[++n] = $1; exact[n] = $2 }
+		END {
+			for (i = 1; i <= n; i++) {
+				pattern = ran[name[i]] == all[name[i]] ? name[i] : exact[i]
+				if (!printed[pattern]++) print pattern
+			}
+		}' <(awk '{ print $2 }' "$work/pieces" | named) \
+		<(sort "$work/runs" | uniq -c | sort -k1,1nr -k2 | awk '{ print $2 }' | named)
+	echo '} } INSERT BEFORE .text;'
+} >link/startup.ld
+wc -l link/startup.ld

@@ -1,0 +1,82 @@
+//! What is logged goes to standard error.
+//!
+//! A run that succeeds logs nothing, so what formats an event is made when there is one: a registry of
+//! spans alone takes as much memory as a small manifest with all that it describes.
+
+use std::io;
+use std::sync::OnceLock;
+
+use tracing::level_filters::LevelFilter;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+/// Logs what is of that level or a more severe one, from now on.
+pub(super) fn start(level: LevelFilter, colour: bool) {
+    let subscriber = Late { level, colour, formatter: OnceLock::new() };
+    // Of two, the first is the process's.
+    let _second = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// A subscriber that is made with its first event.
+struct Late {
+    level: LevelFilter,
+    colour: bool,
+    formatter: OnceLock<Box<dyn Subscriber + Send + Sync>>,
+}
+
+impl Late {
+    fn formatter(&self) -> &(dyn Subscriber + Send + Sync) {
+        self.formatter.get_or_init(|| {
+            let formatter = tracing_subscriber::fmt()
+                .with_max_level(self.level)
+                .with_writer(io::stderr)
+                .with_ansi(self.colour)
+                .with_target(false)
+                .without_time()
+                .finish();
+            Box::new(formatter)
+        })
+    }
+}
+
+impl Subscriber for Late {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= self.level
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.level)
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        self.formatter().new_span(span)
+    }
+
+    fn record(&self, span: &Id, values: &Record<'_>) {
+        self.formatter().record(span, values);
+    }
+
+    fn record_follows_from(&self, span: &Id, follows: &Id) {
+        self.formatter().record_follows_from(span, follows);
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        self.formatter().event(event);
+    }
+
+    fn enter(&self, span: &Id) {
+        self.formatter().enter(span);
+    }
+
+    fn exit(&self, span: &Id) {
+        self.formatter().exit(span);
+    }
+
+    fn clone_span(&self, span: &Id) -> Id {
+        self.formatter().clone_span(span)
+    }
+
+    fn try_close(&self, span: Id) -> bool {
+        self.formatter().try_close(span)
+    }
+}

@@ -1,0 +1,132 @@
+//! Programs with a place to attach them to: where their section says, if it says enough, and
+//! otherwise an example of each kind of target, commented out.
+
+use super::text::{comment, key};
+use super::{Block, Entry, Proposal};
+use crate::model::kinds::{AttachType, MapType, ProgramType};
+use crate::model::map::{MapOrigin, MapSpec};
+use crate::model::program::{ProgramKind, ProgramSpec};
+use crate::validate::fitting_hooks;
+
+/// A block for each program, and for each struct of operations.
+pub(super) fn blocks(entry: &Entry<'_>) -> Vec<Block> {
+    let spec = &entry.image.spec;
+    let mut blocks = Vec::new();
+    if !spec.programs.is_empty() {
+        let text = "\n# Programs. Without a word here, all are loaded and none is attached.\n";
+        blocks.push(Proposal::remark(text.to_owned()).into());
+    }
+    for (index, program) in spec.programs.iter().enumerate() {
+        blocks.push(block(entry, program, index));
+    }
+    let is_ops = |map: &&MapSpec| matches!(map.origin, MapOrigin::StructOps { .. });
+    for map in spec.maps.iter().filter(is_ops) {
+        let value = map.value.as_ref().map_or("", |value| value.name.as_str());
+        let about = comment(&format!("{}: operations of {value}", map.name));
+        let element = "{ hook = \"struct-ops\" }";
+        let proposals = vec![
+            commented(&table(entry, &map.name), &about, element, element),
+            Proposal::remark(format!("# {about}; this version creates them only\n")),
+        ];
+        blocks.push(Block { proposals, chosen: 0 });
+    }
+    blocks
+}
+
+fn table(entry: &Entry<'_>, program: &str) -> String {
+    format!("[objects.{}.programs.{}]", entry.name, key(program))
+}
+
+fn block(entry: &Entry<'_>, program: &ProgramSpec, index: usize) -> Block {
+    let table = table(entry, &program.name);
+    let section = comment(&format!("SEC(\"{}\")", program.section));
+    let name = comment(&program.name);
+    let Some(kind) = &program.kind else {
+        let text = format!("# {name}: {section}, which does not say what kind of program it is\n");
+        return Proposal::remark(text).into();
+    };
+    let mut proposals = Vec::new();
+    let mut propose = |shown: &str, tried: &str, certain: bool| {
+        let attach = format!("{table}\nattach = [{tried}]\n");
+        proposals.push(if !program.autoload {
+            let about = format!("{name}: {section}, loaded only if it is named");
+            commented(&table, &about, shown, tried)
+        } else if certain {
+            Proposal::certain(format!("{table}   # {section}\nattach = [{tried}]\n"))
+        } else {
+            Proposal {
+                shown: format!("{table}   # {section}\n# attach = [{shown}]\n"),
+                tried: attach,
+            }
+        });
+    };
+    if kind.program_type != ProgramType::STRUCT_OPS {
+        let section = "{ hook = \"section\" }";
+        propose(section, section, true);
+    }
+    let hooks = fitting_hooks(kind);
+    for hook in &hooks {
+        let elements = (element(hook, kind, entry, 0), element(hook, kind, entry, index));
+        if let (Some(shown), Some(tried)) = elements {
+            propose(&shown, &tried, false);
+        }
+    }
+    let text = match kind.program_type {
+        // What it replaces is in another object, so this cannot be tried.
+        ProgramType::EXT => format!(
+            "# {table}   # {section}\n\
+             # attach = [{{ hook = \"freplace\", program = \"object.program\" }}]\n"
+        ),
+        ProgramType::STRUCT_OPS => {
+            format!("# {name}: {section}, an operation, loaded with its struct\n")
+        }
+        _ if hooks.is_empty() => format!("# {name}: {section}, which no hook takes\n"),
+        _ => format!("# {name}: {section}; none of the hooks that take it fits here\n"),
+    };
+    proposals.push(Proposal::remark(text));
+    Block { proposals, chosen: 0 }
+}
+
+/// A table that is wholly commented out, since naming a program or a map does something by itself.
+fn commented(table: &str, about: &str, shown: &str, tried: &str) -> Proposal {
+    Proposal {
+        shown: format!("# {about}\n# {table}\n# attach = [{shown}]\n"),
+        tried: format!("{table}\nattach = [{tried}]\n"),
+    }
+}
+
+/// An example of an element of `attach`; `n` makes its target one of its own.
+fn element(hook: &str, kind: &ProgramKind, entry: &Entry<'_>, n: usize) -> Option<String> {
+    let egress = matches!(kind.attach_type, Some(AttachType::TCX_EGRESS));
+    let direction = if egress { "egress" } else { "ingress" };
+    let peer = matches!(kind.attach_type, Some(AttachType::NETKIT_PEER));
+    let side = if peer { "peer" } else { "primary" };
+    let options = match hook {
+        "xdp" => format!("interface = \"eth{n}\""),
+        "tcx" | "tc" => format!("interface = \"eth{n}\", direction = \"{direction}\""),
+        "netkit" => format!("interface = \"nk{n}\", side = \"{side}\""),
+        "cgroup" => "path = \"/sys/fs/cgroup/system.slice\"".to_owned(),
+        "sockmap" => {
+            let takes = [MapType::SOCKMAP, MapType::SOCKHASH];
+            let maps = &entry.image.spec.maps;
+            let map = maps.iter().find(|map| takes.contains(&map.shape.map_type))?;
+            format!("map = {}", super::quoted(&format!("{}.{}", entry.name, map.name)))
+        }
+        "sk-lookup" | "flow-dissector" => format!("netns = \"net{n}\""),
+        "netfilter" => format!("family = \"ipv4\", at = \"local-in\", priority = {n}"),
+        "tracepoint" => "name = \"sched/sched_process_exec\"".to_owned(),
+        "raw-tracepoint" | "tp-btf" => "name = \"sched_process_exec\"".to_owned(),
+        "fentry" | "fexit" | "kprobe" | "kretprobe" => "function = \"do_unlinkat\"".to_owned(),
+        "fmod-ret" => "function = \"bpf_modify_return_test\"".to_owned(),
+        "lsm" => "function = \"file_open\"".to_owned(),
+        "lsm-cgroup" => {
+            "function = \"socket_bind\", path = \"/sys/fs/cgroup/system.slice\"".to_owned()
+        }
+        "uprobe" | "uretprobe" => "target = \"/usr/bin/bash\", symbol = \"readline\"".to_owned(),
+        "usdt" => "target = \"libc.so.6\", provider = \"libc\", name = \"setjmp\"".to_owned(),
+        "perf-event" => "software = \"cpu-clock\", frequency = 99".to_owned(),
+        "iter" => return Some("{ hook = \"iter\" }".to_owned()),
+        _ => return None,
+    };
+    Some(format!("{{ hook = \"{hook}\", {options} }}"))
+}

@@ -1,0 +1,53 @@
+//! What happens to the host itself, whoever does it.
+
+use std::path::Path;
+
+use super::Fake;
+
+impl Fake {
+    /// Adds a network interface, with an index that was never used before.
+    pub fn add_interface(&self, name: &str) {
+        self.lock().hooks.add_interface(name);
+    }
+
+    /// Removes an interface: its links are severed, its filters are gone.
+    pub fn remove_interface(&self, name: &str) {
+        let mut state = self.lock();
+        if let Some(index) = state.hooks.remove_interface(name) {
+            state.sever_interface(index);
+        }
+    }
+
+    /// Adds a cgroup.
+    pub fn add_cgroup(&self, path: &Path) {
+        self.lock().hooks.add_cgroup(path);
+    }
+
+    /// Removes a cgroup: its links are severed.
+    pub fn remove_cgroup(&self, path: &Path) {
+        let mut state = self.lock();
+        if let Some(id) = state.hooks.remove_cgroup(path) {
+            state.sever_cgroup(id);
+        }
+    }
+
+    /// Makes the kernel one from before tcx.
+    pub fn take_tcx_away(&self) {
+        self.lock().hooks.lacks_tcx = true;
+    }
+
+    /// Adds a network namespace that is mounted there.
+    pub fn add_namespace(&self, path: &Path) {
+        self.lock().hooks.add_namespace(path);
+    }
+
+    /// Adds a static tracepoint.
+    pub fn add_tracepoint(&self, category: &str, name: &str) {
+        self.lock().hooks.tracepoints.insert((category.to_owned(), name.to_owned()));
+    }
+
+    /// The host goes down and comes up again: nothing of BPF survives. Handles from before are dead.
+    pub fn reboot(&self) {
+        self.lock().reboot();
+    }
+}

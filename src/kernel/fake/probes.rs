@@ -1,0 +1,45 @@
+//! Probes and counters: links of one place, or of several.
+
+use super::super::Settled;
+use super::state::FACTS;
+use crate::model::attach::Attachment;
+use crate::model::kinds::{AttachType, LinkType};
+use crate::model::live::LinkTarget;
+use crate::model::probe::PerfEvent;
+use crate::model::program::ProgramSpec;
+
+/// The link of a probe, by what its program is loaded for.
+pub(super) fn link(spec: &ProgramSpec, attachment: &Attachment) -> (LinkType, LinkTarget) {
+    let several = spec.kind.as_ref().is_some_and(|kind| kind.attach_type.is_some());
+    match (several, attachment) {
+        (false, _) => (LinkType::PERF_EVENT, LinkTarget::Tracepoint { name: None }),
+        (true, Attachment::Kprobe(_) | Attachment::Kretprobe(_)) => {
+            (LinkType::KPROBE_MULTI, LinkTarget::Other)
+        }
+        (true, _) => (LinkType::UPROBE_MULTI, LinkTarget::Other),
+    }
+}
+
+/// What wanted attachments come to: links of several places are there, and every possible CPU is online.
+pub(super) fn settle(spec: &ProgramSpec, wanted: &[Attachment]) -> Option<Settled> {
+    let declared = spec.kind.as_ref().and_then(|kind| kind.attach_type);
+    let counter = |place: &Attachment| matches!(place, Attachment::PerfEvent(_));
+    let several = |place: &Attachment| place.is_several() || matches!(place, Attachment::Usdt(_));
+    if !wanted.iter().any(|place| counter(place) || several(place)) {
+        return None;
+    }
+    let user = wanted.iter().any(|place| {
+        matches!(place, Attachment::Uprobe(_) | Attachment::Uretprobe(_) | Attachment::Usdt(_))
+    });
+    let multi = if user { AttachType::TRACE_UPROBE_MULTI } else { AttachType::TRACE_KPROBE_MULTI };
+    let attach_type = if wanted.iter().any(several) { Some(multi) } else { declared };
+    let on_cpus = |place: &Attachment| match place {
+        Attachment::PerfEvent(event) if event.cpu.is_none() && event.pid.is_none() => {
+            let on = |cpu| Attachment::PerfEvent(PerfEvent { cpu: Some(cpu), ..event.clone() });
+            (0..FACTS.possible_cpus).map(on).collect()
+        }
+        other => vec![other.clone()],
+    };
+    let attachments = wanted.iter().flat_map(on_cpus).collect();
+    Some(Settled { attach_type, attachments, note: None })
+}

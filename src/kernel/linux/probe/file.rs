@@ -1,0 +1,69 @@
+//! Which file a program's or library's name stands for.
+//!
+//! Source: `resolve_full_path` and `arch_specific_lib_paths` of libbpf's `src/libbpf.c`.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+
+/// The path of a target: itself if it is one, otherwise where libraries or programs of that name are.
+pub(super) fn find(target: &str) -> Result<PathBuf, String> {
+    if target.contains('/') {
+        let path = PathBuf::from(target);
+        return match access(&path, Access::READ_OK) {
+            Ok(()) => Ok(path),
+            Err(errno) => Err(format!("{target} cannot be read: {errno}")),
+        };
+    }
+    let is_library =
+        target.strip_suffix(".so").is_some_and(|name| !name.is_empty()) || target.contains(".so.");
+    let (variable, fixed, wanted) = if is_library {
+        ("LD_LIBRARY_PATH", LIBRARIES, Access::READ_OK)
+    } else {
+        ("PATH", PROGRAMS, Access::READ_OK | Access::EXEC_OK)
+    };
+    let searched = std::env::var(variable).unwrap_or_default();
+    let machine = library_directory();
+    let directories = searched.split(':').filter(|directory| !directory.is_empty());
+    let directories = directories.chain(fixed.iter().copied());
+    let directories = directories.chain(machine.filter(|_| is_library));
+    for directory in directories {
+        let path = Path::new(directory).join(target);
+        if access(&path, wanted).is_ok() {
+            return Ok(path);
+        }
+    }
+    let what = if is_library { "library" } else { "program" };
+    Err(format!("there is no {what} `{target}` where those are looked for; write its path"))
+}
+
+const LIBRARIES: &[&str] = &["/usr/lib64", "/usr/lib"];
+const PROGRAMS: &[&str] = &["/usr/bin", "/usr/sbin"];
+
+/// Where distributions that keep libraries by machine have them.
+fn library_directory() -> Option<&'static str> {
+    Some(match std::env::consts::ARCH {
+        "x86_64" => "/lib/x86_64-linux-gnu",
+        "x86" => "/lib/i386-linux-gnu",
+        "s390x" => "/lib/s390x-linux-gnu",
+        "aarch64" => "/lib/aarch64-linux-gnu",
+        "riscv64" => "/lib/riscv64-linux-gnu",
+        "arm" => "/lib/arm-linux-gnueabihf",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_by_name_and_what_is_not_there_is_named() {
+        assert!(find("sh").expect("there is a shell").ends_with("sh"));
+        assert_eq!(find("/bin/sh"), Ok(PathBuf::from("/bin/sh")));
+        let error = find("libnonesuch.so.7").expect_err("there is none");
+        assert!(error.contains("no library `libnonesuch.so.7`"), "{error}");
+        let error = find("/nonesuch").expect_err("there is none");
+        assert!(error.contains("/nonesuch cannot be read"), "{error}");
+    }
+}

@@ -1,0 +1,21 @@
+//! Programs that watch functions and events: where those are, and the links to them.
+
+mod arguments;
+mod attach;
+mod elf;
+mod events;
+mod file;
+mod functions;
+mod multi;
+mod places;
+mod pmu;
+mod settle;
+mod specs;
+mod symbols;
+mod target;
+mod usdt;
+
+pub(super) use attach::{Call, attach};
+pub(super) use events::linkable;
+pub(super) use settle::settle;
+pub(super) use target::state;

@@ -1,0 +1,156 @@
+//! What the kernel takes for each type of map: sizes, entries, flags.
+//!
+//! Source: the `map_alloc_check` of each type under `kernel/bpf/` and in `net/`, and `map_create` in
+//! `kernel/bpf/syscall.c`. `tests/kernel/layer/shapes.rs` asks a kernel about every shape of a grid.
+
+use super::kinds::MapType as T;
+use super::map::MapShape;
+
+const NO_PREALLOC: u32 = 1;
+const NO_COMMON_LRU: u32 = 1 << 1;
+const STACK_BUILD_ID: u32 = 1 << 5;
+const MMAPABLE: u32 = 1 << 10;
+/// Bytes of a `struct bpf_stack_build_id`.
+const BUILD_ID: u32 = 32;
+
+/// Why no kernel creates a map of this shape; empty if none of the reasons known here applies.
+#[must_use]
+pub fn refused(shape: &MapShape) -> Vec<String> {
+    let MapShape { map_type, key_size: key, value_size: value, max_entries, map_flags, .. } =
+        *shape;
+    let mut reasons = Vec::new();
+    let mut needs = |holds: bool, what: &str, has: u32| {
+        if !holds {
+            reasons.push(format!("{what}, not {has}"));
+        }
+    };
+    match map_type {
+        T::ARRAY | T::PERCPU_ARRAY => {
+            needs(key == 4, "has keys of 4 bytes", key);
+            needs(value > 0, "has values of at least 1 byte", value);
+        }
+        T::PROG_ARRAY | T::PERF_EVENT_ARRAY | T::CGROUP_ARRAY | T::ARRAY_OF_MAPS | T::XSKMAP => {
+            needs(key == 4, "has keys of 4 bytes", key);
+            needs(value == 4, "has values of 4 bytes", value);
+        }
+        T::DEVMAP | T::DEVMAP_HASH | T::CPUMAP | T::SOCKMAP | T::REUSEPORT_SOCKARRAY => {
+            needs(key == 4, "has keys of 4 bytes", key);
+            needs(value == 4 || value == 8, "has values of 4 or 8 bytes", value);
+        }
+        T::SOCKHASH => {
+            needs(key > 0, "has keys of at least 1 byte", key);
+            needs(value == 4 || value == 8, "has values of 4 or 8 bytes", value);
+        }
+        T::HASH | T::PERCPU_HASH | T::LRU_HASH | T::LRU_PERCPU_HASH => {
+            needs(key > 0, "has keys of at least 1 byte", key);
+            needs(value > 0, "has values of at least 1 byte", value);
+        }
+        T::HASH_OF_MAPS => {
+            needs(key > 0, "has keys of at least 1 byte", key);
+            needs(value == 4, "has values of 4 bytes", value);
+        }
+        T::LPM_TRIE => {
+            let prefix = "has keys of a `__u32` prefix length and 1 to 256 bytes";
+            needs((5..=260).contains(&key), prefix, key);
+            needs(value > 0, "has values of at least 1 byte", value);
+        }
+        T::STACK_TRACE => {
+            let frame = if map_flags & STACK_BUILD_ID == 0 { 8 } else { BUILD_ID };
+            let frames = format!("has values of a whole number of {frame} bytes");
+            needs(key == 4, "has keys of 4 bytes", key);
+            needs(value > 0 && value % frame == 0, &frames, value);
+        }
+        T::QUEUE | T::STACK | T::BLOOM_FILTER => {
+            needs(key == 0, "has no keys", key);
+            needs(value > 0, "has values of at least 1 byte", value);
+        }
+        T::RINGBUF | T::USER_RINGBUF | T::ARENA => {
+            needs(key == 0, "has no keys", key);
+            needs(value == 0, "has no values", value);
+        }
+        T::CGROUP_STORAGE | T::PERCPU_CGROUP_STORAGE => {
+            let keys = "has keys of type `struct bpf_cgroup_storage_key` or `__u64`";
+            needs(key == 16 || key == 8, keys, key);
+            needs(value > 0, "has values of at least 1 byte", value);
+        }
+        _ if is_local_storage(map_type) => {
+            needs(key == 4, "has keys of type `int`", key);
+            needs(value > 0, "has values of at least 1 byte", value);
+        }
+        _ => return reasons,
+    }
+    if has_no_entries(map_type) {
+        needs(max_entries == 0, "has no `max_entries`", max_entries);
+    } else if map_type != T::PERF_EVENT_ARRAY {
+        needs(max_entries > 0, "has `max_entries` of at least 1", max_entries);
+    }
+    reasons.extend(flags(shape).map(str::to_owned));
+    if shape.map_extra != 0 && !matches!(map_type, T::BLOOM_FILTER | T::ARENA) {
+        reasons.push("has no `map_extra`".to_owned());
+    }
+    reasons
+}
+
+fn flags(shape: &MapShape) -> Option<&'static str> {
+    let has = |flag| shape.map_flags & flag != 0;
+    match shape.map_type {
+        T::LPM_TRIE if !has(NO_PREALLOC) => Some("needs the flag `BPF_F_NO_PREALLOC`"),
+        T::ARENA if !has(MMAPABLE) => Some("needs the flag `BPF_F_MMAPABLE`"),
+        map_type if is_local_storage(map_type) && !has(NO_PREALLOC) => {
+            Some("needs the flag `BPF_F_NO_PREALLOC`")
+        }
+        T::LRU_HASH | T::LRU_PERCPU_HASH if has(NO_PREALLOC) => {
+            Some("does not take the flag `BPF_F_NO_PREALLOC`")
+        }
+        T::HASH | T::PERCPU_HASH | T::HASH_OF_MAPS if has(NO_COMMON_LRU) => {
+            Some("does not take the flag `BPF_F_NO_COMMON_LRU`, which is for LRU maps")
+        }
+        _ => None,
+    }
+}
+
+/// Whether the kernel keeps the values with what they belong to.
+#[must_use]
+pub fn is_local_storage(map_type: T) -> bool {
+    matches!(map_type, T::SK_STORAGE | T::INODE_STORAGE | T::TASK_STORAGE | T::CGRP_STORAGE)
+}
+
+fn has_no_entries(map_type: T) -> bool {
+    is_local_storage(map_type) || matches!(map_type, T::CGROUP_STORAGE | T::PERCPU_CGROUP_STORAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_is_given_with_what_is_there() {
+        let shape = |map_type, key_size, value_size, max_entries, map_flags| MapShape {
+            map_type,
+            key_size,
+            value_size,
+            max_entries,
+            map_flags,
+            map_extra: 0,
+        };
+        assert_eq!(refused(&shape(T::HASH, 8, 8, 16, 0)), [""; 0]);
+        assert_eq!(refused(&shape(T::PERF_EVENT_ARRAY, 4, 4, 0, 0)), [""; 0]);
+        assert_eq!(
+            refused(&shape(T::ARRAY, 8, 0, 0, 0)),
+            [
+                "has keys of 4 bytes, not 8",
+                "has values of at least 1 byte, not 0",
+                "has `max_entries` of at least 1, not 0"
+            ]
+        );
+        assert_eq!(
+            refused(&shape(T::LPM_TRIE, 8, 4, 16, 0)),
+            ["needs the flag `BPF_F_NO_PREALLOC`"]
+        );
+        assert_eq!(
+            refused(&MapShape { map_extra: 3, ..shape(T::HASH, 4, 4, 1, 0) }),
+            ["has no `map_extra`"]
+        );
+        assert_eq!(refused(&shape(T(999), 0, 0, 0, 0)), [""; 0], "what is not known is not judged");
+    }
+}

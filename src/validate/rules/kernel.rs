@@ -1,0 +1,163 @@
+//! What a manifest and its objects need, held against the release of a kernel that need not run.
+//!
+//! Knows releases only: what a kernel was built without, and what a distribution brought back to an
+//! older one, shows on the host.
+
+use crate::manifest::{KeyPath, listed};
+use crate::model::code;
+use crate::model::problem::Problem;
+use crate::model::program::{Instruction, ProgramSpec};
+use crate::model::release::Release;
+use crate::model::since;
+use crate::validate::desired::{DesiredObject, DesiredProgram};
+use crate::validate::findings::Findings;
+use crate::validate::hooks;
+use crate::validate::subject::Subject;
+
+/// Looks at all that is created, loaded and attached. `resolved` are what the `subjects` come to.
+pub(in crate::validate) fn check(
+    subjects: &[Subject<'_>],
+    resolved: &[DesiredObject],
+    kernel: Release,
+    findings: &mut Findings<'_>,
+) {
+    for (subject, object) in subjects.iter().zip(resolved) {
+        let mut reach = Reach { subject, kernel, findings };
+        for map in object.maps.iter().filter(|map| !map.external) {
+            if let Some(since) = since::of_spec(&map.spec).filter(|since| *since > kernel) {
+                let (name, kind) = (&map.spec.name, map.spec.shape.map_type);
+                let what = format!("map `{name}` (`{kind}`) needs");
+                let problem = reach.too_old(&what, since);
+                reach.findings.at(&subject.map_spot(name), problem);
+            }
+        }
+        for program in &object.programs {
+            reach.program(program);
+        }
+    }
+}
+
+/// One object's view of a kernel.
+struct Reach<'r, 'm, 'f, 'd> {
+    subject: &'r Subject<'m>,
+    kernel: Release,
+    findings: &'f mut Findings<'d>,
+}
+
+impl Reach<'_, '_, '_, '_> {
+    fn too_old(&self, what: &str, since: Release) -> Problem {
+        let message = format!("{what} Linux {since}, and `--kernel` says {}", self.kernel);
+        Problem::error(code::KERNEL_TOO_OLD, None, message).label(format!("since {since}"))
+    }
+
+    fn program(&mut self, program: &DesiredProgram) {
+        let spec = &program.spec;
+        let Some(kind) = &spec.kind else { return };
+        let at = self.subject.program_spot(&spec.name);
+        let attach_type = kind.attach_type.filter(|_| !kind.attach_type_optional);
+        let since = since::of_kind(kind).max(attach_type.and_then(since::of_attach_type));
+        if let Some(since) = since.filter(|since| *since > self.kernel) {
+            let what = format!("program `{}` of section `{}` needs", spec.name, spec.section);
+            let problem = self.too_old(&what, since);
+            self.findings.at(&at, problem);
+            return;
+        }
+        self.hooks(spec);
+        self.instructions(spec);
+        self.helpers(spec);
+    }
+
+    fn hooks(&mut self, spec: &ProgramSpec) {
+        let subject = self.subject;
+        let Some(entry) = subject.entry.programs.get(&spec.name) else { return };
+        for (index, hook) in entry.attach.iter().enumerate() {
+            let at = subject.program(&spec.name).key("attach").index(index);
+            if self.findings.is_marked(&at) {
+                continue;
+            }
+            // Where the section says, the hook is the only one that such a program has.
+            let kind = spec.kind.as_ref();
+            let name = match hook.name() {
+                "section" => kind.and_then(|kind| hooks::fitting(kind).next()).unwrap_or_default(),
+                name => name,
+            };
+            self.since(
+                &at.key("hook"),
+                &format!("hook `{name}` needs"),
+                since::of_hook(name),
+                name,
+            );
+            if hook.cookie().is_some() {
+                let what = format!("a cookie at `{name}` needs");
+                self.since(&at.key("cookie"), &what, since::of_cookie(name), "");
+            }
+        }
+    }
+
+    fn since(&mut self, at: &KeyPath, what: &str, since: Option<Release>, hook: &str) {
+        let Some(since) = since.filter(|since| *since > self.kernel) else { return };
+        let problem = self.too_old(what, since);
+        let problem = match older(hook) {
+            Some(help) => problem.help(help),
+            None => problem,
+        };
+        self.findings.at_value(at, problem);
+    }
+
+    /// The verifier looks at every instruction once, also at those that are never reached; at kernel
+    /// functions only where it gets to.
+    fn instructions(&mut self, spec: &ProgramSpec) {
+        for instruction in &spec.uses.instructions {
+            let since = since::of_instruction(*instruction);
+            if since <= self.kernel {
+                continue;
+            }
+            let what = format!("program `{}` has {instruction}, which need", spec.name);
+            let problem = self.too_old(&what, since);
+            let problem = match instruction {
+                Instruction::Version4 => problem.help("compile with `-mcpu=v3`"),
+                Instruction::Jump32 | Instruction::AtomicFetch => problem
+                    .help("compile with `-mcpu=v2`, without atomic operations that yield a value"),
+                Instruction::KernelFunction => {
+                    Problem::warning(code::KERNEL_TOO_OLD, None, problem.message)
+                        .help("no harm if it is `__weak` and only called after `bpf_ksym_exists`")
+                }
+                _ => problem,
+            };
+            self.findings.at(&self.subject.program_spot(&spec.name), problem);
+        }
+    }
+
+    /// A warning, because a branch that the verifier knows is never taken may call what it likes.
+    fn helpers(&mut self, spec: &ProgramSpec) {
+        let newer = spec.uses.helpers.iter().filter_map(|helper| {
+            let since = helper.since().filter(|since| *since > self.kernel)?;
+            Some(format!("{} (since {since})", helper.name()?))
+        });
+        let newer: Vec<String> = newer.collect();
+        if newer.is_empty() {
+            return;
+        }
+        let message = format!(
+            "program `{}` calls helpers that Linux {} does not have: {}",
+            spec.name,
+            self.kernel,
+            listed(newer.iter().map(String::as_str))
+        );
+        let problem = Problem::warning(code::KERNEL_TOO_OLD, None, message).help(
+            "no harm where the call is guarded by `bpf_core_enum_value_exists(enum bpf_func_id, …)` or \
+             a constant of `.rodata`; else the verifier refuses the program",
+        );
+        self.findings.at(&self.subject.program_spot(&spec.name), problem);
+    }
+}
+
+/// What did the same before a hook.
+fn older(hook: &str) -> Option<&'static str> {
+    match hook {
+        "tcx" => Some("hook `tc` attaches to the same place since 4.5"),
+        "lsm-cgroup" => Some("hook `lsm` sees the whole host since 5.7"),
+        "tp-btf" => Some("hook `raw-tracepoint` sees tracepoints since 4.17"),
+        _ => None,
+    }
+}

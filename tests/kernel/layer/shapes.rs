@@ -1,0 +1,92 @@
+//! What the validator says no kernel takes, this one does not take.
+
+use ebpf_apply::kernel::Kernel;
+use ebpf_apply::kernel::linux::Linux;
+use ebpf_apply::model::kinds::MapType;
+use ebpf_apply::model::map::{MapShape, MapSpec};
+use ebpf_apply::model::shape::{is_local_storage, refused};
+use ebpf_apply::object::Image;
+
+use crate::contract::image;
+use crate::sandbox::Sandbox;
+
+const KEYS: [u32; 7] = [0, 1, 4, 5, 8, 16, 300];
+const VALUES: [u32; 6] = [0, 1, 4, 8, 12, 32];
+const ENTRIES: [u32; 2] = [0, 64];
+/// None, `BPF_F_NO_PREALLOC`, `BPF_F_NO_COMMON_LRU`, `BPF_F_MMAPABLE`.
+const FLAGS: [u32; 4] = [0, 1, 1 << 1, 1 << 10];
+
+/// A map of that shape, with inner maps where the type wants them.
+fn spec(image: &Image, shape: MapShape) -> MapSpec {
+    let outer = matches!(shape.map_type, MapType::ARRAY_OF_MAPS | MapType::HASH_OF_MAPS);
+    let plain = image.spec.map("packets").expect("the object has it");
+    MapSpec {
+        shape,
+        key: None,
+        value: None,
+        key_type_id: 0,
+        value_type_id: 0,
+        inner: outer.then(|| Box::new(plain.clone())),
+        ..plain.clone()
+    }
+}
+
+fn grid() -> impl Iterator<Item = MapShape> {
+    let types = MapType::KNOWN.iter().map(|(map_type, _)| *map_type);
+    // Maps of struct ops are made of the kernel's types, and jump tables of code.
+    let types = types.filter(|map_type| {
+        ![MapType::UNSPEC, MapType::STRUCT_OPS, MapType::INSN_ARRAY].contains(map_type)
+    });
+    types.flat_map(|map_type| {
+        KEYS.iter().flat_map(move |key| {
+            VALUES.iter().flat_map(move |value| {
+                ENTRIES.iter().flat_map(move |entries| {
+                    FLAGS.iter().flat_map(move |flags| {
+                        [0, 1].map(|map_extra| MapShape {
+                            map_type,
+                            key_size: *key,
+                            value_size: *value,
+                            max_entries: *entries,
+                            map_flags: *flags,
+                            map_extra,
+                        })
+                    })
+                })
+            })
+        })
+    })
+}
+
+#[test]
+fn what_is_called_refused_is_refused() {
+    Sandbox::run(|_| {
+        let kernel = Linux::new();
+        let image = image("bench_small");
+        for shape in grid().filter(|shape| !refused(shape).is_empty()) {
+            let created = kernel.create_map(&image, &spec(&image, shape), None);
+            assert!(created.is_err(), "{shape:?} is created, though {:?}", refused(&shape));
+        }
+    });
+}
+
+#[test]
+fn what_is_left_is_taken() {
+    Sandbox::run(|_| {
+        let kernel = Linux::new();
+        let image = image("bench_small");
+        for (map_type, name) in MapType::KNOWN {
+            let mut left = grid().filter(|shape| shape.map_type == *map_type);
+            let newest = ebpf_apply::model::since::of_map(*map_type);
+            let old_enough = newest.is_some_and(|since| since.major < 5);
+            // Local storage needs the types of its keys and values.
+            if !old_enough || is_local_storage(*map_type) || *map_type == MapType::CPUMAP {
+                continue;
+            }
+            let taken = left.any(|shape| {
+                refused(&shape).is_empty()
+                    && kernel.create_map(&image, &spec(&image, shape), None).is_ok()
+            });
+            assert!(taken, "no shape of {name} is left that the kernel takes");
+        }
+    });
+}
