@@ -1,5 +1,5 @@
 //! Notices that something came or went that a held deployment attaches to: an interface that a pattern
-//! stands for, or a target that an attachment waits for.
+//! stands for, a target that an attachment waits for, and with `--watch` any target that is back.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -76,9 +76,9 @@ impl Arrivals {
             return false;
         }
         let Some(found) = self.follow(session) else { return false };
-        let other = found != self.seen;
+        let calls = found.calls_for_apply(&self.seen);
         self.seen = found;
-        other
+        calls
     }
 
     /// What is there now. Everything is watched before it is looked at.
