@@ -37,7 +37,7 @@ fail() {
 build() {
 	local executables
 	make --silent bpf
-	executables=$(cargo test --locked --test kernel --no-run --message-format=json |
+	executables=$(cargo test --locked --profile matrix --test kernel --no-run --message-format=json |
 		sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
 	program=$(grep '/ebpf-apply$' <<<"$executables")
 	suite=$(grep '/kernel-[0-9a-f]*$' <<<"$executables")
