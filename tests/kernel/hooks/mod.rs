@@ -170,6 +170,7 @@ fn swap(plan: &Said) -> &'static str {
         "update" => "atomic",
         "replace" if reason.contains("both programs run") => "both run for a moment",
         "replace" if reason.contains("priority nearby") => "the new one runs nearby meanwhile",
+        "replace" if reason.contains("goes over with") => "with the program whose function it is",
         "replace" => "a gap",
         other => panic!("nothing is changed: {other}: {plan}"),
     }

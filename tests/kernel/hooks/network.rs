@@ -7,6 +7,7 @@ use std::process::Command;
 use super::Case;
 use crate::features::{NETFILTER, NETKIT, SOCKMAP_LINKS, TCX, lacks};
 use crate::host::{send_udp, wire};
+use crate::net_hooks::chain::peer_of;
 use crate::net_hooks::netns::send_raw;
 use crate::net_hooks::sockmap::{connection_in, pass, sockets};
 use crate::sandbox::{Sandbox, ip};
@@ -58,8 +59,8 @@ fn netkit() {
         return;
     }
     Sandbox::run(|_| {
-        ip(&["link", "add", "net0", "type", "netkit", "peer", "name", "net1"]);
-        for interface in ["net0", "net1"] {
+        ip(&["link", "add", "net0", "type", "netkit"]);
+        for interface in ["net0", &peer_of("net0")] {
             ip(&["link", "set", interface, "up"]);
         }
         ip(&["address", "add", "10.9.0.1/24", "dev", "net0"]);

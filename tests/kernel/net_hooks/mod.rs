@@ -2,7 +2,7 @@
 //! is gone with the deployment.
 
 mod cgroups;
-mod chain;
+pub(crate) mod chain;
 mod netfilter;
 pub(crate) mod netns;
 pub(crate) mod sockmap;
