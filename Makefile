@@ -52,10 +52,12 @@ attack: deps bpf ## let an attacker swap directories below the pin root 100000 t
 test-vm: ## run the kernel suite on KERNELS (5.10 6.1 6.12 6.18 7.3) under qemu; TESTS= picks tests
 	scripts/vm/run.sh
 
-# One round for each hook, of which docs/hooks.md is made.
-hooks: ## try every hook on every kernel under qemu, and write docs/hooks.md
+HOOKS ?= docs/hooks.md
+
+# One round for each hook.
+hooks: ## try every hook on KERNELS, and make a table of it, HOOKS (docs/hooks.md)
 	TESTS="hooks::events hooks::functions hooks::network" scripts/vm/run.sh
-	scripts/vm/hooks.sh $${CARGO_TARGET_DIR:-target}/vm/results.tsv >docs/hooks.md
+	scripts/vm/hooks.sh $${CARGO_TARGET_DIR:-target}/vm/results.tsv >$(HOOKS)
 
 export KERNELS TESTS COMMAND
 
