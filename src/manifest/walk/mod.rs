@@ -66,6 +66,7 @@ impl Walker<'_> {
             }
             return self.flaw(problem);
         }
+        let node = node.of_type(found);
         match value.get_ref() {
             DeValue::String(text) => self.text(node, text, value),
             DeValue::Integer(number) => self.integer(node, number, value),
