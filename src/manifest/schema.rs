@@ -6,7 +6,7 @@
 /// The schema's text (JSON Schema draft-07).
 pub const SCHEMA: &str = include_str!("../../schema/ebpf-apply-v1.schema.json");
 
-/// The schema's `$id`, which names the version of the format: the address it has in the SchemaStore
+/// The schema's `$id`, which names the version of the format: the address it has in the `SchemaStore`
 /// once it is there (`schema/README.md`).
 pub const SCHEMA_ID: &str = "https://www.schemastore.org/ebpf-apply-v1.json";
 
@@ -129,17 +129,16 @@ mod tests {
         visit(schema, under);
         let Value::Object(keywords) = schema else { return };
         for (keyword, value) in keywords {
-            match (keyword.as_str(), value) {
-                ("properties" | "definitions", Value::Object(named)) => {
-                    named.values().for_each(|schema| each(schema, keyword, visit));
-                }
-                ("oneOf" | "anyOf" | "allOf", Value::Array(list)) => {
-                    list.iter().for_each(|schema| each(schema, keyword, visit));
-                }
+            let inner: Vec<&Value> = match (keyword.as_str(), value) {
+                ("properties" | "definitions", Value::Object(named)) => named.values().collect(),
+                ("oneOf" | "anyOf" | "allOf", Value::Array(list)) => list.iter().collect(),
                 ("items" | "additionalProperties" | "propertyNames", Value::Object(_)) => {
-                    each(value, keyword, visit);
+                    vec![value]
                 }
-                _ => {}
+                _ => Vec::new(),
+            };
+            for schema in inner {
+                each(schema, keyword, visit);
             }
         }
     }
@@ -180,8 +179,8 @@ mod tests {
         assert!(count > 200, "{count} descriptions");
     }
 
-    /// What Ajv's strict mode asks for, in which the SchemaStore checks (ajv.js.org/strict-mode.html),
-    /// and the rules of its CONTRIBUTING.md.
+    /// What Ajv's strict mode asks for, in which the `SchemaStore` checks (ajv.js.org/strict-mode.html),
+    /// and the rules of its `CONTRIBUTING.md`.
     #[test]
     fn it_is_as_strict_as_the_schemastore_asks_for() {
         let schema = schema();
@@ -233,7 +232,7 @@ mod tests {
         let patterns = entry["fileMatch"].as_array().expect("a list");
         assert!(!patterns.is_empty());
         for pattern in patterns.iter().map(|pattern| pattern.as_str().expect("text")) {
-            assert!(pattern.ends_with(".toml"), "{pattern}");
+            assert_eq!(pattern.rsplit('.').next(), Some("toml"), "{pattern}");
             assert!(!pattern.contains('/') || pattern.starts_with("**/"), "{pattern}");
         }
     }

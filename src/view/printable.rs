@@ -91,15 +91,12 @@ pub fn outlet(text: &str, colour: bool) -> Cow<'_, str> {
         let (before, from) = rest.split_at(at);
         safe.push_str(before);
         let colours = if colour { sgr(from) } else { None };
-        rest = match colours {
-            Some(end) => {
-                safe.push_str(&from[..end]);
-                &from[end..]
-            }
-            None => {
-                safe.push('\u{fffd}');
-                &from[from.chars().next().map_or(0, char::len_utf8)..]
-            }
+        rest = if let Some(end) = colours {
+            safe.push_str(&from[..end]);
+            &from[end..]
+        } else {
+            safe.push('\u{fffd}');
+            &from[from.chars().next().map_or(0, char::len_utf8)..]
         };
     }
     safe.push_str(rest);
