@@ -37,7 +37,6 @@ use execute::Executor;
 use store::Records;
 
 /// One host: its kernel, and where this program keeps its records on it.
-#[derive(Debug)]
 pub struct Host<'h, K> {
     /// The kernel.
     pub kernel: &'h K,
@@ -45,6 +44,19 @@ pub struct Host<'h, K> {
     pub state: &'h StateDirectory,
     /// How long to wait for another run's lock.
     pub lock_timeout: Duration,
+    /// Called again and again while a run is at work: after each step, and while entries are copied.
+    pub alive: &'h dyn Fn(),
+}
+
+impl<K: std::fmt::Debug> std::fmt::Debug for Host<'_, K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { kernel, state, lock_timeout, alive: _ } = self;
+        f.debug_struct("Host")
+            .field("kernel", kernel)
+            .field("state", state)
+            .field("lock_timeout", lock_timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A run that succeeded.
@@ -311,7 +323,7 @@ impl<K: Kernel> Host<'_, K> {
         verify: impl FnOnce(&Inventory) -> Result<(), ApplyError>,
     ) -> Result<Applied, ApplyError> {
         let before = records.load(&plan.after.name)?;
-        let mut executor = Executor::new(self.kernel, desired, plan.after.clone());
+        let mut executor = Executor::new(self.kernel, desired, plan.after.clone(), self.alive);
         let done = self.commit(records, &plan, &mut executor, verify);
         match done {
             Ok(()) => {

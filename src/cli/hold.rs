@@ -13,7 +13,7 @@ use super::ExitStatus;
 use super::checked::Checked;
 use super::drift::{Guard, Look};
 use super::files::Files;
-use super::manager::Manager;
+use super::manager::{Manager, Pulse};
 use super::reader::Exposed;
 use super::session::Session;
 use super::signals::{Asked, Signals};
@@ -29,8 +29,7 @@ pub(super) struct Hold<'c> {
     guard: Option<Guard>,
     signals: Signals,
     manager: Manager,
-    /// When the service manager is told next that this loop goes round.
-    alive: Option<Instant>,
+    pulse: Pulse,
     /// Why changes are found by polling, as last said.
     polls_because: Option<String>,
 }
@@ -45,10 +44,10 @@ impl<'c> Hold<'c> {
     ) -> Self {
         let exposed = session.exposed();
         let manager = Manager::from_environment();
-        let alive = manager.watchdog().map(|_| Instant::now());
+        let pulse = Pulse::new(&manager);
         let polls_because = None;
         let guard = watcher.is_some().then(Guard::default);
-        Self { manifest, exposed, session, watcher, guard, signals, manager, alive, polls_because }
+        Self { manifest, exposed, session, watcher, guard, signals, manager, pulse, polls_because }
     }
 
     /// Holds the deployment until SIGINT or SIGTERM; one that arrives during a reload waits for it.
@@ -67,7 +66,7 @@ impl<'c> Hold<'c> {
             if let Some(checked) = self.turn(asked) {
                 self.reload(checked);
             }
-            self.tell_that_alive();
+            self.pulse.tell(&self.manager);
         }
     }
 
@@ -118,7 +117,7 @@ impl<'c> Hold<'c> {
 
     fn reload(&mut self, checked: Checked) {
         self.manager.reloading();
-        let mut reloaded = self.session.reload(checked);
+        let mut reloaded = self.session.reload(checked, &|| self.pulse.tell(&self.manager));
         if let Some(guard) = &self.guard {
             reloaded.status = with_drift(reloaded.status, guard);
         }
@@ -133,7 +132,7 @@ impl<'c> Hold<'c> {
     fn wait(&self) {
         let deadline = self.watcher.as_ref().map(Watcher::deadline);
         let look = self.guard.as_ref().and_then(Guard::deadline);
-        let deadline = deadline.into_iter().chain(look).chain(self.alive).min();
+        let deadline = deadline.into_iter().chain(look).chain(self.pulse.due()).min();
         let timeout = deadline.map(|deadline| timespec(deadline - Instant::now()));
         let noticed = self.watcher.as_ref().and_then(Watcher::descriptor);
         let ready = |descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN);
@@ -143,16 +142,6 @@ impl<'c> Hold<'c> {
         match poll(&mut descriptors, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => tracing::warn!(%error, "cannot wait for changes"),
-        }
-    }
-
-    fn tell_that_alive(&mut self) {
-        let now = Instant::now();
-        if let (Some(alive), Some(interval)) = (&mut self.alive, self.manager.watchdog())
-            && *alive <= now
-        {
-            self.manager.alive();
-            *alive = now + interval;
         }
     }
 

@@ -9,10 +9,14 @@ use std::sync::OnceLock;
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::journal::{self, Priority, with_priority};
 
 /// Logs what is of that level or a more severe one, from now on.
 pub(super) fn start(level: LevelFilter, colour: bool) {
-    let subscriber = Late { level, colour, formatter: OnceLock::new() };
+    let journal = journal::receives(io::stderr());
+    let subscriber = Late { level, colour, journal, formatter: OnceLock::new() };
     // Of two, the first is the process's.
     let _second = tracing::subscriber::set_global_default(subscriber);
 }
@@ -21,6 +25,7 @@ pub(super) fn start(level: LevelFilter, colour: bool) {
 struct Late {
     level: LevelFilter,
     colour: bool,
+    journal: bool,
     formatter: OnceLock<Box<dyn Subscriber + Send + Sync>>,
 }
 
@@ -29,7 +34,7 @@ impl Late {
         self.formatter.get_or_init(|| {
             let formatter = tracing_subscriber::fmt()
                 .with_max_level(self.level)
-                .with_writer(io::stderr)
+                .with_writer(StandardError { journal: self.journal })
                 .with_ansi(self.colour)
                 .with_target(false)
                 .without_time()
@@ -78,5 +83,43 @@ impl Subscriber for Late {
 
     fn try_close(&self, span: Id) -> bool {
         self.formatter().try_close(span)
+    }
+}
+
+/// Where lines go.
+struct StandardError {
+    journal: bool,
+}
+
+/// A line on its way, with its priority if the journal takes it.
+struct Line(Option<Priority>);
+
+impl MakeWriter<'_> for StandardError {
+    type Writer = Line;
+
+    fn make_writer(&self) -> Line {
+        Line(None)
+    }
+
+    fn make_writer_for(&self, metadata: &Metadata<'_>) -> Line {
+        Line(self.journal.then(|| metadata.level().into()))
+    }
+}
+
+impl io::Write for Line {
+    /// A line is written as a whole.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match self.0 {
+            None => io::stderr().write_all(line)?,
+            Some(priority) => {
+                let text = with_priority(&String::from_utf8_lossy(line), priority);
+                io::stderr().write_all(text.as_bytes())?;
+            }
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::apply::{Applied, ApplyError, DeploymentStatus, Holder};
+use crate::apply::{Applied, ApplyError, DeploymentStatus, Holder, Host};
 use crate::kernel::VerifierLog;
 use crate::kernel::linux::Linux;
 use crate::model::name::Name;
@@ -19,6 +19,7 @@ use super::checked::Checked;
 use super::context::Context;
 use super::end;
 use super::failure::{failed, nothing};
+use super::journal::Priority;
 use super::reader::Exposed;
 
 /// A deployment and the right to hold it.
@@ -63,7 +64,7 @@ impl<'c> Session<'c> {
             Err(error) => return Err(failed(Some(&name), &error.into(), context)),
         };
         let mut session = Self { args, context, name, root, generation: 0, _holder: holder };
-        match session.apply(desired, order) {
+        match session.apply(desired, order, &|| ()) {
             Ok(applied) => session.report(&applied, Some(session.future())),
             Err(error) => return Err(failed(Some(&session.name), &error, context)),
         }
@@ -71,14 +72,14 @@ impl<'c> Session<'c> {
     }
 
     /// Brings the host to what was read. If that cannot be, the generation that runs goes on, and it
-    /// is said why.
-    pub(super) fn reload(&mut self, mut checked: Checked) -> Reloaded {
+    /// is said why. `alive` is called while the work goes on.
+    pub(super) fn reload(&mut self, mut checked: Checked, alive: &dyn Fn()) -> Reloaded {
         checked.keep_to(&self.name, &self.root);
         let retry = checked.exposed;
         let Ok(desired) = self.context.accept(checked, Some(&self.name)) else {
             return self.goes_on("the manifest or an object is invalid", retry);
         };
-        match self.apply(&desired, &Order::Converge(self.args.on_drift.into())) {
+        match self.apply(&desired, &Order::Converge(self.args.on_drift.into()), alive) {
             Ok(applied) => {
                 self.report(&applied, None);
                 Reloaded { retry: false, status: self.status() }
@@ -109,7 +110,8 @@ impl<'c> Session<'c> {
     /// Says what has drifted, or that nothing has any more.
     pub(super) fn report_drift(&self, drifted: &[ResourceStatus]) {
         let (name, heals) = (&self.name, self.heals());
-        self.context.complain(|style| view::drift::human(name, drifted, heals, style));
+        let priority = if drifted.is_empty() { Priority::Info } else { Priority::Warning };
+        self.context.say(priority, |style| view::drift::human(name, drifted, heals, style));
         let result = RunResult {
             outcome: if drifted.is_empty() { Outcome::InSync } else { Outcome::Drifted },
             generation: Some(self.generation),
@@ -150,9 +152,14 @@ impl<'c> Session<'c> {
     }
 
     /// Each apply asks the kernel anew: modules come and go while a deployment is held.
-    fn apply(&mut self, desired: &Desired, order: &Order) -> Result<Applied, ApplyError> {
+    fn apply(
+        &mut self,
+        desired: &Desired,
+        order: &Order,
+        alive: &dyn Fn(),
+    ) -> Result<Applied, ApplyError> {
         let kernel = Linux::with_btf(self.args.btf.as_deref())?;
-        let host = self.context.host(&kernel);
+        let host = Host { alive, ..self.context.host(&kernel) };
         let show = &mut |plan: &Plan| {
             self.context.remark(|style| view::plan::of_deployment(&self.name, plan, style));
         };
@@ -196,7 +203,8 @@ impl<'c> Session<'c> {
 
     fn goes_on(&self, why: &str, retry: bool) -> Reloaded {
         let (name, generation) = (&self.name, self.generation);
-        self.context.complain(|style| view::failure::goes_on(name, generation, style));
+        self.context
+            .say(Priority::Warning, |style| view::failure::goes_on(name, generation, style));
         Reloaded { retry, status: format!("{why}; serving {}", self.status()) }
     }
 }
@@ -205,5 +213,5 @@ impl<'c> Session<'c> {
 fn keep(directory: &Path, log: &VerifierLog, context: &Context) {
     let path = directory.join(format!("{}.{}.log", log.object, log.program));
     let written = fs::create_dir_all(directory).and_then(|()| fs::write(&path, &log.text));
-    context.complain(|style| view::failure::kept(&path, &written, style));
+    context.say(Priority::Info, |style| view::failure::kept(&path, &written, style));
 }

@@ -39,12 +39,18 @@ pub(super) struct Executor<'a, K: Kernel> {
     /// What the maps of this run were filled with.
     copied: BTreeMap<Slot, Copied>,
     undo: Vec<Undo>,
+    alive: &'a dyn Fn(),
     /// The inventory as the steps done so far make it.
     pub(super) after: Inventory,
 }
 
 impl<'a, K: Kernel> Executor<'a, K> {
-    pub(super) fn new(kernel: &'a K, desired: Option<&'a Desired>, after: Inventory) -> Self {
+    pub(super) fn new(
+        kernel: &'a K,
+        desired: Option<&'a Desired>,
+        after: Inventory,
+        alive: &'a dyn Fn(),
+    ) -> Self {
         Self {
             kernel,
             desired,
@@ -53,6 +59,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             btf: BTreeMap::new(),
             copied: BTreeMap::new(),
             undo: Vec::new(),
+            alive,
             after,
         }
     }
@@ -68,6 +75,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             if let Err(error) = self.step(step) {
                 return Err(Box::new(Failure { step: step.clone(), error }));
             }
+            (self.alive)();
         }
         self.settle_ids();
         Ok(())
@@ -327,7 +335,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
     /// Needs no inverse: only the new map is written.
     fn copy_entries(&mut self, from: &Slot, to: &Slot, transfer: Transfer) -> Result<()> {
         let maps = [self.handle(from)?, self.handle(to)?];
-        let copied = migrate::copy(self.kernel, maps, to, transfer)?;
+        let copied = migrate::copy(self.kernel, maps, to, transfer, self.alive)?;
         self.copied.insert(to.clone(), copied);
         Ok(())
     }
