@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -84,11 +85,15 @@ fn the_manifest_of_the_kubernetes_base_is_valid() {
     );
 }
 
+/// Says so where a run should have had it; `.ci/run` installs it.
+fn skip() {
+    writeln!(std::io::stdout(), "skipped: systemd-analyze is not installed").expect("a reader");
+}
+
 /// Units that systemd is asked about: what it says of each, the program being where the tests have it.
 fn verified(units: &[&str]) -> Option<String> {
     let Ok(version) = Command::new("systemd-analyze").arg("--version").output() else {
-        // Named, so that it is seen in the log of a run that should have had it; `.ci/run` installs it.
-        println!("skipped: systemd-analyze is not installed");
+        skip();
         return None;
     };
     let directory = tempfile::tempdir().expect("a directory for this test");
@@ -131,7 +136,7 @@ fn systemd_measures_the_exposure_that_the_book_tells() {
         .arg(&unit)
         .output();
     let Ok(measured) = measured else {
-        println!("skipped: systemd-analyze is not installed");
+        skip();
         return;
     };
     let measured = String::from_utf8_lossy(&measured.stdout);

@@ -2,7 +2,7 @@
 
 use crate::kernel::{KernelError, VerifierLog};
 use crate::model::name::Name;
-use crate::plan::{Action, Plan, Stale, Step};
+use crate::plan::{Plan, Stale, Step};
 
 use super::lock::LockError;
 use super::store::StoreError;
@@ -68,7 +68,7 @@ pub struct Failure {
 impl ApplyError {
     /// The host differs from the plan's end in what `again` would still change.
     pub(super) fn unverified(again: &Plan) -> Self {
-        let left = again.changes.iter().filter(|change| change.action != Action::NoOp);
+        let left = again.changes.iter().filter(|change| !change.action.is_at_rest());
         let left = left.map(|change| format!("{}: {}", change.address, change.reason));
         Self::Unverified(left.collect::<Vec<_>>().join("; "))
     }

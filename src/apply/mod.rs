@@ -10,8 +10,8 @@ mod lock;
 mod locker;
 mod migrate;
 mod observe;
-mod settle;
 mod store;
+mod surroundings;
 mod undo;
 mod usage;
 
@@ -32,6 +32,7 @@ pub use error::{ApplyError, Failure};
 pub use lock::{Holder, LockError};
 pub use locker::Locker;
 pub use store::{StateDirectory, StoreError};
+pub use surroundings::{Awaited, Scope};
 
 use execute::Executor;
 use store::Records;
@@ -103,8 +104,16 @@ impl<K: Kernel> Host<'_, K> {
     fn plan_with(&self, desired: &Desired, adoption: Adoption) -> Result<Plan, ApplyError> {
         let records = self.state.open()?;
         let inventory = self.inventory(&records, &desired.name, &desired.pin_root)?;
-        let desired = settle::settle(self.kernel, desired)?;
+        let desired = surroundings::settled(self.kernel, desired)?;
         self.plan_from(&records, &desired, &inventory, adoption)
+    }
+
+    /// What is there of the places that may come and go.
+    ///
+    /// # Errors
+    /// If the kernel cannot be asked.
+    pub fn awaited(&self, desired: &Desired, scope: Scope) -> Result<Awaited, ApplyError> {
+        Ok(Awaited::look(self.kernel, desired, scope)?)
     }
 
     /// Brings the host to `desired`; `show` sees the plan before anything is done.
@@ -169,7 +178,8 @@ impl<K: Kernel> Host<'_, K> {
         let lock = lock::apply(self.state, &desired.name, &desired.pin_root, self.lock_timeout)?;
         let records = &lock.records;
         let inventory = self.inventory(records, &desired.name, &desired.pin_root)?;
-        let desired = &*settle::settle(self.kernel, desired)?;
+        // Once for the whole run: what comes meanwhile is the next run's.
+        let desired = &*surroundings::settled(self.kernel, desired)?;
         let mut plan = self.plan_from(records, desired, &inventory, adoption)?;
         if let Some(saved) = saved {
             saved.check(&plan)?;

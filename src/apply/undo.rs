@@ -1,5 +1,6 @@
 //! Inverses: what takes a step back.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::model::attach::Attachment;
@@ -31,7 +32,12 @@ pub(super) enum Undo {
     /// Give a link its old program back.
     UpdateLink { link: Slot, program: Slot, expected: Slot },
     /// Attach a detached link's program again, by a new link in the place of the old one's pin.
-    Reattach { pin: PinPath, program: ProgramRef, attachment: Attachment },
+    Reattach {
+        pin: PinPath,
+        program: ProgramRef,
+        attachment: Attachment,
+        others: BTreeMap<String, Slot>,
+    },
     /// Unregister a map of struct ops that we registered.
     Unregister(Slot),
     /// Attach the program of a link that is gone again, by a new link at its pin.

@@ -37,6 +37,8 @@ pub(super) enum Look {
     Drifted,
     /// It is as it was applied, after it was not.
     InSync,
+    /// Something that is attached to came or went, so it is no drift.
+    Arrived,
 }
 
 impl Guard {
@@ -65,8 +67,14 @@ impl Guard {
         self.places.force(now);
     }
 
-    /// Looks, if it is time, and says what is new.
-    pub(super) fn look(&mut self, now: Instant, session: &Session<'_>) -> Look {
+    /// Looks, if it is time, and says what is new; unless `arrived` says that something came or went
+    /// meanwhile.
+    pub(super) fn look(
+        &mut self,
+        now: Instant,
+        session: &Session<'_>,
+        arrived: impl FnOnce() -> bool,
+    ) -> Look {
         if !self.places.is_due(now) {
             return Look::Same;
         }
@@ -85,6 +93,9 @@ impl Guard {
         self.unknown = None;
         if drifted == self.said {
             return if came && !drifted.is_empty() { Look::Drifted } else { Look::Same };
+        }
+        if !drifted.is_empty() && arrived() {
+            return Look::Arrived;
         }
         self.said = drifted;
         session.report_drift(&self.said);

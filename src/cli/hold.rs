@@ -10,12 +10,13 @@ use rustix::io::Errno;
 use crate::watch::{Turn, Watcher};
 
 use super::ExitStatus;
+use super::arrivals::Arrivals;
 use super::checked::Checked;
 use super::drift::{Guard, Look};
 use super::files::Files;
 use super::manager::{Manager, Pulse};
 use super::reader::Exposed;
-use super::session::Session;
+use super::session::{Reloaded, Session};
 use super::signals::{Asked, Signals};
 
 /// A deployment being held. One thread does all there is to do, so there is one reload at a time;
@@ -27,6 +28,7 @@ pub(super) struct Hold<'c> {
     watcher: Option<Watcher>,
     /// Only who watches looks for drift.
     guard: Option<Guard>,
+    arrivals: Arrivals,
     signals: Signals,
     manager: Manager,
     pulse: Pulse,
@@ -47,14 +49,28 @@ impl<'c> Hold<'c> {
         let pulse = Pulse::new(&manager);
         let polls_because = None;
         let guard = watcher.is_some().then(Guard::default);
-        Self { manifest, exposed, session, watcher, guard, signals, manager, pulse, polls_because }
+        let arrivals = Arrivals::default();
+        Self {
+            manifest,
+            exposed,
+            session,
+            watcher,
+            guard,
+            arrivals,
+            signals,
+            manager,
+            pulse,
+            polls_because,
+        }
     }
 
     /// Holds the deployment until SIGINT or SIGTERM; one that arrives during a reload waits for it.
     pub(super) fn run(mut self) -> ExitStatus {
         self.manager.ready(&self.session.status());
         self.force_look();
+        self.arrivals.applied(Instant::now(), &self.session);
         loop {
+            self.look_for_arrivals();
             self.look_for_drift();
             self.say_how_changes_are_found();
             self.wait();
@@ -99,14 +115,33 @@ impl<'c> Hold<'c> {
         let (Some(guard), Some(watcher)) = (&mut self.guard, &mut self.watcher) else { return };
         let now = Instant::now();
         guard.notice(now);
-        let look = guard.look(now, &self.session);
+        let look = guard.look(now, &self.session, || self.arrivals.has_others(&self.session));
         if look == Look::Same {
             return;
+        }
+        if look == Look::Arrived {
+            return self.reapply();
         }
         if look == Look::Drifted && self.session.heals() {
             watcher.force(now);
         }
         self.manager.status(&with_drift(self.session.status(), guard));
+    }
+
+    /// Applies again when something came or went that is attached to.
+    fn look_for_arrivals(&mut self) {
+        if self.arrivals.came_or_went(Instant::now(), &self.session) {
+            self.reapply();
+        }
+    }
+
+    fn reapply(&mut self) {
+        self.manager.reloading();
+        let reloaded = self.session.reapply(&|| self.pulse.tell(&self.manager));
+        if !reloaded.applied {
+            self.arrivals.failed(Instant::now());
+        }
+        self.done(reloaded);
     }
 
     fn force_look(&mut self) {
@@ -117,28 +152,39 @@ impl<'c> Hold<'c> {
 
     fn reload(&mut self, checked: Checked) {
         self.manager.reloading();
-        let mut reloaded = self.session.reload(checked, &|| self.pulse.tell(&self.manager));
+        let reloaded = self.session.reload(checked, &|| self.pulse.tell(&self.manager));
+        let retry = reloaded.retry;
+        self.done(reloaded);
+        if let Some(watcher) = self.watcher.as_mut().filter(|_| retry) {
+            watcher.retry(Instant::now());
+        }
+    }
+
+    fn done(&mut self, mut reloaded: Reloaded) {
+        if reloaded.applied {
+            self.arrivals.applied(Instant::now(), &self.session);
+        }
         if let Some(guard) = &self.guard {
             reloaded.status = with_drift(reloaded.status, guard);
         }
         self.manager.ready(&reloaded.status);
         self.force_look();
-        if let Some(watcher) = self.watcher.as_mut().filter(|_| reloaded.retry) {
-            watcher.retry(Instant::now());
-        }
     }
 
     /// Waits for a signal, for something that was noticed, or until it is time to look.
     fn wait(&self) {
         let deadline = self.watcher.as_ref().map(Watcher::deadline);
         let look = self.guard.as_ref().and_then(Guard::deadline);
-        let deadline = deadline.into_iter().chain(look).chain(self.pulse.due()).min();
+        let arrival = self.arrivals.deadline();
+        let pulse = self.pulse.due();
+        let deadline = deadline.into_iter().chain(look).chain(arrival).chain(pulse).min();
         let timeout = deadline.map(|deadline| timespec(deadline - Instant::now()));
         let noticed = self.watcher.as_ref().and_then(Watcher::descriptor);
         let ready = |descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN);
         let mut descriptors = vec![ready(self.signals.as_fd())];
         descriptors.extend(noticed.map(ready));
         descriptors.extend(self.guard.iter().flat_map(Guard::descriptors).map(ready));
+        descriptors.extend(self.arrivals.descriptors().map(ready));
         match poll(&mut descriptors, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => tracing::warn!(%error, "cannot wait for changes"),

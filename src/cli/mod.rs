@@ -6,6 +6,7 @@
 mod adopt;
 mod apply;
 mod args;
+mod arrivals;
 mod checked;
 mod completions;
 mod context;

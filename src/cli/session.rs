@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::apply::{Applied, ApplyError, DeploymentStatus, Holder, Host};
+use crate::apply::{Applied, ApplyError, Awaited, DeploymentStatus, Holder, Host, Scope};
 use crate::kernel::VerifierLog;
 use crate::kernel::linux::Linux;
 use crate::model::name::Name;
@@ -30,6 +30,8 @@ pub(super) struct Session<'c> {
     root: PinRoot,
     /// The one that runs; 0 before the first apply.
     generation: u64,
+    /// What runs, if something that it attaches to may come and go.
+    open: Option<Open>,
     _holder: Holder,
 }
 
@@ -41,9 +43,17 @@ pub(super) enum Order {
     CarryOut(Box<SavedPlan>),
 }
 
+/// A desired state that leaves something open, and what was there of it just before it was applied.
+struct Open {
+    desired: Desired,
+    seen: Awaited,
+}
+
 /// What became of a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reloaded {
+    /// Whether another state runs now, or the same was found to run.
+    pub(super) applied: bool,
     /// Whether the same files may do better later. If not, only another change helps.
     pub(super) retry: bool,
     /// The state in a few words.
@@ -63,9 +73,15 @@ impl<'c> Session<'c> {
             Ok(holder) => holder,
             Err(error) => return Err(failed(Some(&name), &error.into(), context)),
         };
-        let mut session = Self { args, context, name, root, generation: 0, _holder: holder };
+        let mut session =
+            Self { args, context, name, root, generation: 0, open: None, _holder: holder };
         match session.apply(desired, order, &|| ()) {
-            Ok(applied) => session.report(&applied, Some(session.future())),
+            Ok(applied) => {
+                session.report(&applied, Some(session.future()));
+                if args.detach {
+                    context.complain(|style| view::plan::left_waiting(&applied.plan, style));
+                }
+            }
             Err(error) => return Err(failed(Some(&session.name), &error, context)),
         }
         Ok(session)
@@ -79,10 +95,28 @@ impl<'c> Session<'c> {
         let Ok(desired) = self.context.accept(checked, Some(&self.name)) else {
             return self.goes_on("the manifest or an object is invalid", retry);
         };
-        match self.apply(&desired, &Order::Converge(self.args.on_drift.into()), alive) {
+        self.apply_again(&desired, alive)
+    }
+
+    /// Applies what runs to what is there now.
+    pub(super) fn reapply(&mut self, alive: &dyn Fn()) -> Reloaded {
+        match self.open.take() {
+            Some(open) => {
+                let reloaded = self.apply_again(&open.desired, alive);
+                if !reloaded.applied {
+                    self.open = Some(open);
+                }
+                reloaded
+            }
+            None => Reloaded { applied: false, retry: false, status: self.status() },
+        }
+    }
+
+    fn apply_again(&mut self, desired: &Desired, alive: &dyn Fn()) -> Reloaded {
+        match self.apply(desired, &Order::Converge(self.args.on_drift.into()), alive) {
             Ok(applied) => {
                 self.report(&applied, None);
-                Reloaded { retry: false, status: self.status() }
+                Reloaded { applied: true, retry: false, status: self.status() }
             }
             Err(error) => {
                 failed(Some(&self.name), &error, self.context);
@@ -104,6 +138,24 @@ impl<'c> Session<'c> {
         let seen = self.context.host(&kernel).status(Some(&self.name));
         let seen = seen
             .and_then(|mut all| all.pop().ok_or_else(|| ApplyError::Unknown(self.name.clone())));
+        seen.map_err(|error| error.to_string())
+    }
+
+    /// What was there of what may come and go, just before it was applied; `None` if nothing may.
+    pub(super) fn applied_to(&self) -> Option<&Awaited> {
+        self.open.as_ref().map(|open| &open.seen)
+    }
+
+    /// Only who watches looks after what may not be missing.
+    fn scope(&self) -> Scope {
+        if self.args.watch { Scope::Watched } else { Scope::Open }
+    }
+
+    /// What is there of it now.
+    pub(super) fn awaited(&self) -> Result<Awaited, String> {
+        let Some(open) = &self.open else { return Ok(Awaited::default()) };
+        let kernel = Linux::new();
+        let seen = self.context.host(&kernel).awaited(&open.desired, self.scope());
         seen.map_err(|error| error.to_string())
     }
 
@@ -163,6 +215,10 @@ impl<'c> Session<'c> {
         let show = &mut |plan: &Plan| {
             self.context.remark(|style| view::plan::of_deployment(&self.name, plan, style));
         };
+        let scope = self.scope();
+        let seen = (!self.args.detach && Awaited::is_needed(desired, scope))
+            .then(|| host.awaited(desired, scope))
+            .transpose()?;
         let applied = match order {
             Order::Converge(Adoption::Never) => host.apply(desired, show),
             Order::Converge(Adoption::Foreign) => host.adopt(desired, show),
@@ -170,7 +226,11 @@ impl<'c> Session<'c> {
             Order::CarryOut(saved) => host.carry_out(desired, saved, show),
         };
         match &applied {
-            Ok(applied) => self.generation = applied.generation,
+            Ok(applied) => {
+                self.generation = applied.generation;
+                let keep = |seen| Open { desired: desired.clone(), seen };
+                self.open = seen.map(keep);
+            }
             Err(error) => {
                 if let (Some(directory), Some(log)) =
                     (&self.args.verifier_log, error.verifier_log())
@@ -203,9 +263,9 @@ impl<'c> Session<'c> {
 
     fn goes_on(&self, why: &str, retry: bool) -> Reloaded {
         let (name, generation) = (&self.name, self.generation);
-        self.context
-            .say(Priority::Warning, |style| view::failure::goes_on(name, generation, style));
-        Reloaded { retry, status: format!("{why}; serving {}", self.status()) }
+        let goes_on = |style| view::failure::goes_on(name, generation, style);
+        self.context.say(Priority::Warning, goes_on);
+        Reloaded { applied: false, retry, status: format!("{why}; serving {}", self.status()) }
     }
 }
 

@@ -65,7 +65,7 @@ fn block(entry: &Entry<'_>, program: &ProgramSpec, index: usize) -> Block {
         propose(section, section, true);
     }
     let hooks = fitting_hooks(kind);
-    for (hook, _) in hooks.iter().filter(|(_, available)| *available) {
+    for hook in &hooks {
         let elements = (element(hook, kind, entry, 0), element(hook, kind, entry, index));
         if let (Some(shown), Some(tried)) = elements {
             propose(&shown, &tried, false);
@@ -81,7 +81,7 @@ fn block(entry: &Entry<'_>, program: &ProgramSpec, index: usize) -> Block {
             format!("# {name}: {section}, an operation, loaded with its struct\n")
         }
         _ if hooks.is_empty() => format!("# {name}: {section}, which no hook takes\n"),
-        _ => format!("# {name}: {section}; this version cannot attach it\n"),
+        _ => format!("# {name}: {section}; none of the hooks that take it fits here\n"),
     };
     proposals.push(Proposal::remark(text));
     Block { proposals, chosen: 0 }

@@ -24,6 +24,7 @@ use crate::model::live::{
     FilterKey, LiveFilter, LiveObject, Occupant, OperationsState, RootState, TargetState,
 };
 use crate::model::map::MapSpec;
+use crate::model::pattern::Interface;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
 use crate::model::usage::Usage;
@@ -74,6 +75,12 @@ pub trait Kernel {
 
     /// Whether the target of an attachment exists.
     fn target(&self, attachment: &Attachment) -> Result<TargetState>;
+
+    /// The interfaces of this network namespace, by name.
+    fn interfaces(&self) -> Result<Vec<Interface>>;
+
+    /// Whether the kernel has tcx.
+    fn has_tcx(&self) -> Result<bool>;
 
     /// The programs attached at what an attachment names by its kind of link, whoever made them: at an
     /// interface of this network namespace, or a cgroup, there for every attach type. None for hooks
@@ -199,14 +206,15 @@ pub trait Kernel {
         attachment: &Attachment,
     ) -> Result<Self::Handle>;
 
-    /// The same for hooks that need maps beside the program, given by their names in C: the one that an
-    /// iterator goes over, or those of `usdt.bpf.h`, which are told where a probe's arguments are.
-    fn attach_with_maps(
+    /// The same for a hook that names other objects beside the program, given by their names in C: the map
+    /// of a sockmap or that an iterator goes over, those of `usdt.bpf.h`, which are told where a probe's
+    /// arguments are, or the link of the program that it shall be beside.
+    fn attach_with(
         &self,
         program: &Self::Handle,
         spec: &ProgramSpec,
         attachment: &Attachment,
-        maps: &BTreeMap<&str, &Self::Handle>,
+        others: &BTreeMap<&str, &Self::Handle>,
     ) -> Result<Self::Handle>;
 
     /// What the wanted attachments of a program come to on this host; `None` if to just that.

@@ -1,9 +1,12 @@
 //! Where programs are attached.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::kinds::AttachType;
+use super::net_hook::{self, NetfilterAt, NetfilterFamily, NetkitSide};
+
+pub use super::net_hook::Position;
 use super::probe::{Iter, KernelFunction, KernelProbe, PerfEvent, Usdt, UserProbe};
 
 use serde::{Deserialize, Serialize};
@@ -39,10 +42,52 @@ pub enum Attachment {
         /// The filter's handle; `None` lets the kernel choose.
         handle: Option<u32>,
     },
+    /// netkit (kernel 6.7): a link at one end of a netkit pair.
+    Netkit {
+        /// Name of the primary interface.
+        interface: String,
+        /// Which end.
+        side: NetkitSide,
+        /// Where among the programs already there; `None` means last.
+        position: Option<Position>,
+    },
     /// A cgroup; which attach type, the program's section says.
     Cgroup {
         /// The cgroup's directory.
         path: PathBuf,
+    },
+    /// The cgroup of a systemd unit, wherever that is now.
+    CgroupUnit {
+        /// The unit: `nginx.service`.
+        unit: String,
+    },
+    /// The choice of a listening socket in a network namespace.
+    SkLookup {
+        /// Where the namespace is mounted; `None` means our own.
+        netns: Option<PathBuf>,
+    },
+    /// The dissection of packets in a network namespace.
+    FlowDissector {
+        /// Where the namespace is mounted; `None` means our own.
+        netns: Option<PathBuf>,
+    },
+    /// The sockets of a sockmap or sockhash; for which of their calls, the program's section says.
+    Sockmap {
+        /// The map's object in the manifest.
+        object: String,
+        /// The map.
+        map: String,
+    },
+    /// netfilter (kernel 6.4): a link at a hook of our network namespace.
+    Netfilter {
+        /// The protocol family.
+        family: NetfilterFamily,
+        /// The hook.
+        at: NetfilterAt,
+        /// Place in the hook's order, lower first; the kernel gives each once.
+        priority: i32,
+        /// Reassemble fragments first.
+        defrag: bool,
     },
     /// A static tracepoint.
     Tracepoint {
@@ -178,28 +223,6 @@ pub enum Direction {
     Egress,
 }
 
-/// Place among several programs at one hook.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Position {
-    /// Before all others.
-    First,
-    /// After all others.
-    Last,
-}
-
 impl Direction {
     /// The word a manifest uses.
     #[must_use]
@@ -228,7 +251,12 @@ impl Attachment {
             Self::Xdp { .. } => "xdp",
             Self::Tcx { .. } => "tcx",
             Self::Tc { .. } => "tc",
-            Self::Cgroup { .. } => "cgroup",
+            Self::Netkit { .. } => "netkit",
+            Self::Cgroup { .. } | Self::CgroupUnit { .. } => "cgroup",
+            Self::SkLookup { .. } => "sk-lookup",
+            Self::FlowDissector { .. } => "flow-dissector",
+            Self::Sockmap { .. } => "sockmap",
+            Self::Netfilter { .. } => "netfilter",
             Self::Tracepoint { .. } => "tracepoint",
             Self::RawTracepoint { .. } => "raw-tracepoint",
             Self::TpBtf { .. } => "tp-btf",
@@ -258,7 +286,18 @@ impl Attachment {
             Self::Tcx { interface, direction, .. } | Self::Tc { interface, direction, .. } => {
                 vec![interface.clone(), direction.as_str().to_owned()]
             }
+            Self::Netkit { interface, side, .. } => {
+                vec![interface.clone(), side.as_str().to_owned()]
+            }
             Self::Cgroup { path } => vec![path.display().to_string()],
+            Self::CgroupUnit { unit } => vec![unit.clone()],
+            Self::SkLookup { netns } | Self::FlowDissector { netns } => {
+                vec![net_hook::netns_name(netns.as_deref())]
+            }
+            Self::Sockmap { object, map } => vec![format!("{object}.{map}")],
+            Self::Netfilter { family, at, priority, .. } => {
+                vec![family.as_str().to_owned(), at.as_str().to_owned(), priority.to_string()]
+            }
             Self::Tracepoint { category, name, .. } => vec![format!("{category}/{name}")],
             Self::RawTracepoint { name, .. } | Self::TpBtf { name, .. } => vec![name.clone()],
             Self::Fentry(at) | Self::Fexit(at) | Self::FmodRet(at) | Self::Lsm(at) => {
@@ -290,7 +329,52 @@ impl Attachment {
         match self {
             Self::Xdp { interface, .. }
             | Self::Tcx { interface, .. }
-            | Self::Tc { interface, .. } => Some(interface),
+            | Self::Tc { interface, .. }
+            | Self::Netkit { interface, .. } => Some(interface),
+            _ => None,
+        }
+    }
+
+    /// The same at another interface.
+    #[must_use]
+    pub fn at_interface(&self, name: &str) -> Self {
+        let mut other = self.clone();
+        if let Self::Xdp { interface, .. }
+        | Self::Tcx { interface, .. }
+        | Self::Tc { interface, .. }
+        | Self::Netkit { interface, .. } = &mut other
+        {
+            name.clone_into(interface);
+        }
+        other
+    }
+
+    /// The path that comes and goes with what it names, for the hooks that name one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Cgroup { path } | Self::LsmCgroup { path, .. } => Some(path),
+            Self::FreplacePinned { pin, .. } => Some(pin),
+            Self::SkLookup { netns } | Self::FlowDissector { netns } => netns.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the network namespace of whoever attaches decides what is meant.
+    #[must_use]
+    pub fn is_of_own_netns(&self) -> bool {
+        match self {
+            Self::SkLookup { netns } | Self::FlowDissector { netns } => netns.is_none(),
+            Self::Netfilter { .. } => true,
+            other => other.interface().is_some(),
+        }
+    }
+
+    /// Where among the programs of its hook, for the hooks that several share.
+    #[must_use]
+    pub fn position(&self) -> Option<&Position> {
+        match self {
+            Self::Tcx { position, .. } | Self::Netkit { position, .. } => position.as_ref(),
             _ => None,
         }
     }

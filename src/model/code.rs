@@ -95,8 +95,6 @@ codes! {
     MAX_ENTRIES_MEANING = "max-entries-meaning", warning, "a number of entries that means something else for its type of map";
     MIGRATE_INAPPLICABLE = "migrate-inapplicable", error, "a map whose entries cannot be carried over into a new one";
     HOOK_MISMATCH = "hook-mismatch", error, "a program of a type that the hook does not take";
-    HOOK_UNAVAILABLE = "hook-unavailable", error, "a hook that this version cannot attach to";
-    OPTION_UNAVAILABLE = "option-unavailable", error, "an option that this version does not carry out";
     SECTION_INCOMPLETE = "section-incomplete", error, "a section that does not say where its program is attached";
     TARGET_MISMATCH = "target-mismatch", error, "a program that was made for another place";
     BAD_TARGET = "bad-target", error, "a place that cannot exist";

@@ -241,7 +241,7 @@ impl Inventory {
         self.resources.values().any(|resource| match resource {
             Resource::Link(LinkRecord { anchor: Anchor::Filter { .. }, .. }) => true,
             Resource::Link(link) => {
-                link.attachment.as_ref().is_some_and(|place| place.interface().is_some())
+                link.attachment.as_ref().is_some_and(Attachment::is_of_own_netns)
             }
             _ => false,
         }) || pending

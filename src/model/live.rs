@@ -194,6 +194,29 @@ pub enum LinkTarget {
         /// Which hook.
         attach_type: AttachType,
     },
+    /// A network namespace; inode 0 once it is gone.
+    Netns {
+        /// Inode of the namespace.
+        inode: u64,
+        /// Which hook.
+        attach_type: AttachType,
+    },
+    /// A sockmap or sockhash.
+    Map {
+        /// Kernel id of the map; 0 once it is detached.
+        id: u32,
+        /// For which calls.
+        attach_type: AttachType,
+    },
+    /// A netfilter hook. The kernel says the same of a link that was detached.
+    Netfilter {
+        /// `NFPROTO_*`.
+        family: u32,
+        /// `enum nf_inet_hooks`.
+        hook: u32,
+        /// Place in the hook's order.
+        priority: i32,
+    },
     /// A named tracepoint.
     Tracepoint {
         /// Its name, where the kernel tells it (perf event links since 6.6).
@@ -214,14 +237,19 @@ pub enum LinkTarget {
 }
 
 impl LiveLink {
-    /// Whether its interface or cgroup has gone: such a link is never called again.
+    /// Whether what it was attached to has gone: such a link is never called again.
     #[must_use]
     pub fn is_severed(&self) -> bool {
         match self.target {
             LinkTarget::Interface { index, .. } => index == 0,
             LinkTarget::Cgroup { id, .. } => id == 0,
+            LinkTarget::Netns { inode, .. } => inode == 0,
+            LinkTarget::Map { id, .. } => id == 0,
             LinkTarget::StructOps { map } => map == 0,
-            LinkTarget::Tracepoint { .. } | LinkTarget::Program { .. } | LinkTarget::Other => false,
+            LinkTarget::Netfilter { .. }
+            | LinkTarget::Tracepoint { .. }
+            | LinkTarget::Program { .. }
+            | LinkTarget::Other => false,
         }
     }
 }
@@ -271,7 +299,7 @@ pub enum Occupant {
 /// Whether something a program shall be attached to exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetState {
-    /// It does; the number is its interface index or cgroup id, 0 where it has none.
+    /// It does; the number is its interface index, cgroup id or namespace inode, 0 where it has none.
     Present(u64),
     /// It does not.
     Missing {

@@ -35,7 +35,8 @@ pub(super) struct Takeover {
 /// Whose link a wanted attachment takes over; `None` for nobody's, and a reason where it can neither
 /// be taken nor be left.
 ///
-/// An interface has room for one XDP program, so whoever is there is meant. Elsewhere several run
+/// An interface has room for one XDP program, and a namespace for one flow dissector, so whoever is
+/// there is meant. Elsewhere several run
 /// side by side, and only one of the same name is.
 pub(super) fn takeover(
     attachment: &Attachment,
@@ -45,7 +46,7 @@ pub(super) fn takeover(
     if draft.adoption != Adoption::Foreign {
         return Ok(None);
     }
-    let exclusive = matches!(attachment, Attachment::Xdp { .. });
+    let exclusive = matches!(attachment, Attachment::Xdp { .. } | Attachment::FlowDissector { .. });
     let named = |program: &str| exclusive || program == cut(&spec.name);
     let there = draft.live.occupants.get(attachment).map(Vec::as_slice).unwrap_or_default();
     let mut meant = there.iter().filter_map(|occupant| {
@@ -108,9 +109,17 @@ fn fits(link: &LiveLink, attachment: &Attachment, spec: &ProgramSpec) -> bool {
         (Attachment::Tcx { direction, .. }, LinkTarget::Interface { attach_type, .. }) => {
             *attach_type == Some(direction.tcx_type())
         }
-        (Attachment::Cgroup { .. }, LinkTarget::Cgroup { attach_type, .. }) => {
-            Some(*attach_type) == made_for
+        (Attachment::Netkit { side, .. }, LinkTarget::Interface { attach_type, .. }) => {
+            *attach_type == Some(side.attach_type())
         }
+        (
+            Attachment::Cgroup { .. } | Attachment::CgroupUnit { .. },
+            LinkTarget::Cgroup { attach_type, .. },
+        )
+        | (
+            Attachment::SkLookup { .. } | Attachment::FlowDissector { .. },
+            LinkTarget::Netns { attach_type, .. },
+        ) => Some(*attach_type) == made_for,
         (Attachment::Xdp { .. }, LinkTarget::Interface { .. }) => true,
         _ => false,
     };

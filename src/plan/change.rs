@@ -28,6 +28,8 @@ pub struct Change {
 pub enum Action {
     /// It is as wanted.
     NoOp,
+    /// It is attached once its target appears.
+    Wait,
     /// It does not exist and is made.
     Create,
     /// It exists with the right shape and is used.
@@ -49,11 +51,18 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether nothing is to be done for now.
+    #[must_use]
+    pub fn is_at_rest(self) -> bool {
+        matches!(self, Self::NoOp | Self::Wait)
+    }
+
     /// The word used in output.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NoOp => "no-op",
+            Self::Wait => "wait",
             Self::Create => "create",
             Self::Adopt => "adopt",
             Self::Update => "update",

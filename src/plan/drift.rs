@@ -155,7 +155,7 @@ fn link_state(link: &LinkRecord, inventory: &Inventory, live: &LiveState) -> Ver
         Anchor::Pin(pin) => match live.pins.get(pin) {
             Some(LiveObject::Link(found)) if found.id == link.id => {
                 if found.is_severed() {
-                    let detail = "it is detached, or its interface or cgroup is gone".to_owned();
+                    let detail = "it is detached, or what it was attached to is gone".to_owned();
                     return (ResourceState::Missing, Some(detail));
                 }
                 match &link.public {

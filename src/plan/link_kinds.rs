@@ -11,7 +11,13 @@ pub(super) fn link_types(attachment: &Attachment) -> &'static [LinkType] {
     match attachment {
         Attachment::Xdp { .. } => &[LinkType::XDP],
         Attachment::Tcx { .. } => &[LinkType::TCX],
-        Attachment::Cgroup { .. } | Attachment::LsmCgroup { .. } => &[LinkType::CGROUP],
+        Attachment::Netkit { .. } => &[LinkType::NETKIT],
+        Attachment::Cgroup { .. }
+        | Attachment::CgroupUnit { .. }
+        | Attachment::LsmCgroup { .. } => &[LinkType::CGROUP],
+        Attachment::SkLookup { .. } | Attachment::FlowDissector { .. } => &[LinkType::NETNS],
+        Attachment::Sockmap { .. } => &[LinkType::SOCKMAP],
+        Attachment::Netfilter { .. } => &[LinkType::NETFILTER],
         Attachment::Tracepoint { .. } | Attachment::PerfEvent(_) => &[LinkType::PERF_EVENT],
         Attachment::Kprobe(_) | Attachment::Kretprobe(_) => {
             &[LinkType::PERF_EVENT, LinkType::KPROBE_MULTI]
@@ -37,10 +43,12 @@ pub(super) fn lost_its_target(link: &LiveLink, wanted: u64) -> bool {
     match link.target {
         LinkTarget::Interface { index, .. } => u64::from(index) != wanted,
         LinkTarget::Cgroup { id, .. } => id != wanted,
+        LinkTarget::Netns { inode, .. } => inode != wanted,
+        LinkTarget::Map { id, .. } => u64::from(id) != wanted,
         // Whose function one of the same manifest replaces is settled by what is loaded with it.
         LinkTarget::Program { id } => wanted != 0 && u64::from(id) != wanted,
         LinkTarget::StructOps { map } => map == 0,
-        LinkTarget::Tracepoint { .. } | LinkTarget::Other => false,
+        LinkTarget::Netfilter { .. } | LinkTarget::Tracepoint { .. } | LinkTarget::Other => false,
     }
 }
 
@@ -51,7 +59,10 @@ pub(super) fn lost_reason(attachment: &Attachment) -> &'static str {
             "another program is pinned there now: its function is replaced, and then that of the old one \
              is as it was"
         }
-        _ => "it was detached, or its interface or cgroup went away and came back: attached anew",
+        Attachment::Sockmap { .. } => {
+            "it was detached, or its map is another one now: attached anew"
+        }
+        _ => "it was detached, or what it was attached to went away and came back: attached anew",
     }
 }
 

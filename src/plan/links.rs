@@ -6,7 +6,7 @@ use crate::model::address::Address;
 use crate::model::attach::Attachment;
 use crate::model::identity::Identity;
 use crate::model::inventory::{Anchor, LinkRecord, PublicPin, Resource};
-use crate::model::live::{FilterKey, LiveLink, LiveObject, TargetState};
+use crate::model::live::{LiveLink, LiveObject, TargetState};
 use crate::model::pin::PinPath;
 use crate::model::program::ProgramSpec;
 use crate::validate::{Desired, DesiredObject, DesiredProgram};
@@ -17,7 +17,7 @@ use super::link_kinds::{link_types, lost_its_target, lost_reason, phase, updates
 use super::options::options;
 use super::probes::{self, Maps, run_side_by_side};
 use super::programs::loaded;
-use super::{Action, Change, ProgramRef, Slot, Step, released};
+use super::{Action, Change, ProgramRef, Slot, Step, neighbours, netfilter, released};
 
 /// The addresses of all wanted attachments: those on record that are not among them are leaving.
 pub(super) fn wanted(desired: &Desired) -> BTreeSet<Address> {
@@ -43,17 +43,41 @@ pub(super) fn plan(
     draft: &mut Draft<'_>,
 ) {
     for program in &object.programs {
-        for attachment in &program.attachments {
-            let mut link = Wanted::new(object, program, attachment, reload, draft);
-            link.maps = maps.of(attachment, object, draft);
-            match link.target(draft) {
-                Err(reason) => draft.refuse(link.address, reason),
-                Ok(target) => match attachment {
-                    Attachment::Tc { .. } => link.plan_filter(target, wanted, draft),
-                    _ => link.plan_link(target, wanted, draft),
-                },
-            }
+        let beside_none = |place: &&Attachment| neighbours::own(place).is_none();
+        for attachment in program.attachments.iter().filter(beside_none) {
+            let others = maps.of(attachment, object, draft);
+            plan_one(Place { object, program, attachment, reload, others }, wanted, draft);
         }
+    }
+}
+
+/// One attachment of a program of an object.
+pub(super) struct Place<'d> {
+    pub(super) object: &'d DesiredObject,
+    pub(super) program: &'d DesiredProgram,
+    pub(super) attachment: &'d Attachment,
+    /// Whether the object is loaded again.
+    pub(super) reload: bool,
+    /// What the attachment names beside its program, by name in C.
+    pub(super) others: BTreeMap<String, Source>,
+}
+
+/// Plans one attachment.
+pub(super) fn plan_one(place: Place<'_>, wanted: &BTreeSet<Address>, draft: &mut Draft<'_>) {
+    let (attachment, terms) = (place.attachment, &place.program.terms);
+    let link = Wanted::new(place, draft);
+    if let Some(reason) = terms.impossible.get(attachment) {
+        return draft.refuse(link.address, reason.clone());
+    }
+    match link.target(draft) {
+        Err(reason) if terms.waits.contains(attachment) => {
+            draft.change(Change::new(link.address, Action::Wait, reason));
+        }
+        Err(reason) => draft.refuse(link.address, reason),
+        Ok(target) => match attachment {
+            Attachment::Tc { .. } => link.plan_filter(target, wanted, draft),
+            _ => link.plan_link(target, wanted, draft),
+        },
     }
 }
 
@@ -64,9 +88,9 @@ pub(super) struct Wanted<'d> {
     pub(super) attachment: &'d Attachment,
     pub(super) pin: PinPath,
     pub(super) program: ProgramRef,
-    program_address: Address,
-    /// What is attached with the program.
-    pub(super) maps: BTreeMap<String, Source>,
+    pub(super) program_address: Address,
+    /// What is attached with the program, by name in C.
+    pub(super) others: BTreeMap<String, Source>,
     /// The pin of an iterator that users read.
     pub(super) public: Option<PublicPin>,
     /// How it is made on this host.
@@ -81,13 +105,8 @@ pub(super) struct Found {
 }
 
 impl<'d> Wanted<'d> {
-    fn new(
-        object: &DesiredObject,
-        program: &'d DesiredProgram,
-        attachment: &'d Attachment,
-        reload: bool,
-        draft: &Draft<'_>,
-    ) -> Self {
+    fn new(place: Place<'d>, draft: &Draft<'_>) -> Self {
+        let Place { object, program, attachment, reload, others } = place;
         let name = &program.spec.name;
         let program_address = Address::program(&object.name, name);
         let slot = match loaded(&program_address, draft) {
@@ -101,14 +120,21 @@ impl<'d> Wanted<'d> {
             pin: PinPath::link(&draft.name(), &object.name, name, attachment),
             program: ProgramRef { slot, object: object.name.clone(), program: name.clone() },
             program_address,
-            maps: BTreeMap::new(),
+            others,
             public: probes::public_pin(program, attachment),
-            note: program.note.as_deref(),
+            note: program.terms.notes.get(attachment).map(String::as_str),
         }
     }
 
-    /// The interface index or cgroup id to attach to.
+    /// The interface index, cgroup, namespace or map id to attach to.
     fn target(&self, draft: &Draft<'_>) -> Result<u64, String> {
+        if let Attachment::Sockmap { map, .. } = self.attachment {
+            return match self.others.get(map) {
+                // Nothing is attached to a map that is yet to be made.
+                Some(source) => Ok(source.identity().map_or(u64::MAX, |map| u64::from(map.id))),
+                None => Err(format!("map `{map}` cannot be had")),
+            };
+        }
         match draft.live.targets.get(self.attachment) {
             Some(TargetState::Present(id)) => Ok(*id),
             Some(TargetState::Missing { reason }) => Err(reason.clone()),
@@ -138,7 +164,8 @@ impl<'d> Wanted<'d> {
                 && let Some((address, pin, link)) =
                     released::leaving(self.attachment, wanted, draft)
             {
-                return self.attach_released(&Found { pin, address, link }, draft);
+                let found = Found { pin, address, link };
+                return self.attach_released(&found, "its program changed", wanted, draft);
             }
             return self.attach_or_take(Action::Create, reason, draft);
         };
@@ -148,19 +175,21 @@ impl<'d> Wanted<'d> {
         }
         if let Some(old) = self.other_options(&found.address, draft) {
             if run_side_by_side(found.link.link_type) {
-                let change = format!("{} → {}", options(&old), options(self.attachment));
-                let reason = format!("{change}: both run for a moment");
+                let reason = format!("{}: both run for a moment", changed(&old, self.attachment));
                 self.attach(Action::Replace, &reason, draft);
+            } else if released::is_released_first(self.attachment) {
+                let reason = format!("its options changed ({})", changed(&old, self.attachment));
+                self.attach_released(&found, &reason, wanted, draft);
             } else {
                 self.attach_anew(&found, &old, draft);
             }
             return;
         }
-        if self.maps.values().any(|map| matches!(map, Source::New(_))) && self.is_iterator() {
+        if self.others.values().any(|map| matches!(map, Source::New(_))) && self.is_iterator() {
             let reason = "the map that it goes over is another one now";
             return self.attach(Action::Replace, reason, draft);
         }
-        self.plan_live_link(&found, draft);
+        self.plan_live_link(&found, wanted, draft);
     }
 
     /// A link for this very attachment that a run which was cut short left in the stage. It is attached
@@ -204,7 +233,11 @@ impl<'d> Wanted<'d> {
     }
 
     /// The attachment on record, if its options are not those that are wanted.
-    fn other_options(&self, recorded: &Address, draft: &Draft<'_>) -> Option<Attachment> {
+    pub(super) fn other_options(
+        &self,
+        recorded: &Address,
+        draft: &Draft<'_>,
+    ) -> Option<Attachment> {
         let record = draft.inventory().link(recorded)?;
         record.attachment.clone().filter(|old| old != self.attachment)
     }
@@ -224,18 +257,18 @@ impl<'d> Wanted<'d> {
         let Some(program) = draft.open_program(found.link.program_id) else {
             return self.refuse_foreign_program(found, draft);
         };
+        let (attachment, others) = neighbours::as_it_was(old, draft);
         let step = Step::Detach {
             link: draft.open(&found.pin, Identity::link(found.link.id)),
             pin: found.pin.clone(),
             program: ProgramRef { slot: program, ..self.program.clone() },
-            attachment: old.clone(),
+            attachment,
+            others,
         };
         draft.step(Phase::Links, step);
         let reason = format!(
-            "its options changed ({} → {}): detached, then attached again; in between nothing runs \
-             there",
-            options(old),
-            options(self.attachment)
+            "its options changed ({}): detached, then attached again; in between nothing runs there",
+            changed(old, self.attachment)
         );
         self.attach(Action::Replace, &reason, draft);
     }
@@ -249,7 +282,7 @@ impl<'d> Wanted<'d> {
         draft.refuse(self.address, reason);
     }
 
-    fn plan_live_link(self, found: &Found, draft: &mut Draft<'_>) {
+    fn plan_live_link(self, found: &Found, wanted: &BTreeSet<Address>, draft: &mut Draft<'_>) {
         let link = &found.link;
         let keeps = self.runs_already(link.program_id, draft);
         if keeps {
@@ -265,7 +298,7 @@ impl<'d> Wanted<'d> {
             return self.bound(found, draft);
         }
         if released::is_released_first(self.attachment) {
-            return self.attach_released(found, draft);
+            return self.attach_released(found, "its program changed", wanted, draft);
         }
         if !updates_in_place(link.link_type) {
             let reason = match self.attachment {
@@ -288,27 +321,29 @@ impl<'d> Wanted<'d> {
     }
 
     /// Lets go of the link that is there, and attaches then.
-    fn attach_released(self, found: &Found, draft: &mut Draft<'_>) {
+    fn attach_released(
+        self,
+        found: &Found,
+        reason: &str,
+        wanted: &BTreeSet<Address>,
+        draft: &mut Draft<'_>,
+    ) {
         let Some(program) = draft.open_program(found.link.program_id) else {
             return self.refuse_foreign_program(found, draft);
         };
         let runs = ProgramRef { slot: program, ..self.program.clone() };
-        released::release(
-            (&found.pin, &found.link),
-            runs,
-            self.attachment,
-            phase(self.attachment),
-            draft,
-        );
+        self.hold_program(draft);
+        netfilter::bridge(&self.address, &self.program, self.attachment, wanted, draft);
+        let was = self.other_options(&found.address, draft);
+        let was = was.as_ref().unwrap_or(self.attachment);
+        let phase = phase(self.attachment);
+        released::release((&found.pin, &found.link), runs, was, phase, draft);
+        let gap = released::gap(self.attachment);
         let reason = if found.address == self.address {
-            format!("its program changed: detached, then attached again; {}", released::GAP)
+            format!("{reason}: detached, then attached again; {gap}")
         } else {
             draft.taken.insert(found.address.clone(), self.address.clone());
-            format!(
-                "takes the place of {}, which is detached first; {}",
-                found.address,
-                released::GAP
-            )
+            format!("takes the place of {}, which is detached first; {gap}", found.address)
         };
         self.attach(Action::Replace, &reason, draft);
     }
@@ -380,101 +415,21 @@ impl<'d> Wanted<'d> {
         let phase = phase(self.attachment);
         draft.step(phase, step);
         self.claim(Source::New(self.address.clone()), phase, draft);
-        let reason = match self.note {
-            Some(note) => format!("{reason}; {note}"),
-            None => reason.to_owned(),
-        };
-        draft.change(Change::new(self.address.clone(), action, reason));
+        draft.change(Change::new(self.address.clone(), action, self.noted(reason)));
         self.record(0, draft);
     }
 
-    fn plan_filter(self, target: u64, wanted: &BTreeSet<Address>, draft: &mut Draft<'_>) {
-        let found = live_filter(&self.address, target, draft).or_else(|| {
-            let place = format!("[{}]", self.attachment);
-            let leaving = draft.inventory().resources.keys().filter(|address| {
-                address.as_str().ends_with(&place)
-                    && !wanted.contains(*address)
-                    && !draft.taken.contains_key(*address)
-            });
-            leaving.cloned().find_map(|address| live_filter(&address, target, draft))
-        });
-        let Some((address, record, key)) = found else {
-            let reason = match draft.inventory().link(&self.address) {
-                Some(_) => "its filter is gone",
-                None => "not attached yet",
-            };
-            return self.attach_filter(Action::Create, reason, target, draft);
-        };
-        if let Some(old) = self.other_options(&address, draft) {
-            let reason = format!(
-                "its options changed ({} → {}): the new filter is there before the old one goes",
-                options(&old),
-                options(self.attachment)
-            );
-            remove_old_filter(&key, draft);
-            return self.attach_filter(Action::Replace, &reason, target, draft);
-        }
-        let program_id = draft.live.filters.get(&key).map_or(0, |filter| filter.program_id);
-        let keeps = self.runs_already(program_id, draft);
-        if keeps && address == self.address {
-            draft.change(Change::new(self.address.clone(), Action::NoOp, "attached as declared"));
-        } else {
-            let ours = draft.known.has_program(program_id);
-            if !ours && !adopt::takes_back(&address, record.id, draft) {
-                let reason = format!(
-                    "the filter runs program id {program_id}, which is not this deployment's: remove \
-                     it with `tc filter del dev {} {} pref {}`",
-                    key.interface,
-                    key.direction.as_str(),
-                    key.priority
-                );
-                return draft.refuse(self.address, reason);
-            }
-            let (previous, reason) = if ours {
-                let reason = "its program changed: replaced in place".to_owned();
-                (draft.open_program(program_id), reason)
-            } else {
-                let reason = format!("{}: put back in place", runs_another(program_id));
-                (Some(draft.open_foreign(program_id)), reason)
-            };
-            self.hold_program(draft);
-            let program = self.program.slot.clone();
-            draft.step(Phase::Links, Step::ReplaceFilter { key, program, previous });
-            draft.change(Change::new(self.address.clone(), Action::Update, reason));
-        }
-        if address != self.address {
-            draft.taken.insert(address, self.address.clone());
-        }
-        let attachment = Some(self.attachment.clone());
-        let record = LinkRecord { attachment, program: self.program_address.clone(), ..record };
-        draft.after.resources.insert(self.address, Resource::Link(record));
-    }
-
-    fn attach_filter(self, action: Action, reason: &str, target: u64, draft: &mut Draft<'_>) {
-        self.hold_program(draft);
-        let here = |index: &u32| u64::from(*index) == target;
-        let known = draft.live.others.clsact.union(&draft.clsact).any(here)
-            || draft.inventory().clsact().any(|index| here(&index));
-        if known || !draft.live.clsact.iter().any(here) {
-            draft.clsact.extend(u32::try_from(target));
-        }
-        let step = Step::AttachFilter {
-            shares_clsact: known,
-            address: self.address.clone(),
-            program: self.program.clone(),
-            attachment: self.attachment.clone(),
-        };
-        draft.step(Phase::Links, step);
-        // The executor records it: the kernel may choose priority and handle.
-        draft.change(Change::new(self.address.clone(), action, reason));
-    }
-
     /// Whether the program with that id is the wanted one, and loaded before this run.
-    fn runs_already(&self, program_id: u32, draft: &Draft<'_>) -> bool {
+    pub(super) fn runs_already(&self, program_id: u32, draft: &Draft<'_>) -> bool {
         matches!(&self.program.slot, Slot::Live(pin) if draft.holds_program(pin, program_id))
     }
 
-    fn hold_program(&self, draft: &mut Draft<'_>) {
+    /// A reason with what else there is to say.
+    pub(super) fn noted(&self, reason: &str) -> String {
+        self.note.map_or_else(|| reason.to_owned(), |note| format!("{reason}; {note}"))
+    }
+
+    pub(super) fn hold_program(&self, draft: &mut Draft<'_>) {
         if let Slot::Live(pin) = &self.program.slot
             && let Some(identity) = draft.identity_at(pin)
         {
@@ -494,28 +449,11 @@ impl<'d> Wanted<'d> {
     }
 }
 
-fn runs_another(program_id: u32) -> String {
+/// How the options of an attachment change.
+fn changed(old: &Attachment, new: &Attachment) -> String {
+    format!("{} → {}", options(old), options(new))
+}
+
+pub(super) fn runs_another(program_id: u32) -> String {
     format!("someone made it run program id {program_id}")
-}
-
-/// Removes the filter that another of the same attachment replaces, if it runs what is ours.
-fn remove_old_filter(key: &FilterKey, draft: &mut Draft<'_>) {
-    let running = draft.live.filters.get(key).map_or(0, |filter| filter.program_id);
-    if draft.known.has_program(running) {
-        let program = draft.open_program(running);
-        let step = Step::RemoveFilter { key: key.clone(), program, with_clsact: false };
-        draft.step(Phase::RemoveFilters, step);
-    }
-}
-
-/// The live filter on record for an address, at the wanted target.
-fn live_filter(
-    address: &Address,
-    target: u64,
-    draft: &Draft<'_>,
-) -> Option<(Address, LinkRecord, FilterKey)> {
-    let record = draft.inventory().link(address)?;
-    let Anchor::Filter { key, .. } = &record.anchor else { return None };
-    let there = u64::from(key.index) == target && draft.live.filters.contains_key(key);
-    there.then(|| (address.clone(), record.clone(), key.clone()))
 }

@@ -10,11 +10,15 @@ pub mod compat;
 mod draft;
 mod drift;
 mod end;
+mod expand;
+mod filters;
 mod interrupted;
 mod link_kinds;
 mod links;
 mod maps;
 mod migrate;
+mod neighbours;
+mod netfilter;
 mod operations;
 mod options;
 mod pins;
@@ -42,6 +46,7 @@ pub use adopt::Adoption;
 pub use change::{Action, Change, summarise};
 pub use drift::{ResourceState, ResourceStatus, drift};
 pub use end::end;
+pub use expand::{Surroundings, expand, has_patterns, has_tcx};
 pub use saved::{SavedPlan, Stale};
 pub use step::{ObjectLoad, Operations, ProgramRef, Slot, Step};
 
@@ -72,7 +77,7 @@ impl Plan {
     /// Whether everything is as wanted already.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
-        self.steps.is_empty() && self.changes.iter().all(|change| change.action == Action::NoOp)
+        self.steps.is_empty() && self.changes.iter().all(|change| change.action.is_at_rest())
     }
 
     /// Whether only the stage is left to be cleared.
@@ -81,7 +86,12 @@ impl Plan {
         let clears =
             |step: &Step| step.clears() || matches!(step, Step::Open { .. } | Step::OpenMap { .. });
         self.steps.iter().all(clears)
-            && self.changes.iter().all(|change| change.action == Action::NoOp)
+            && self.changes.iter().all(|change| change.action.is_at_rest())
+    }
+
+    /// The attachments whose targets are waited for.
+    pub fn waiting(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(|change| change.action == Action::Wait)
     }
 
     /// The refusals.
@@ -125,6 +135,7 @@ pub fn plan(
         };
         draft.after.objects.insert(object.name.clone(), record);
     }
+    neighbours::plan(desired, &reloads, &mut draft);
     draft.finish(Mode::Converge)
 }
 

@@ -211,6 +211,7 @@ impl<'d> Wanted<'d> {
             address: self.address.clone(),
             program: self.program(),
             attachment: self.attachment.clone(),
+            others: BTreeMap::new(),
         };
         draft.step(Phase::Links, step);
         let source = Source::New(self.address.clone());

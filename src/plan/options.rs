@@ -8,10 +8,12 @@ use super::probes;
 pub(super) fn options(attachment: &Attachment) -> String {
     match attachment {
         Attachment::Xdp { mode, .. } => format!("mode {}", format!("{mode:?}").to_lowercase()),
-        Attachment::Tcx { position, .. } => match position {
-            Some(position) => format!("position {}", format!("{position:?}").to_lowercase()),
+        Attachment::Tcx { position, .. } | Attachment::Netkit { position, .. } => match position {
+            Some(position) => format!("position {position}"),
             None => "no position".to_owned(),
         },
+        Attachment::Netfilter { defrag: true, .. } => "defrag".to_owned(),
+        Attachment::Netfilter { defrag: false, .. } => "no defrag".to_owned(),
         Attachment::Tc { priority, handle, .. } => {
             format!("priority {}, handle {}", number(*priority), number(*handle))
         }

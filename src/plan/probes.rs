@@ -49,7 +49,8 @@ impl Maps<'_> {
                     );
                 }
             }
-            Attachment::Iter(Iter { only: Some(Only::Map { object, map }), .. }) => {
+            Attachment::Sockmap { object, map }
+            | Attachment::Iter(Iter { only: Some(Only::Map { object, map }), .. }) => {
                 maps.extend(self.source(object, map, draft).map(|source| (map.clone(), source)));
             }
             _ => {}
@@ -155,11 +156,9 @@ impl Wanted<'_> {
     pub(super) fn attach_step(&self, draft: &mut Draft<'_>) -> Step {
         let (address, program) = (self.address.clone(), self.program.clone());
         let attachment = self.attachment.clone();
-        if self.maps.is_empty() {
-            return Step::Attach { address, program, attachment };
-        }
-        let slots = self.maps.iter().map(|(map, source)| (map.clone(), draft.slot(source)));
-        Step::AttachWithMaps { address, program, attachment, maps: slots.collect() }
+        let others = self.others.iter().map(|(name, source)| (name.clone(), draft.slot(source)));
+        let others = others.collect();
+        Step::Attach { address, program, attachment, others }
     }
 
     /// Claims the pins of the link, wherever it comes from.

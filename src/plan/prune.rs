@@ -106,6 +106,10 @@ fn prune_pinned(address: &Address, resource: &Resource, mode: Mode, draft: &mut 
                 verdict = forget(format!("{at} is used by another resource now"));
             }
             None => verdict = Change::new(address.clone(), Action::Delete, "already gone"),
+            Some(LiveObject::Link(link)) if mode == Mode::Converge && link.is_severed() => {
+                let reason = "what it was attached to is gone";
+                verdict = Change::new(address.clone(), Action::Delete, reason);
+            }
             Some(_) => {}
         }
     }

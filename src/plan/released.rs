@@ -1,6 +1,6 @@
 //! Links that cannot be updated, at places with room for one: the old one goes before the new one comes.
 //!
-//! In between nothing of ours is at work there, and the plan says so. Such a link waits in no stage: it
+//! In between nothing of ours is at work there, and the plan says so, or what is there instead. Such a link waits in no stage: it
 //! would stay attached there. What it ran is still loaded, so that undoing is attaching it again.
 
 use std::collections::BTreeSet;
@@ -13,14 +13,22 @@ use crate::model::live::{LiveLink, LiveObject};
 use crate::model::pin::PinPath;
 
 use super::draft::{Draft, Phase};
-use super::{ProgramRef, Step};
+use super::{ProgramRef, Step, netfilter};
 
-/// What the plan says of the moment without a link.
+/// That nothing is there instead.
 pub(super) const GAP: &str = "in between the place is as if nothing were attached";
 
 /// Whether a place has room for one link that cannot be updated.
 pub(super) fn is_released_first(attachment: &Attachment) -> bool {
-    matches!(attachment, Attachment::FreplacePinned { .. })
+    matches!(attachment, Attachment::FreplacePinned { .. } | Attachment::Netfilter { .. })
+}
+
+/// What the plan says of the moment without the link.
+pub(super) fn gap(attachment: &Attachment) -> &'static str {
+    match attachment {
+        Attachment::Netfilter { .. } => netfilter::BRIDGED,
+        _ => GAP,
+    }
 }
 
 /// Lets go of a live link in the phase of what shall replace it. `runs` is what it runs.

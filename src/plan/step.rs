@@ -165,17 +165,20 @@ pub enum Step {
         program: ProgramRef,
         /// Where to.
         attachment: Attachment,
+        /// What the attachment names beside the program, by name in C: maps, or the link of the program
+        /// that it shall be beside.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        others: BTreeMap<String, Slot>,
     },
-    /// The same for a hook that needs maps beside the program.
-    AttachWithMaps {
-        /// The link's address.
+    /// Attaches a program at the first of some places that is free, until the run is over. If none is,
+    /// nothing runs there while its own place changes hands.
+    Bridge {
+        /// Address of the attachment that changes hands.
         address: Address,
         /// The program.
         program: ProgramRef,
-        /// Where to.
-        attachment: Attachment,
-        /// The maps, by their names in C.
-        maps: BTreeMap<String, Slot>,
+        /// The places.
+        attachments: Vec<Attachment>,
     },
     /// Opens a link of someone else's into [`Slot::New`] by its kernel id.
     TakeLink {
@@ -210,6 +213,9 @@ pub enum Step {
         program: ProgramRef,
         /// Where it is attached.
         attachment: Attachment,
+        /// What that names beside the program, to attach it again.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        others: BTreeMap<String, Slot>,
     },
     /// Removes the pin of a live link and the link with it, because it cannot be updated and its place
     /// has room for one.
@@ -377,11 +383,10 @@ impl fmt::Display for Step {
             Self::Pin { slot, pin } => write!(f, "pin {slot} at {pin}"),
             Self::Swap { slot, pin, .. } => write!(f, "put {slot} in place of pin {pin}"),
             Self::Rename { from, to } => write!(f, "rename pin {from} to {to}"),
-            Self::Attach { address, .. }
-            | Self::AttachWithMaps { address, .. }
-            | Self::AttachFilter { address, .. } => {
+            Self::Attach { address, .. } | Self::AttachFilter { address, .. } => {
                 write!(f, "attach {address}")
             }
+            Self::Bridge { address, .. } => write!(f, "attach {address} at a place nearby"),
             Self::TakeLink { address, link } => write!(f, "take link {link} for {address}"),
             Self::OpenForeign { program } => write!(f, "open program id {program}"),
             Self::OpenPinned { pin, .. } => {

@@ -1,5 +1,6 @@
 //! The state a validated manifest asks for: the planner's only view of manifest and objects.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,10 +78,21 @@ pub struct DesiredProgram {
     pub policy: PinPolicy,
     /// Where it is publicly pinned; `Some` exactly for a pinned policy.
     pub pin: Option<PinPath>,
-    /// Where it is attached.
+    /// Where it is attached. An interface may be a pattern, until the host is known.
     pub attachments: Vec<Attachment>,
-    /// What there is to say of how they are made on this host, once that is known.
-    pub note: Option<String>,
+    /// On which terms.
+    pub terms: Terms,
+}
+
+/// What holds of some attachments of a program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Those that wait for their target, if it is not there.
+    pub waits: BTreeSet<Attachment>,
+    /// Those of which there is something to say, once the host is known.
+    pub notes: BTreeMap<Attachment, String>,
+    /// Those that cannot be had on this host, and why.
+    pub impossible: BTreeMap<Attachment, String>,
 }
 
 impl DesiredObject {

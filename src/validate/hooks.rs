@@ -1,4 +1,4 @@
-//! Which programs fit which hook, and which hooks this version can attach to.
+//! Which programs fit which hook.
 //!
 //! Source: `section_defs` of libbpf's `src/libbpf.c` and `attach_type_to_prog_type` of the kernel's
 //! `kernel/bpf/syscall.c`.
@@ -55,32 +55,6 @@ const FITS: &[Fit] = &[
     fit("freplace", P::EXT, &[]),
 ];
 
-/// Hooks this version can attach to; `section` stands for one of them.
-const AVAILABLE: &[&str] = &[
-    "xdp",
-    "tcx",
-    "tc",
-    "cgroup",
-    "tracepoint",
-    "raw-tracepoint",
-    "tp-btf",
-    "fentry",
-    "fexit",
-    "fmod-ret",
-    "lsm",
-    "lsm-cgroup",
-    "kprobe",
-    "kretprobe",
-    "uprobe",
-    "uretprobe",
-    "usdt",
-    "perf-event",
-    "iter",
-    "freplace",
-    "struct-ops",
-    "section",
-];
-
 impl Fit {
     fn takes(&self, kind: &ProgramKind) -> bool {
         self.program_type == kind.program_type
@@ -99,21 +73,10 @@ pub(super) fn fitting(kind: &ProgramKind) -> impl Iterator<Item = &'static str> 
     FITS.iter().filter(|fit| fit.takes(kind)).map(|fit| fit.hook)
 }
 
-/// Whether this version can attach to a hook.
-pub(super) fn is_available(hook: &str) -> bool {
-    AVAILABLE.contains(&hook)
-}
-
-/// The hooks this version can attach to.
-pub(super) fn available() -> impl Iterator<Item = &'static str> {
-    AVAILABLE.iter().copied()
-}
-
-/// The hooks that take a program, each with whether this version can attach to it. `section`, which
-/// stands for one of them, is not listed.
+/// The hooks that take a program. `section`, which stands for one of them, is not listed.
 #[must_use]
-pub fn fitting_hooks(kind: &ProgramKind) -> Vec<(&'static str, bool)> {
-    fitting(kind).map(|hook| (hook, is_available(hook))).collect()
+pub fn fitting_hooks(kind: &ProgramKind) -> Vec<&'static str> {
+    fitting(kind).collect()
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ mod validator;
 
 pub use crate::model::position::Position;
 pub use crate::model::problem::{Problem, Related, Severity};
-pub use desired::{Desired, DesiredMap, DesiredObject, DesiredOperations, DesiredProgram};
+pub use desired::{Desired, DesiredMap, DesiredObject, DesiredOperations, DesiredProgram, Terms};
 pub use disk::manifests_in;
 pub use hooks::fitting_hooks;
 pub use load::{OBJECT_MAX, OBJECTS_MAX, ObjectFile};
@@ -91,6 +91,7 @@ pub fn validate_for(
     rules::paths::check(&subjects, &resolved, &mut findings);
     let own = manifest.pin_root.clone();
     let pin_root = own.unwrap_or_else(|| PinRoot::default_for(&manifest.name));
+    rules::named::check(&subjects, &resolved, &mut findings);
     rules::replaced::check(&subjects, &resolved, &pin_root, &mut findings);
     rules::iterated::check(&subjects, &resolved, &mut findings);
     if let Some(kernel) = kernel {

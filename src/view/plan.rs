@@ -47,6 +47,7 @@ pub fn of_deployment(name: &Name, plan: &Plan, style: Style) -> String {
 fn counts(changes: &[Change]) -> String {
     let words = summarise(changes).into_iter().map(|(action, count)| match action {
         Action::NoOp => format!("{count} unchanged"),
+        Action::Wait => format!("{count} waiting"),
         Action::Refuse => format!("{count} refused"),
         other => format!("{count} to {other}"),
     });
@@ -58,9 +59,26 @@ fn counts(changes: &[Change]) -> String {
     }
 }
 
+/// What a deployment that nobody holds leaves waiting; empty if nothing is.
+#[must_use]
+pub fn left_waiting(plan: &Plan, style: Style) -> String {
+    let waiting: Vec<&str> = plan.waiting().map(|change| change.address.as_str()).collect();
+    if waiting.is_empty() {
+        return String::new();
+    }
+    format!(
+        "{}: nobody attaches what waits: {}\n  {}: apply again once it is there, or hold the deployment \
+         (without `--detach`)\n",
+        style.yellow("warning"),
+        waiting.join(", "),
+        style.bold("help"),
+    )
+}
+
 fn symbol(action: Action, style: Style) -> String {
     match action {
         Action::NoOp => " ".to_owned(),
+        Action::Wait => style.yellow("…"),
         Action::Create => style.green("+"),
         Action::Adopt => style.green("="),
         Action::Update | Action::Migrate => style.yellow("~"),

@@ -19,6 +19,7 @@ mod layer;
 mod lifetimes;
 mod locks;
 mod migration;
+mod net_hooks;
 mod nobody;
 mod operations;
 mod output;

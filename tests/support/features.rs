@@ -144,8 +144,14 @@ features! {
     NETFILTER = since("netfilter", 6, 4)
         .shown_by(Sign::Constant(ATTACH_TYPE, "BPF_NETFILTER"))
         .built_with(&["CONFIG_NETFILTER_BPF_LINK"]);
+    NETFILTER_DEFRAG = since("reassembly of fragments for netfilter", 6, 6)
+        .built_with(&["CONFIG_NF_DEFRAG_IPV4"]);
     NETKIT = since("netkit", 6, 7)
-        .shown_by(Sign::Constant(ATTACH_TYPE, "BPF_NETKIT_PRIMARY"));
+        .shown_by(Sign::Constant(ATTACH_TYPE, "BPF_NETKIT_PRIMARY"))
+        .built_with(&["CONFIG_NETKIT"]);
+    SOCKMAP_LINKS = since("sockmap links", 6, 10)
+        .shown_by(Sign::Constant("bpf_link_type", "BPF_LINK_TYPE_SOCKMAP"))
+        .built_with(&["CONFIG_BPF_STREAM_PARSER"]);
     PERF_EVENT_LINKS = since("links of perf events", 5, 15)
         .shown_by(Sign::Constant(ATTACH_TYPE, "BPF_PERF_EVENT"));
     PERF_EVENT_LINK_NAMES = since("names in links of perf events", 6, 6)

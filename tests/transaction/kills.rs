@@ -8,10 +8,11 @@ use ebpf_apply::apply::{Applied, ApplyError};
 use ebpf_apply::kernel::fake::Killed;
 use ebpf_apply::model::inventory::Resource;
 use ebpf_apply::model::kinds::MapType;
+use ebpf_apply::model::live::LinkTarget;
 
 use crate::machine::{FIRST, Machine, desired, other_options, second};
 
-type Run = fn(&Machine) -> Result<Applied, ApplyError>;
+pub(crate) type Run = fn(&Machine) -> Result<Applied, ApplyError>;
 
 /// The same deployment later, with one map of another shape and everything else that can change, the
 /// options of attachments too.
@@ -90,7 +91,7 @@ fn kill_at_every_call(prepare: fn() -> Machine, run: Run, next: Run, wanted: &Sh
 }
 
 /// The same, where the next run is the same again.
-fn is_made_good(prepare: fn() -> Machine, run: Run) {
+pub(crate) fn is_made_good(prepare: fn() -> Machine, run: Run) {
     let (_, wanted) = undisturbed(prepare, run);
     kill_at_every_call(prepare, run, run, &wanted);
 }
@@ -255,7 +256,14 @@ impl Machine {
                 "program" => format!("program {:?}", snapshot.programs.get(&id)),
                 "link" => {
                     let (program, target) = &snapshot.links[&id];
-                    format!("link of {:?} at {target:?}", snapshot.programs.get(program))
+                    let program = snapshot.programs.get(program);
+                    let LinkTarget::Map { id, attach_type } = target else {
+                        return format!("link of {program:?} at {target:?}");
+                    };
+                    let map = format!("map {id}");
+                    let mut pins = snapshot.pins.iter().filter(|(_, text)| **text == map);
+                    let pin = pins.next().map(|(path, _)| path);
+                    format!("link of {program:?} at {attach_type:?} of the map at {pin:?}")
                 }
                 other => other.to_owned(),
             }

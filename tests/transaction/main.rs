@@ -6,6 +6,7 @@
 mod kills;
 mod machine;
 mod migrations;
+mod network;
 mod released;
 mod strangers;
 #[path = "../support/mod.rs"]

@@ -1,5 +1,9 @@
 //! The steps that make attachments, and that let go of them.
 
+use std::collections::BTreeMap;
+
+use rustix::io::Errno;
+
 use crate::kernel::{Kernel, KernelError};
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
@@ -11,12 +15,46 @@ use super::super::undo::Undo;
 use super::{Executor, Result};
 
 impl<K: Kernel> Executor<'_, K> {
-    pub(super) fn attach(&self, what: &ProgramRef, attachment: &Attachment) -> Result<K::Handle> {
+    pub(super) fn attach(
+        &self,
+        what: &ProgramRef,
+        attachment: &Attachment,
+        others: &BTreeMap<String, Slot>,
+    ) -> Result<K::Handle> {
         let handle = self.handle(&what.slot)?;
-        match attachment {
-            Attachment::StructOps { .. } => self.kernel.attach_operations(handle, attachment),
-            _ => self.kernel.attach(handle, self.program_spec(what)?, attachment),
+        if let Attachment::StructOps { .. } = attachment {
+            return self.kernel.attach_operations(handle, attachment);
         }
+        let spec = self.program_spec(what)?;
+        if others.is_empty() {
+            return self.kernel.attach(handle, spec, attachment);
+        }
+        let mut handles = BTreeMap::new();
+        for (name, slot) in others {
+            handles.insert(name.as_str(), self.handle(slot)?);
+        }
+        self.kernel.attach_with(handle, spec, attachment, &handles)
+    }
+
+    /// The link goes with the run, whatever comes of it.
+    pub(super) fn bridge(
+        &mut self,
+        address: &Address,
+        program: &ProgramRef,
+        attachments: &[Attachment],
+    ) -> Result<()> {
+        for attachment in attachments {
+            match self.attach(program, attachment, &BTreeMap::new()) {
+                Ok(link) => {
+                    self.bridges.push(link);
+                    return Ok(());
+                }
+                Err(error) if error.raw() == Some(Errno::BUSY) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        tracing::warn!(%address, "every place nearby is taken: for a moment nothing runs there");
+        Ok(())
     }
 
     /// Registers a struct of operations without a link, and records which map it is.

@@ -38,6 +38,8 @@ pub(super) struct Executor<'a, K: Kernel> {
     btf: BTreeMap<Name, Option<K::Handle>>,
     /// What the maps of this run were filled with.
     copied: BTreeMap<Slot, Copied>,
+    /// Links that are attached until the run is over.
+    bridges: Vec<K::Handle>,
     undo: Vec<Undo>,
     alive: &'a dyn Fn(),
     /// The inventory as the steps done so far make it.
@@ -58,6 +60,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             held: BTreeMap::new(),
             btf: BTreeMap::new(),
             copied: BTreeMap::new(),
+            bridges: Vec::new(),
             undo: Vec::new(),
             alive,
             after,
@@ -132,20 +135,13 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::Pin { slot, pin } => self.pin(slot, pin),
             Step::Swap { slot, pin, stage, identity } => self.swap(slot, pin, stage, *identity),
             Step::Rename { from, to } => self.rename(from, to),
-            Step::Attach { address, program, attachment } => {
-                let link = self.attach(program, attachment)?;
+            Step::Attach { address, program, attachment, others } => {
+                let link = self.attach(program, attachment, others)?;
                 self.attached(address, link);
                 Ok(())
             }
-            Step::AttachWithMaps { address, program, attachment, maps } => {
-                let mut handles = BTreeMap::new();
-                for (map, slot) in maps {
-                    handles.insert(map.as_str(), self.handle(slot)?);
-                }
-                let (spec, handle) = (self.program_spec(program)?, self.handle(&program.slot)?);
-                let link = self.kernel.attach_with_maps(handle, spec, attachment, &handles)?;
-                self.attached(address, link);
-                Ok(())
+            Step::Bridge { address, program, attachments } => {
+                self.bridge(address, program, attachments)
             }
             Step::TakeLink { address, link } => {
                 let link = self.kernel.open_link(*link)?;
@@ -160,10 +156,11 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::UpdateLink { link, program, expected } => {
                 self.update_link(link, program, expected.as_ref())
             }
-            Step::Detach { link, pin, program, attachment } => {
+            Step::Detach { link, pin, program, attachment, others } => {
                 self.kernel.detach(self.handle(link)?)?;
                 let (pin, program, attachment) = (pin.clone(), program.clone(), attachment.clone());
-                self.undo.push(Undo::Reattach { pin, program, attachment });
+                let others = others.clone();
+                self.undo.push(Undo::Reattach { pin, program, attachment, others });
                 Ok(())
             }
             Step::Release { link, pin, program, attachment } => {
@@ -222,15 +219,14 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 let (new, old) = (self.handle(&program)?, self.handle(&expected)?);
                 self.kernel.update_link(self.handle(&link)?, new, Some(old))
             }
-            Undo::Reattach { pin, program, attachment } => {
-                let spec = self.program_spec(&program)?;
-                let link = self.kernel.attach(self.handle(&program.slot)?, spec, &attachment)?;
+            Undo::Reattach { pin, program, attachment, others } => {
+                let link = self.attach(&program, &attachment, &others)?;
                 self.unpin(&pin)?;
                 self.kernel.pin(&link, &self.root, &pin)
             }
             Undo::Unregister(map) => self.kernel.unregister_operations(self.handle(&map)?),
             Undo::Attach { pin, program, attachment } => {
-                let link = self.attach(&program, &attachment)?;
+                let link = self.attach(&program, &attachment, &BTreeMap::new())?;
                 self.kernel.pin(&link, &self.root, &pin)
             }
             Undo::PutFilter { key, program } => {

@@ -6,15 +6,11 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::super::{AttachedFilter, KernelError, Result};
-use super::bpffs::Node;
-use super::objects::{Link, Object};
-use super::probes;
-use super::state::{Counted, State};
+use super::state::{NETNS, State};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::identity::{Identity, ObjectKind};
-use crate::model::kinds::{AttachType, LinkType};
-use crate::model::live::{FilterKey, LinkTarget, LiveFilter, LiveObject, Occupant, TargetState};
-use crate::model::program::ProgramSpec;
+use crate::model::live::{FilterKey, LinkTarget, LiveFilter, TargetState};
+use crate::model::pattern::Interface;
 
 /// Where priorities begin that the kernel gives itself (`tc_new_tfilter` in `net/sched/cls_api.c`).
 const AUTO_PRIORITIES: u16 = 0x8000;
@@ -26,12 +22,14 @@ const FIRST_AUTO_PRIORITY: u16 = 0xc000;
 pub(super) struct Hooks {
     interfaces: BTreeMap<String, u32>,
     cgroups: BTreeMap<PathBuf, u64>,
+    namespaces: BTreeMap<PathBuf, u64>,
     pub(super) tracepoints: BTreeSet<(String, String)>,
     /// Indices of interfaces with a `clsact` qdisc.
     pub(super) clsact: BTreeSet<u32>,
     pub(super) filters: BTreeMap<Place, Identity>,
     /// Maps of struct ops that are registered without a link.
     pub(super) registered: BTreeMap<Identity, Attachment>,
+    pub(super) lacks_tcx: bool,
     last_index: u32,
     last_cgroup: u64,
 }
@@ -47,6 +45,11 @@ impl Hooks {
 
     pub(super) fn remove_interface(&mut self, name: &str) -> Option<u32> {
         self.interfaces.remove(name)
+    }
+
+    pub(super) fn interfaces(&self) -> Vec<Interface> {
+        let names = self.interfaces.keys().cloned();
+        names.map(|name| Interface { name, physical: false }).collect()
     }
 
     pub(super) fn add_cgroup(&mut self, path: &Path) {
@@ -69,7 +72,8 @@ impl Hooks {
         match attachment {
             Attachment::Xdp { interface, .. }
             | Attachment::Tcx { interface, .. }
-            | Attachment::Tc { interface, .. } => match self.interfaces.get(interface) {
+            | Attachment::Tc { interface, .. }
+            | Attachment::Netkit { interface, .. } => match self.interfaces.get(interface) {
                 Some(index) => TargetState::Present(u64::from(*index)),
                 None => missing(format!("there is no network interface `{interface}`")),
             },
@@ -77,6 +81,19 @@ impl Hooks {
                 match self.cgroups.get(path) {
                     Some(id) => TargetState::Present(*id),
                     None => missing(format!("there is no cgroup {}", path.display())),
+                }
+            }
+            Attachment::CgroupUnit { unit } => match self.unit(unit) {
+                Some(id) => TargetState::Present(id),
+                None => missing(format!("unit `{unit}` has no cgroup")),
+            },
+            Attachment::SkLookup { netns } | Attachment::FlowDissector { netns } => {
+                match self.namespace(netns.as_deref()) {
+                    Some(inode) => TargetState::Present(inode),
+                    None => missing(format!(
+                        "there is no network namespace {}",
+                        netns.clone().unwrap_or_default().display()
+                    )),
                 }
             }
             Attachment::Tracepoint { category, name, .. } => {
@@ -87,6 +104,30 @@ impl Hooks {
                 }
             }
             _ => TargetState::Present(0),
+        }
+    }
+
+    fn unit(&self, unit: &str) -> Option<u64> {
+        let named = |path: &Path| path.file_name().is_some_and(|name| name == unit);
+        self.cgroups.iter().find(|(path, _)| named(path)).map(|(_, id)| *id)
+    }
+
+    /// The inode of a network namespace.
+    pub(super) fn namespace(&self, path: Option<&Path>) -> Option<u64> {
+        path.map_or(Some(NETNS), |path| self.namespaces.get(path).copied())
+    }
+
+    pub(super) fn add_namespace(&mut self, path: &Path) {
+        let inode = NETNS + 1 + u64::try_from(self.namespaces.len()).unwrap_or_default();
+        self.namespaces.insert(path.to_owned(), inode);
+    }
+
+    /// The id of the cgroup that an attachment names.
+    pub(super) fn cgroup(&self, attachment: &Attachment) -> Option<u64> {
+        match attachment {
+            Attachment::Cgroup { path } => self.cgroups.get(path).copied(),
+            Attachment::CgroupUnit { unit } => self.unit(unit),
+            _ => None,
         }
     }
 
@@ -114,7 +155,7 @@ impl Hooks {
         .collect()
     }
 
-    fn interface(&self, name: &str, operation: &str) -> Result<u32> {
+    pub(super) fn interface(&self, name: &str, operation: &str) -> Result<u32> {
         let found = self.interfaces.get(name).copied();
         found.ok_or_else(|| KernelError::errno(operation, Errno::NODEV))
     }
@@ -146,199 +187,6 @@ impl Hooks {
 }
 
 impl State {
-    pub(super) fn attach(
-        &mut self,
-        program: Identity,
-        spec: &ProgramSpec,
-        attachment: &Attachment,
-    ) -> Result<Identity> {
-        let operation = format!("attach program `{}` to {attachment}", spec.name);
-        self.program(program, &operation)?;
-        let refused = |errno| KernelError::errno(operation.as_str(), errno);
-        let (of_type, target) = match attachment {
-            Attachment::Xdp { interface, .. } => {
-                let index = self.hooks.interface(interface, &operation)?;
-                let target = LinkTarget::Interface { index, attach_type: None };
-                let busy = |(_, link): (Identity, &Link)| {
-                    link.of_type == LinkType::XDP && link.target == target
-                };
-                if self.links().any(busy) {
-                    return Err(refused(Errno::BUSY));
-                }
-                (LinkType::XDP, target)
-            }
-            Attachment::Tcx { interface, direction, .. } => {
-                let attach_type = Some(direction.tcx_type());
-                let index = self.hooks.interface(interface, &operation)?;
-                let target = LinkTarget::Interface { index, attach_type };
-                if self.runs_by_tcx(program, &target) {
-                    return Err(refused(Errno::EXIST));
-                }
-                (LinkType::TCX, target)
-            }
-            Attachment::Cgroup { path } => {
-                let attach_type = spec.kind.as_ref().and_then(|kind| kind.attach_type);
-                let attach_type = attach_type.ok_or_else(|| {
-                    KernelError::reason(operation.as_str(), "the section does not say which hook")
-                })?;
-                let id = self.hooks.cgroups.get(path).ok_or_else(|| refused(Errno::NOENT))?;
-                (LinkType::CGROUP, LinkTarget::Cgroup { id: *id, attach_type })
-            }
-            Attachment::Tracepoint { category, name, .. } => {
-                if !self.hooks.tracepoints.contains(&(category.clone(), name.clone())) {
-                    return Err(KernelError::reason(operation, "there is no such tracepoint"));
-                }
-                (LinkType::PERF_EVENT, LinkTarget::Tracepoint { name: Some(name.clone()) })
-            }
-            Attachment::RawTracepoint { name, .. } | Attachment::TpBtf { name, .. } => {
-                (LinkType::RAW_TRACEPOINT, LinkTarget::Tracepoint { name: Some(name.clone()) })
-            }
-            Attachment::FreplacePinned { pin, function } => {
-                let target = LinkTarget::Program { id: self.pinned_program(pin)?.id };
-                let busy = |(_, link): (Identity, &Link)| {
-                    link.target == target && link.function.as_ref() == Some(function)
-                };
-                if self.links().any(busy) {
-                    return Err(refused(Errno::BUSY));
-                }
-                (LinkType::TRACING, target)
-            }
-            Attachment::LsmCgroup { path, .. } => {
-                let id = self.hooks.cgroups.get(path).ok_or_else(|| refused(Errno::NOENT))?;
-                let attach_type = AttachType::LSM_CGROUP;
-                (LinkType::CGROUP, LinkTarget::Cgroup { id: *id, attach_type })
-            }
-            Attachment::Freplace { .. }
-            | Attachment::Fentry(_)
-            | Attachment::Fexit(_)
-            | Attachment::FmodRet(_)
-            | Attachment::Lsm(_) => (LinkType::TRACING, LinkTarget::Other),
-            Attachment::Iter(_) => (LinkType::ITER, LinkTarget::Other),
-            Attachment::PerfEvent(_) => {
-                (LinkType::PERF_EVENT, LinkTarget::Tracepoint { name: None })
-            }
-            Attachment::Kprobe(_)
-            | Attachment::Kretprobe(_)
-            | Attachment::Uprobe(_)
-            | Attachment::Uretprobe(_)
-            | Attachment::Usdt(_) => probes::link(spec, attachment),
-            Attachment::Tc { .. } | Attachment::StructOps { .. } => {
-                return Err(KernelError::reason(operation, "this hook has no link"));
-            }
-        };
-        let function = match attachment {
-            Attachment::FreplacePinned { function, .. } => Some(function.clone()),
-            _ => None,
-        };
-        Ok(self.add(Object::Link(Link { of_type, program, target, function })))
-    }
-
-    /// The program pinned at an absolute path.
-    pub(super) fn pinned_program(&self, pin: &Path) -> Result<Identity> {
-        match self.tree.find(pin) {
-            Some(Node::Pin(found)) if found.kind == ObjectKind::Program => Ok(found),
-            Some(_) => Err(KernelError::reason("open the program", "it is none").at(pin)),
-            None => Err(KernelError::reason("open the program", "nothing is pinned there").at(pin)),
-        }
-    }
-
-    /// The links at what `attachment` names.
-    pub(super) fn occupants(&self, attachment: &Attachment) -> Vec<Occupant> {
-        let TargetState::Present(target) = self.hooks.target(attachment) else { return Vec::new() };
-        let here = |link: &Link| match (attachment, &link.target) {
-            (Attachment::Xdp { .. }, LinkTarget::Interface { index, .. }) => {
-                link.of_type == LinkType::XDP && u64::from(*index) == target
-            }
-            (Attachment::Tcx { .. }, LinkTarget::Interface { index, .. }) => {
-                link.of_type == LinkType::TCX && u64::from(*index) == target
-            }
-            (Attachment::Cgroup { .. }, LinkTarget::Cgroup { id, .. }) => *id == target,
-            _ => false,
-        };
-        let described = |(id, link): (Identity, &Link)| {
-            let (LiveObject::Link(live), LiveObject::Program(program)) =
-                (self.describe(id), self.describe(link.program))
-            else {
-                return None;
-            };
-            Some(Occupant::Linked { link: live, program: program.name })
-        };
-        self.links().filter(|(_, link)| here(link)).filter_map(described).collect()
-    }
-
-    pub(super) fn update_link(
-        &mut self,
-        link: Identity,
-        new: Identity,
-        old: Option<Identity>,
-    ) -> Result<()> {
-        const OPERATION: &str = "update the link";
-        if new.kind == ObjectKind::Map {
-            return self.update_operations(link, new, old);
-        }
-        let made_for = self.program(new, OPERATION)?.attach_type;
-        let refused = |errno| Err(KernelError::errno(OPERATION, errno));
-        let Some((_, found)) = self.links().find(|(id, _)| *id == link) else {
-            return refused(Errno::INVAL);
-        };
-        let runs_at = match found.target {
-            _ if !updatable(found.of_type) => return refused(Errno::INVAL),
-            LinkTarget::Interface { index: 0, .. } | LinkTarget::Cgroup { id: 0, .. } => {
-                return refused(Errno::NOLINK);
-            }
-            LinkTarget::Interface { attach_type, .. } => attach_type,
-            LinkTarget::Cgroup { attach_type, .. } => Some(attach_type),
-            LinkTarget::Tracepoint { .. }
-            | LinkTarget::Program { .. }
-            | LinkTarget::StructOps { .. }
-            | LinkTarget::Other => None,
-        };
-        if let (Some(runs_at), Some(made_for)) = (runs_at, made_for)
-            && runs_at != made_for
-        {
-            return Err(KernelError::reason(OPERATION, "the program is made for another hook"));
-        }
-        if old.is_some_and(|old| old != found.program) {
-            return refused(Errno::PERM);
-        }
-        let replaced = found.program;
-        if replaced != new && found.of_type == LinkType::TCX && self.runs_by_tcx(new, &found.target)
-        {
-            return refused(Errno::EXIST);
-        }
-        self.hold(new);
-        if let Some(counted) = self.objects.get_mut(&link)
-            && let Object::Link(link) = &mut counted.object
-        {
-            link.program = new;
-        }
-        self.release(replaced);
-        Ok(())
-    }
-
-    /// Severs a link. Links of tracepoints cannot be (`link_detach` in `kernel/bpf/syscall.c`).
-    pub(super) fn detach(&mut self, link: Identity) -> Result<()> {
-        const OPERATION: &str = "detach the link";
-        self.expect(link, ObjectKind::Link, OPERATION)?;
-        let Some(Counted { object: Object::Link(link), .. }) = self.objects.get_mut(&link) else {
-            return Err(KernelError::errno(OPERATION, Errno::INVAL));
-        };
-        match &mut link.target {
-            LinkTarget::Interface { index, .. } => *index = 0,
-            LinkTarget::Cgroup { id, .. } => *id = 0,
-            LinkTarget::StructOps { map } => *map = 0,
-            LinkTarget::Tracepoint { .. } | LinkTarget::Program { .. } | LinkTarget::Other => {
-                return Err(KernelError::errno(OPERATION, Errno::OPNOTSUPP));
-            }
-        }
-        Ok(())
-    }
-
-    /// tcx takes each program once (`bpf_mprog_attach`).
-    fn runs_by_tcx(&self, program: Identity, target: &LinkTarget) -> bool {
-        self.links().any(|(_, link)| link.program == program && link.target == *target)
-    }
-
     pub(super) fn attach_filter(
         &mut self,
         program: Identity,
@@ -419,11 +267,6 @@ impl State {
             }
         }
     }
-}
-
-/// Which links take another program (`update_prog` of `struct bpf_link_ops`).
-fn updatable(link_type: LinkType) -> bool {
-    matches!(link_type, LinkType::XDP | LinkType::TCX | LinkType::CGROUP | LinkType::ITER)
 }
 
 fn place(key: &FilterKey) -> Place {

@@ -31,6 +31,16 @@ impl Fake {
         }
     }
 
+    /// Makes the kernel one from before tcx.
+    pub fn take_tcx_away(&self) {
+        self.lock().hooks.lacks_tcx = true;
+    }
+
+    /// Adds a network namespace that is mounted there.
+    pub fn add_namespace(&self, path: &Path) {
+        self.lock().hooks.add_namespace(path);
+    }
+
     /// Adds a static tracepoint.
     pub fn add_tracepoint(&self, category: &str, name: &str) {
         self.lock().hooks.tracepoints.insert((category.to_owned(), name.to_owned()));

@@ -9,6 +9,7 @@ mod contents;
 mod fault;
 mod hooks;
 mod host;
+mod links;
 mod objects;
 mod operations;
 mod probes;
@@ -37,6 +38,7 @@ use crate::model::live::{
     FilterKey, LiveFilter, LiveObject, Occupant, OperationsState, RootState, TargetState,
 };
 use crate::model::map::MapSpec;
+use crate::model::pattern::Interface;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
 use crate::model::usage::Usage;
@@ -240,6 +242,14 @@ impl Kernel for Fake {
         })
     }
 
+    fn interfaces(&self) -> Result<Vec<Interface>> {
+        Ok(self.lock().hooks.interfaces())
+    }
+
+    fn has_tcx(&self) -> Result<bool> {
+        Ok(!self.lock().hooks.lacks_tcx)
+    }
+
     fn occupants(&self, attachment: &Attachment) -> Result<Vec<Occupant>> {
         Ok(self.lock().occupants(attachment))
     }
@@ -425,20 +435,21 @@ impl Kernel for Fake {
         spec: &ProgramSpec,
         attachment: &Attachment,
     ) -> Result<Handle> {
-        let mut state = self.act(CallKind::Attach, attachment.to_string())?;
-        let link = state.attach(program.object, spec, attachment)?;
-        drop(state);
-        Ok(self.handle(link))
+        self.attach_with(program, spec, attachment, &BTreeMap::new())
     }
 
-    fn attach_with_maps(
+    fn attach_with(
         &self,
         program: &Handle,
         spec: &ProgramSpec,
         attachment: &Attachment,
-        _maps: &BTreeMap<&str, &Handle>,
+        others: &BTreeMap<&str, &Handle>,
     ) -> Result<Handle> {
-        self.attach(program, spec, attachment)
+        let others: Vec<Identity> = others.values().map(|other| other.object).collect();
+        let mut state = self.act(CallKind::Attach, attachment.to_string())?;
+        let link = state.attach(program.object, spec, attachment, &others)?;
+        drop(state);
+        Ok(self.handle(link))
     }
 
     fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>> {

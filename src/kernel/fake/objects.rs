@@ -55,6 +55,8 @@ pub(super) struct Link {
     pub(super) of_type: LinkType,
     pub(super) program: Identity,
     pub(super) target: LinkTarget,
+    /// The map that it is attached to, which it keeps alive.
+    pub(super) map: Option<Identity>,
     /// What of a program it replaces.
     pub(super) function: Option<String>,
 }
@@ -81,7 +83,7 @@ impl Object {
         match self {
             Self::Map(map) => map.btf.into_iter().chain(map.slots.values().copied()).collect(),
             Self::Program(program) => program.maps.iter().copied().collect(),
-            Self::Link(link) => vec![link.program],
+            Self::Link(link) => std::iter::once(link.program).chain(link.map).collect(),
             Self::Btf => Vec::new(),
         }
     }

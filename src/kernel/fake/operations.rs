@@ -101,6 +101,7 @@ impl State {
             of_type: LinkType::STRUCT_OPS,
             program: map,
             target: LinkTarget::StructOps { map: map.id },
+            map: None,
             function: Some(attachment.to_string()),
         })))
     }

@@ -9,22 +9,24 @@ use rustix::thread::CapabilitySet;
 
 use super::super::{KernelError, Result};
 use super::handle::Handle;
-use super::sys::{self, Answer, LinkTarget, flags};
+use super::mprog::Hook;
+use super::sys::{self, Answer, LinkTarget};
 use super::{
-    capability, interface, occupant, probe, replaced, since, struct_ops, target, tracefs, xdp,
+    capability, interface, netfilter, netns, occupant, probe, replaced, since, struct_ops, target,
+    tracefs, xdp,
 };
-use crate::model::attach::{Attachment, Position, XdpMode};
+use crate::model::attach::{Attachment, XdpMode};
 use crate::model::identity::ObjectKind;
 use crate::model::kinds::{AttachType, LinkType};
 use crate::model::program::ProgramSpec;
 
-/// Attaches `program`, with the maps that the hook needs; the link lives as long as what is returned, or
-/// its pin.
+/// Attaches `program`, with the other objects that the hook names; the link lives as long as what is
+/// returned, or its pin.
 pub(super) fn attach(
     program: &Handle,
     spec: &ProgramSpec,
     attachment: &Attachment,
-    maps: &BTreeMap<&str, &Handle>,
+    others: &BTreeMap<&str, &Handle>,
 ) -> Result<Handle> {
     let operation = format!("attach program `{}` to {attachment}", spec.name);
     let call = Call { operation: &operation, attachment };
@@ -41,20 +43,38 @@ pub(super) fn attach(
             link.map_err(|errno| call.xdp_refused(errno, index, *mode))?
         }
         Attachment::Tcx { interface, direction, position } => {
-            let index = LinkTarget::Interface(call.interface(interface)?);
-            sys::create_link(program, index, direction.tcx_type(), tcx_flags(*position))
-                .map_err(|errno| call.refused(errno))?
+            let hook = call.hook(interface, direction.tcx_type())?;
+            let link = hook.attach(program, position.as_ref(), others)?;
+            link.map_err(|errno| call.refused(errno))?
         }
-        Attachment::Cgroup { path } => {
-            let Some(attach_type) = spec.kind.as_ref().and_then(|kind| kind.attach_type) else {
-                return Err(KernelError::reason(
-                    operation.as_str(),
-                    format!("section `{}` does not say which hook of a cgroup", spec.section),
-                )
-                .advice("name one in the section, such as `cgroup_skb/ingress`"));
-            };
-            let directory = target::cgroup(path, &operation)?;
-            sys::create_link(program, LinkTarget::File(directory.as_fd()), attach_type, 0)
+        Attachment::Netkit { interface, side, position } => {
+            let hook = call.hook(interface, side.attach_type())?;
+            let link = hook.attach(program, position.as_ref(), others)?;
+            link.map_err(|errno| call.refused(errno))?
+        }
+        Attachment::Cgroup { .. } | Attachment::CgroupUnit { .. } => {
+            let attach_type = call.attach_type(spec, "name one, such as `cgroup_skb/ingress`")?;
+            let directory =
+                target::cgroup(&target::cgroup_path(attachment, &operation)?, &operation)?;
+            call.link(program, directory.as_fd(), attach_type)?
+        }
+        Attachment::SkLookup { netns } => {
+            let namespace = netns::namespace(netns.as_deref(), &operation)?;
+            call.link(program, namespace.as_fd(), AttachType::SK_LOOKUP)?
+        }
+        Attachment::FlowDissector { netns } => {
+            let namespace = netns::namespace(netns.as_deref(), &operation)?;
+            call.link(program, namespace.as_fd(), AttachType::FLOW_DISSECTOR)?
+        }
+        Attachment::Sockmap { map, .. } => {
+            let attach_type = call.attach_type(spec, "name one, such as `sk_skb/verdict`")?;
+            let map = others.get(map.as_str()).ok_or(Errno::BADF);
+            let map = map.and_then(|map| map.expect(ObjectKind::Map));
+            let map = map.map_err(|errno| call.refused(errno))?;
+            call.link(program, map, attach_type)?
+        }
+        Attachment::Netfilter { family, at, priority, defrag } => {
+            netfilter::attach(program, *family, *at, *priority, *defrag)
                 .map_err(|errno| call.refused(errno))?
         }
         Attachment::Tracepoint { category, name, cookie } => {
@@ -86,7 +106,7 @@ pub(super) fn attach(
         | Attachment::PerfEvent(_)
         | Attachment::Iter(_) => {
             let attach_type = spec.kind.as_ref().and_then(|kind| kind.attach_type);
-            let call = probe::Call { operation: &operation, program, attach_type, maps };
+            let call = probe::Call { operation: &operation, program, attach_type, maps: others };
             probe::attach(&call, attachment)?
         }
         Attachment::FreplacePinned { pin, function } => {
@@ -130,7 +150,7 @@ pub(super) fn update(link: &Handle, new: &Handle, old: Option<&Handle>) -> Resul
     // run at the other.
     let runs_at = match info.link_type {
         LinkType::CGROUP => Some(info.cgroup_attach_type()),
-        LinkType::TCX => Some(info.interface_attach_type()),
+        LinkType::TCX | LinkType::NETKIT => Some(info.interface_attach_type()),
         _ => None,
     };
     if let (Some(runs_at), Some(made_for)) = (runs_at, new.attach_type())
@@ -149,7 +169,7 @@ pub(super) fn update(link: &Handle, new: &Handle, old: Option<&Handle>) -> Resul
                 "the link runs another program than it was thought to: somebody else changed it",
             ),
             Errno::EXIST => error.advice("the program is at this hook already by another link"),
-            Errno::NOLINK => error.advice("its interface or cgroup has gone; attach anew"),
+            Errno::NOLINK => error.advice("what it was attached to has gone; attach anew"),
             Errno::INVAL | Errno::OPNOTSUPP => error.advice(format!(
                 "links of type {} cannot be updated, or not with a program of this type",
                 info.link_type
@@ -164,14 +184,6 @@ fn raw_tracepoint(program: BorrowedFd<'_>, name: &str, cookie: Option<u64>) -> A
     sys::open_raw_tracepoint(program, Some(&name), cookie.unwrap_or(0))
 }
 
-/// Without a program to be relative to, `BEFORE` is before all and `AFTER` is after all.
-fn tcx_flags(position: Option<Position>) -> u32 {
-    match position {
-        Some(Position::First) => flags::BEFORE,
-        Some(Position::Last) | None => flags::AFTER,
-    }
-}
-
 /// One attachment under way, for its errors.
 struct Call<'a> {
     operation: &'a str,
@@ -181,6 +193,31 @@ struct Call<'a> {
 impl Call<'_> {
     fn interface(&self, name: &str) -> Result<u32> {
         interface::index(name).map_err(|errno| target::interface_error(self.operation, name, errno))
+    }
+
+    /// The hook of an interface that several programs share.
+    fn hook(&self, interface: &str, attach_type: AttachType) -> Result<Hook<'_>> {
+        let interface = self.interface(interface)?;
+        Ok(Hook { interface, attach_type, operation: self.operation })
+    }
+
+    /// Which of the hooks of its target a program is for.
+    fn attach_type(&self, spec: &ProgramSpec, advice: &str) -> Result<AttachType> {
+        spec.kind.as_ref().and_then(|kind| kind.attach_type).ok_or_else(|| {
+            let section = &spec.section;
+            let reason = format!("section `{section}` does not say which of the target's hooks");
+            KernelError::reason(self.operation, reason).advice(advice.to_owned())
+        })
+    }
+
+    fn link(
+        &self,
+        program: BorrowedFd<'_>,
+        target: BorrowedFd<'_>,
+        attach_type: AttachType,
+    ) -> Result<OwnedFd> {
+        sys::create_link(program, LinkTarget::File(target), attach_type, 0)
+            .map_err(|errno| self.refused(errno))
     }
 
     fn xdp_refused(&self, errno: Errno, index: u32, mode: XdpMode) -> KernelError {
@@ -225,9 +262,19 @@ impl Call<'_> {
                  program is of another type than the one it was loaded for"
                     .to_owned()
             }
-            (Errno::EXIST, Attachment::Tcx { .. }) => {
-                "the same program is at this hook already, and tcx takes each once".to_owned()
+            (Errno::EXIST, Attachment::Tcx { .. } | Attachment::Netkit { .. }) => {
+                "the same program is at this hook already, which takes each once".to_owned()
             }
+            (Errno::NOENT, Attachment::Tcx { .. } | Attachment::Netkit { .. }) => {
+                "the program that it shall be beside is not attached at this hook".to_owned()
+            }
+            (Errno::STALE, Attachment::Tcx { .. } | Attachment::Netkit { .. }) => {
+                "somebody else keeps changing the programs at this hook; run it again".to_owned()
+            }
+            (Errno::NXIO, Attachment::Netkit { interface, .. }) => {
+                format!("`{interface}` is no netkit device (`ip -d link show type netkit`)")
+            }
+            (Errno::INVAL, Attachment::Netkit { .. }) => "netkit links need Linux 6.7".to_owned(),
             (Errno::INVAL, Attachment::Tcx { .. }) => {
                 "tcx links need Linux 6.6; use hook `tc` before that".to_owned()
             }
@@ -244,7 +291,37 @@ impl Call<'_> {
                  tracepoint's fields"
                     .to_owned()
             }
-            (Errno::INVAL, Attachment::Cgroup { .. }) => {
+            (errno, Attachment::Netfilter { priority, defrag, .. }) => {
+                match netfilter::advice(errno, *priority, *defrag) {
+                    Some(advice) => advice,
+                    None => return error,
+                }
+            }
+            (Errno::EXIST, Attachment::FlowDissector { .. }) => {
+                "a flow dissector is attached already: without a link, or in the first network \
+                 namespace, which then decides for all"
+                    .to_owned()
+            }
+            (Errno::TOOBIG, Attachment::FlowDissector { .. }) => {
+                "another flow dissector is attached, and a network namespace has one (`bpftool link` \
+                 shows it)"
+                    .to_owned()
+            }
+            (Errno::INVAL, Attachment::FlowDissector { .. }) => {
+                "links of flow dissectors need Linux 5.8; or this is no network namespace".to_owned()
+            }
+            (Errno::INVAL, Attachment::SkLookup { .. }) => {
+                "sk_lookup needs Linux 5.9; or this is no network namespace".to_owned()
+            }
+            (Errno::BUSY, Attachment::Sockmap { map, .. }) => {
+                format!("another program of this kind is attached to `{map}` already")
+            }
+            (Errno::INVAL, Attachment::Sockmap { .. }) => {
+                "sockmap links need Linux 6.10; or a `verdict` and a `stream_verdict` are both \
+                 attached to this map"
+                    .to_owned()
+            }
+            (Errno::INVAL, Attachment::Cgroup { .. } | Attachment::CgroupUnit { .. }) => {
                 "cgroup links need Linux 5.7; or the program's type does not fit its section"
                     .to_owned()
             }

@@ -18,7 +18,10 @@ mod interfaces;
 mod jump_tables;
 mod maps;
 mod modules;
+mod mprog;
+mod netfilter;
 mod netlink;
+mod netns;
 mod observe;
 mod occupant;
 mod parallel;
@@ -34,6 +37,7 @@ mod sys;
 mod target;
 mod tc;
 mod tracefs;
+mod unit;
 mod usage;
 mod verifier;
 mod xdp;
@@ -45,6 +49,7 @@ use std::sync::OnceLock;
 pub use handle::Handle;
 pub use interfaces::{Interfaces, Noticed};
 use rustix::io::Errno;
+pub use target::places;
 
 use super::entries::{Carried, Copied};
 use super::{
@@ -59,6 +64,7 @@ use crate::model::live::{
     FilterKey, LiveFilter, LiveObject, Occupant, OperationsState, RootState, TargetState,
 };
 use crate::model::map::MapSpec;
+use crate::model::pattern::Interface;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
 use crate::model::usage::Usage;
@@ -191,6 +197,14 @@ impl Kernel for Linux {
         target::state(attachment)
     }
 
+    fn interfaces(&self) -> Result<Vec<Interface>> {
+        interface::all().map_err(|errno| KernelError::errno("list the interfaces", errno))
+    }
+
+    fn has_tcx(&self) -> Result<bool> {
+        mprog::has_tcx().map_err(|errno| KernelError::errno("look for tcx", errno))
+    }
+
     fn occupants(&self, attachment: &Attachment) -> Result<Vec<Occupant>> {
         occupant::all(attachment)
     }
@@ -319,14 +333,14 @@ impl Kernel for Linux {
         attach::attach(program, spec, attachment, &BTreeMap::new())
     }
 
-    fn attach_with_maps(
+    fn attach_with(
         &self,
         program: &Handle,
         spec: &ProgramSpec,
         attachment: &Attachment,
-        maps: &BTreeMap<&str, &Handle>,
+        others: &BTreeMap<&str, &Handle>,
     ) -> Result<Handle> {
-        attach::attach(program, spec, attachment, maps)
+        attach::attach(program, spec, attachment, others)
     }
 
     fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>> {

@@ -77,6 +77,17 @@ fn link(handle: &Handle) -> Answer<LiveLink> {
         LinkType::CGROUP => {
             LinkTarget::Cgroup { id: info.cgroup(), attach_type: info.cgroup_attach_type() }
         }
+        LinkType::NETNS => LinkTarget::Netns {
+            inode: u64::from(info.netns()),
+            attach_type: info.netns_attach_type(),
+        },
+        LinkType::SOCKMAP => {
+            LinkTarget::Map { id: info.map(), attach_type: info.map_attach_type() }
+        }
+        LinkType::NETFILTER => {
+            let (family, hook, priority) = info.netfilter();
+            LinkTarget::Netfilter { family, hook, priority }
+        }
         LinkType::RAW_TRACEPOINT => named(LinkName::RawTracepoint),
         LinkType::PERF_EVENT if info.is_perf_tracepoint() => named(LinkName::PerfTracepoint),
         // Before 6.6 the kernel does not say what kind of event it is.

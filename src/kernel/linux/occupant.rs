@@ -13,9 +13,9 @@ use super::handle::Handle;
 use super::sys::{self, Answer};
 use super::xdp::{self, By};
 use super::{observe, target};
-use crate::model::attach::{Attachment, Direction, XdpMode};
+use crate::model::attach::{Attachment, XdpMode};
 use crate::model::identity::ObjectKind;
-use crate::model::kinds::LinkType;
+use crate::model::kinds::{AttachType, LinkType};
 use crate::model::live::{LinkTarget, LiveLink, LiveObject, Occupant, TargetState};
 
 /// Every program at what `attachment` names; at a cgroup, only what links attach.
@@ -24,8 +24,11 @@ pub(super) fn all(attachment: &Attachment) -> Result<Vec<Occupant>> {
     let search = Search { attachment };
     match attachment {
         Attachment::Xdp { interface, mode } => search.at_xdp(interface, *mode, index(place)),
-        Attachment::Tcx { direction, .. } => search.at_tcx(*direction, index(place)),
-        Attachment::Cgroup { .. } => search.at_cgroup(place),
+        Attachment::Tcx { direction, .. } => search.in_chain(direction.tcx_type(), index(place)),
+        Attachment::Netkit { side, .. } => search.in_chain(side.attach_type(), index(place)),
+        Attachment::Cgroup { .. } | Attachment::CgroupUnit { .. } => search.at_cgroup(place),
+        Attachment::SkLookup { .. } => search.in_netns(place, AttachType::SK_LOOKUP),
+        Attachment::FlowDissector { .. } => search.in_netns(place, AttachType::FLOW_DISSECTOR),
         _ => Ok(Vec::new()),
     }
 }
@@ -99,11 +102,11 @@ impl Search<'_> {
     }
 
     /// The hook tells its programs and the ids of their links, which are global.
-    fn at_tcx(self, direction: Direction, index: u32) -> Result<Vec<Occupant>> {
-        let attached = match sys::query_tcx(index, direction.tcx_type()) {
-            Ok(attached) => attached,
-            // Before Linux 6.6 nobody is at this hook.
-            Err(Errno::INVAL) => return Ok(Vec::new()),
+    fn in_chain(self, attach_type: AttachType, index: u32) -> Result<Vec<Occupant>> {
+        let attached = match sys::query_chain(index, attach_type) {
+            Ok(chain) => chain.attached,
+            // Before Linux 6.6 nobody is at this hook; no netkit device, nobody either.
+            Err(Errno::INVAL | Errno::NXIO) => return Ok(Vec::new()),
             Err(errno) => return Err(self.failed(errno)),
         };
         let mut found = Vec::new();
@@ -127,9 +130,25 @@ impl Search<'_> {
 
     /// Ids of cgroups are global, so a link's is proof enough.
     fn at_cgroup(self, place: u64) -> Result<Vec<Occupant>> {
-        let here =
-            |link: &LiveLink| matches!(link.target, LinkTarget::Cgroup { id, .. } if id == place);
-        let links = self.links(LinkType::CGROUP, here)?;
+        self.linked(
+            LinkType::CGROUP,
+            |target| matches!(target, LinkTarget::Cgroup { id, .. } if *id == place),
+        )
+    }
+
+    /// So are inodes of namespaces, all of one file system.
+    fn in_netns(self, place: u64, of: AttachType) -> Result<Vec<Occupant>> {
+        self.linked(LinkType::NETNS, |target| {
+            *target == LinkTarget::Netns { inode: place, attach_type: of }
+        })
+    }
+
+    fn linked(
+        self,
+        link_type: LinkType,
+        here: impl Fn(&LinkTarget) -> bool,
+    ) -> Result<Vec<Occupant>> {
+        let links = self.links(link_type, |link| here(&link.target))?;
         let linked =
             |link: LiveLink| Occupant::Linked { program: program_name(link.program_id), link };
         Ok(links.into_iter().map(linked).collect())
@@ -208,7 +227,7 @@ fn described(link: &Handle) -> Answer<Option<LiveLink>> {
 }
 
 /// Empty for a program that has gone.
-fn program_name(id: u32) -> String {
+pub(super) fn program_name(id: u32) -> String {
     let info = sys::open_program(id).and_then(|program| sys::program_info(program.as_fd()));
     info.map(|info| info.name).unwrap_or_default()
 }

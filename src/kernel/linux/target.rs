@@ -1,16 +1,19 @@
-//! What programs are attached to: interfaces, cgroups and tracepoints, looked up by name.
+//! What programs are attached to: interfaces, cgroups, namespaces and tracepoints, looked up by name.
 
+use std::borrow::Cow;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::super::{KernelError, Result};
 use super::sys::Answer;
-use super::{interface, probe, replaced, tracefs};
+use super::unit::{self, Search};
+use super::{interface, netns, probe, replaced, tracefs};
 use crate::model::attach::Attachment;
 use crate::model::live::TargetState;
+use crate::model::pattern;
 
 /// `CGROUP2_SUPER_MAGIC` (`include/uapi/linux/magic.h`).
 const CGROUP2: u32 = 0x6367_7270;
@@ -21,22 +24,38 @@ pub(super) fn state(attachment: &Attachment) -> Result<TargetState> {
     match attachment {
         Attachment::Xdp { interface, .. }
         | Attachment::Tcx { interface, .. }
-        | Attachment::Tc { interface, .. } => match interface::index(interface) {
+        | Attachment::Tc { interface, .. }
+        | Attachment::Netkit { interface, .. } => match interface::index(interface) {
             Ok(index) => Ok(TargetState::Present(u64::from(index))),
+            Err(Errno::NODEV) if interface == pattern::PHYSICAL => {
+                Ok(missing("there is no physical network interface".to_owned()))
+            }
+            Err(Errno::NODEV) if pattern::is_pattern(interface) => {
+                Ok(missing(format!("no network interface matches `{interface}`")))
+            }
             Err(Errno::NODEV) => {
                 Ok(missing(format!("there is no network interface `{interface}`")))
             }
             Err(errno) => Err(KernelError::errno(operation(), errno)),
         },
         Attachment::Cgroup { path } => cgroup_state(path, attachment),
+        Attachment::CgroupUnit { unit } => match unit::find(unit) {
+            Search::Found(path) => cgroup_state(&path, attachment),
+            Search::Absent(reason) => Ok(missing(reason)),
+        },
+        Attachment::SkLookup { netns } | Attachment::FlowDissector { netns } => {
+            netns::state(netns.as_deref(), &operation())
+        }
         Attachment::Tracepoint { category, name, .. } => match tracefs::event_id(category, name) {
             Ok(_) => Ok(probe::linkable().map_or_else(missing, |()| TargetState::Present(0))),
             Err(why) => Ok(missing(why.reason(category, name))),
         },
         Attachment::FreplacePinned { pin, function } => Ok(replaced::state(pin, function)),
         // tracefs does not list every raw tracepoint; the kernel answers when one is attached.
-        // The program whose function is replaced is one of the same plan.
-        Attachment::RawTracepoint { .. }
+        // The program whose function is replaced is one of the same plan, and so is a sockmap.
+        Attachment::Sockmap { .. }
+        | Attachment::Netfilter { .. }
+        | Attachment::RawTracepoint { .. }
         | Attachment::TpBtf { .. }
         | Attachment::Freplace { .. }
         // Whether the kernel has the struct, it says when the map is created.
@@ -60,6 +79,21 @@ pub(super) fn cgroup_state(path: &Path, attachment: &Attachment) -> Result<Targe
     }
 }
 
+/// The directory of the cgroup that an attachment names.
+pub(super) fn cgroup_path<'a>(
+    attachment: &'a Attachment,
+    operation: &str,
+) -> Result<Cow<'a, Path>> {
+    match attachment {
+        Attachment::Cgroup { path } => Ok(Cow::Borrowed(path)),
+        Attachment::CgroupUnit { unit } => match unit::find(unit) {
+            Search::Found(path) => Ok(Cow::Owned(path)),
+            Search::Absent(reason) => Err(KernelError::reason(operation, reason)),
+        },
+        other => Err(KernelError::reason(operation, format!("{other} is no cgroup"))),
+    }
+}
+
 /// A cgroup's directory, open to attach to.
 pub(super) fn cgroup(path: &Path, operation: &str) -> Result<OwnedFd> {
     match open_cgroup(path) {
@@ -76,6 +110,19 @@ pub(super) fn interface_error(operation: &str, interface: &str, errno: Errno) ->
         error.advice(format!("there is no network interface `{interface}` (`ip link` lists them)"))
     } else {
         error
+    }
+}
+
+/// The paths at which what an attachment names comes and goes.
+#[must_use]
+pub fn places(attachment: &Attachment) -> Vec<PathBuf> {
+    match attachment {
+        Attachment::CgroupUnit { unit } => unit::places(unit),
+        Attachment::Uprobe(probe) | Attachment::Uretprobe(probe) => {
+            probe::candidates(&probe.target)
+        }
+        Attachment::Usdt(probe) => probe::candidates(&probe.target),
+        other => other.path().map(Path::to_owned).into_iter().collect(),
     }
 }
 

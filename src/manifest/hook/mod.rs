@@ -8,9 +8,7 @@ mod net;
 mod tracing;
 
 pub use kernel::{Cgroup, Freplace, Iter, LsmCgroup, Section, StructOps};
-pub use net::{
-    Netfilter, NetfilterAt, NetfilterFamily, Netkit, NetkitSide, Netns, Sockmap, Tc, Tcx, Xdp,
-};
+pub use net::{Netfilter, Netkit, Netns, Position, Sockmap, Tc, Tcx, Xdp};
 pub use tracing::{Function, NamedTracepoint, PerfEvent, Probe, Tracepoint, Usdt, UserProbe};
 
 use schemars::JsonSchema;

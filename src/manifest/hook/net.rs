@@ -6,7 +6,18 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::manifest::types::Names;
-use crate::model::attach::{Direction, Position, XdpMode};
+use crate::model::attach::{Direction, XdpMode};
+use crate::model::net_hook::{NetfilterAt, NetfilterFamily, NetkitSide};
+
+/// Place among several programs at one hook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Position {
+    /// Before all others.
+    First,
+    /// After all others.
+    Last,
+}
 
 /// Options of `xdp`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -32,9 +43,10 @@ pub struct Tcx {
     pub direction: Direction,
     /// Place among the programs already there. Default: `last`.
     pub position: Option<Position>,
-    /// Run before this program: `<object>.<program>`.
+    /// Run right before this program at the same hook: `<object>.<program>` of this manifest, the
+    /// name of any other program, or the path of a program's or link's pin.
     pub before: Option<String>,
-    /// Run after this program: `<object>.<program>`.
+    /// Run right after this program at the same hook, named as in `before`.
     pub after: Option<String>,
     /// Attach when the interface appears.
     #[serde(default)]
@@ -68,23 +80,14 @@ pub struct Netkit {
     pub side: NetkitSide,
     /// Place among the programs already there. Default: `last`.
     pub position: Option<Position>,
-    /// Run before this program: `<object>.<program>`.
+    /// Run right before this program at the same hook: `<object>.<program>` of this manifest, the
+    /// name of any other program, or the path of a program's or link's pin.
     pub before: Option<String>,
-    /// Run after this program: `<object>.<program>`.
+    /// Run right after this program at the same hook, named as in `before`.
     pub after: Option<String>,
     /// Attach when the interface appears.
     #[serde(default)]
     pub wait: bool,
-}
-
-/// One end of a netkit pair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum NetkitSide {
-    /// The end that was created first.
-    Primary,
-    /// Its peer.
-    Peer,
 }
 
 /// Options of `sockmap`.
@@ -125,30 +128,4 @@ pub struct Netfilter {
     /// Attach when the target appears.
     #[serde(default)]
     pub wait: bool,
-}
-
-/// A protocol family of netfilter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum NetfilterFamily {
-    /// IPv4.
-    Ipv4,
-    /// IPv6.
-    Ipv6,
-}
-
-/// A place on a packet's way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum NetfilterAt {
-    /// Before the routing decision.
-    Prerouting,
-    /// Before delivery to this host.
-    LocalIn,
-    /// Between two interfaces.
-    Forward,
-    /// As this host sends.
-    LocalOut,
-    /// Before it leaves.
-    Postrouting,
 }

@@ -24,7 +24,7 @@ use crate::model::object::ObjectSpec;
 use crate::model::pin::{OnMismatch, PinPath, PinPolicy, PinRoot, SubPath};
 use crate::model::program::{ProgramKind, ProgramSpec, Uses};
 use crate::object::Image;
-use crate::validate::{Desired, DesiredMap, DesiredObject, DesiredProgram};
+use crate::validate::{Desired, DesiredMap, DesiredObject, DesiredProgram, Terms};
 
 use super::{Action, Adoption, Plan, ResourceState, Step, drift, end, plan};
 
@@ -93,7 +93,13 @@ fn program(name: &str, attachments: Vec<Attachment>) -> DesiredProgram {
         instructions: 2,
         uses: Uses::default(),
     };
-    DesiredProgram { spec, policy: PinPolicy::None, pin: None, attachments, note: None }
+    DesiredProgram {
+        spec,
+        policy: PinPolicy::None,
+        pin: None,
+        attachments,
+        terms: Terms::default(),
+    }
 }
 
 fn object(label: &str, maps: Vec<DesiredMap>, programs: Vec<DesiredProgram>) -> DesiredObject {
@@ -953,7 +959,6 @@ fn loads_and_links(plan: &Plan) -> Vec<String> {
             Step::LoadPrograms { .. }
                 | Step::LoadReplacement { .. }
                 | Step::Attach { .. }
-                | Step::AttachWithMaps { .. }
                 | Step::UpdateLink { .. }
         )
     };

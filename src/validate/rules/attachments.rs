@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::manifest::{Cgroup, Freplace, Hook, KeyPath, Names, Tcx, listed};
-use crate::model::attach::{Attachment, Direction};
+use crate::manifest::{Cgroup, Freplace, Hook, KeyPath, Names, listed};
+use crate::model::attach::Attachment;
 use crate::model::code;
 use crate::model::kinds::{AttachType, ProgramType};
+use crate::model::pattern;
 use crate::model::problem::Problem;
 use crate::model::program::{ProgramKind, ProgramSpec};
+use crate::validate::desired::Terms;
 use crate::validate::findings::Findings;
 use crate::validate::hooks;
 use crate::validate::rules::operations;
@@ -21,10 +23,10 @@ pub(in crate::validate) fn resolve(
     program: &ProgramSpec,
     places: &mut Places,
     findings: &mut Findings<'_>,
-) -> Vec<Attachment> {
+) -> (Vec<Attachment>, Terms) {
     let entry = subject.entry.programs.get(&program.name);
-    let (Some(entry), Some(kind)) = (entry, &program.kind) else { return Vec::new() };
-    let mut attachments = Vec::new();
+    let (mut attachments, mut terms) = (Vec::new(), Terms::default());
+    let (Some(entry), Some(kind)) = (entry, &program.kind) else { return (attachments, terms) };
     for (index, hook) in entry.attach.iter().enumerate() {
         let at = subject.program(&program.name).key("attach").index(index);
         if findings.is_marked(&at) {
@@ -38,21 +40,17 @@ pub(in crate::validate) fn resolve(
             findings.at_value(&at.key("hook"), misfit(hook, program, kind));
             continue;
         }
-        if !hooks::is_available(hook.name()) {
-            let message = format!("this version cannot attach to `{}` yet", hook.name());
-            let problem = Problem::error(code::HOOK_UNAVAILABLE, None, message)
-                .help(format!("it can attach to {}", listed(hooks::available())));
-            findings.at_value(&at.key("hook"), problem);
-            continue;
-        }
         let mut place = Place { subject, program, kind, at, findings };
         place.options(hook);
         for (at, attachment) in place.attachments(hook) {
             places.take(subject.name, program, &attachment, at, findings);
+            if hook.wait() {
+                terms.waits.insert(attachment.clone());
+            }
             attachments.push(attachment);
         }
     }
-    attachments
+    (attachments, terms)
 }
 
 fn misfit(hook: &Hook, program: &ProgramSpec, kind: &ProgramKind) -> Problem {
@@ -61,8 +59,7 @@ fn misfit(hook: &Hook, program: &ProgramSpec, kind: &ProgramKind) -> Problem {
         "`{name}` does not take program `{}` of section `{}`",
         program.name, program.section
     );
-    let available = listed(hooks::fitting(kind).filter(|hook| hooks::is_available(hook)));
-    let fitting = if available.is_empty() { listed(hooks::fitting(kind)) } else { available };
+    let fitting = listed(hooks::fitting(kind));
     let help = if fitting.is_empty() {
         format!("no hook takes a program of section `{}`; it is run another way", program.section)
     } else {
@@ -81,17 +78,9 @@ pub(super) struct Place<'p, 'f, 'd> {
 }
 
 impl Place<'_, '_, '_> {
-    /// Reports the options that are not carried out yet.
     fn options(&mut self, hook: &Hook) {
-        let (before, after) = match hook {
-            Hook::Tcx(Tcx { before, after, .. }) => (before.is_some(), after.is_some()),
-            _ => (false, false),
-        };
-        let unit = matches!(hook, Hook::Cgroup(Cgroup { unit: Some(_), .. }));
-        let used = [("wait", hook.wait()), ("before", before), ("after", after), ("unit", unit)];
-        for (option, _) in used.into_iter().filter(|(_, used)| *used) {
-            let message = format!("this version does not carry out `{option}` yet");
-            self.report(option, Problem::error(code::OPTION_UNAVAILABLE, None, message));
+        if hook.wait() && matches!(hook, Hook::Sockmap(_) | Hook::Netfilter(_)) {
+            self.report("wait", needless_wait(hook));
         }
     }
 
@@ -106,10 +95,20 @@ impl Place<'_, '_, '_> {
             }
             Hook::Tcx(hook) => {
                 self.direction(hook.direction);
+                let position = self.position(&hook.into());
                 return self.each(&hook.interface, |interface| Attachment::Tcx {
                     interface,
                     direction: hook.direction,
-                    position: hook.position,
+                    position: position.clone(),
+                });
+            }
+            Hook::Netkit(hook) => {
+                self.side(hook.side);
+                let position = self.position(&hook.into());
+                return self.each(&hook.interface, |interface| Attachment::Netkit {
+                    interface,
+                    side: hook.side,
+                    position: position.clone(),
                 });
             }
             Hook::Tc(hook) => {
@@ -122,6 +121,10 @@ impl Place<'_, '_, '_> {
                 });
             }
             Hook::Cgroup(hook) => self.cgroup(hook),
+            Hook::SkLookup(hook) => self.sk_lookup(hook),
+            Hook::FlowDissector(hook) => self.flow_dissector(hook),
+            Hook::Sockmap(hook) => self.sockmap(hook),
+            Hook::Netfilter(hook) => self.netfilter(hook),
             Hook::Tracepoint(hook) => self.tracepoint(&hook.name, hook.cookie),
             Hook::RawTracepoint(hook) => {
                 self.event(&hook.name);
@@ -146,7 +149,8 @@ impl Place<'_, '_, '_> {
             Hook::Iter(hook) => self.iterator(hook).map(Attachment::Iter),
             Hook::Freplace(hook) => self.freplace(hook),
             Hook::Section(hook) => self.section(hook.cookie),
-            _ => None,
+            // [`resolve`] has sent it to the map that it names.
+            Hook::StructOps(_) => None,
         };
         single.map(|attachment| (self.at.clone(), attachment)).into_iter().collect()
     }
@@ -171,28 +175,6 @@ impl Place<'_, '_, '_> {
         attachments
     }
 
-    /// A program whose section says a direction was made for it; the kernel does not check.
-    fn direction(&mut self, wanted: Direction) {
-        let declared = match self.kind.attach_type {
-            Some(AttachType::TCX_INGRESS) => Direction::Ingress,
-            Some(AttachType::TCX_EGRESS) => Direction::Egress,
-            _ => return,
-        };
-        if declared == wanted {
-            return;
-        }
-        let message = format!(
-            "program `{}` of section `{}` is for `{}`, not for `{}`",
-            self.program.name,
-            self.program.section,
-            declared.as_str(),
-            wanted.as_str()
-        );
-        let problem = Problem::error(code::TARGET_MISMATCH, None, message)
-            .help("`SEC(\"tc\")` makes a program for either direction");
-        self.report("direction", problem);
-    }
-
     fn cgroup(&mut self, hook: &Cgroup) -> Option<Attachment> {
         if self.kind.attach_type.is_none() {
             let message = format!(
@@ -212,10 +194,10 @@ impl Place<'_, '_, '_> {
                 self.report("unit", Problem::error(code::BAD_TARGET, None, message));
             }
             (None, None) => {
-                let message = "`cgroup` needs the option `path`";
+                let message = "`cgroup` needs one of the options `path` and `unit`";
                 self.report("hook", Problem::error(code::MISSING_KEY, None, message));
             }
-            (None, Some(_)) => {}
+            (None, Some(unit)) => return self.unit(unit),
         }
         None
     }
@@ -321,6 +303,8 @@ impl Place<'_, '_, '_> {
             (ProgramType::RAW_TRACEPOINT | ProgramType::RAW_TRACEPOINT_WRITABLE, _) => {
                 target.map(|name| Attachment::RawTracepoint { name: name.to_owned(), cookie })
             }
+            (ProgramType::SK_LOOKUP, _) => Some(Attachment::SkLookup { netns: None }),
+            (ProgramType::FLOW_DISSECTOR, _) => Some(Attachment::FlowDissector { netns: None }),
             (ProgramType::TRACING, Some(AttachType::TRACE_RAW_TP)) => {
                 target.map(|name| Attachment::TpBtf { name: name.to_owned(), cookie })
             }
@@ -333,25 +317,17 @@ impl Place<'_, '_, '_> {
         found
     }
 
-    /// The section says too little, or something that cannot be attached yet.
+    /// The section says too little.
     fn unsaid(&self) -> Problem {
         let section = &self.program.section;
-        let available = hooks::fitting(self.kind).find(|hook| hooks::is_available(hook));
-        if let Some(hook) = available {
-            let message = format!("section `{section}` does not say where its program is attached");
-            return Problem::error(code::SECTION_INCOMPLETE, None, message)
-                .help(format!("write `{{ hook = \"{hook}\", … }}` with the place"));
-        }
-        let dashed = section.trim_start_matches('?').replace('_', "-");
-        let named = hooks::fitting(self.kind).find(|hook| dashed.starts_with(hook));
-        if let Some(hook) = named.or_else(|| hooks::fitting(self.kind).next()) {
-            let message = format!(
-                "section `{section}` is for `{hook}`, which this version cannot attach to yet"
-            );
-            return Problem::error(code::HOOK_UNAVAILABLE, None, message);
-        }
-        let message = format!("a program of section `{section}` is not attached to a hook");
-        Problem::error(code::SECTION_INCOMPLETE, None, message)
+        let problem = |message| Problem::error(code::SECTION_INCOMPLETE, None, message);
+        hooks::fitting(self.kind).next().map_or_else(
+            || problem(format!("a program of section `{section}` is not attached to a hook")),
+            |hook| {
+                problem(format!("section `{section}` does not say where its program is attached"))
+                    .help(format!("write `{{ hook = \"{hook}\", … }}` with the place"))
+            },
+        )
     }
 
     pub(super) fn report(&mut self, option: &str, problem: Problem) {
@@ -359,14 +335,25 @@ impl Place<'_, '_, '_> {
     }
 }
 
+/// That there is nothing to wait for.
+pub(super) fn needless_wait(hook: &Hook) -> Problem {
+    Problem::warning(code::NO_EFFECT, None, format!("`wait` changes nothing for `{}`", hook.name()))
+        .help("what it attaches to is there when it is attached, or never")
+}
+
 /// What is wrong with an interface's name (kernel: `dev_valid_name` in `net/core/dev.c`).
 fn bad_interface(name: &str) -> Option<Problem> {
-    if name.contains(['*', '?', '[']) {
-        let message = format!("this version does not carry out patterns such as `{name}` yet");
-        let problem = Problem::error(code::OPTION_UNAVAILABLE, None, message);
-        return Some(problem.help("name the interfaces: `interface = [\"eth0\", \"eth1\"]`"));
-    }
     let reason = match name {
+        pattern::PHYSICAL => return None,
+        _ if name.starts_with(':') => {
+            let message = format!("{name:?} stands for no interfaces");
+            let problem = Problem::error(code::BAD_TARGET, None, message);
+            return Some(
+                problem.help(format!("`{}` stands for all physical ones", pattern::PHYSICAL)),
+            );
+        }
+        // A pattern has more characters than the names that it stands for.
+        _ if pattern::is_pattern(name) && !name.contains(['/', ':', '\0']) => return None,
         "" => "it is empty",
         "." | ".." => "it stands for a directory",
         _ if name.len() > 15 => "it has more than 15 bytes",

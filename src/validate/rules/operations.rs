@@ -1,5 +1,6 @@
 //! Structs of operations: entries under `programs` that name a map, and what they come to.
 
+use super::attachments;
 use super::places::Places;
 use crate::manifest::Hook;
 use crate::model::attach::Attachment;
@@ -40,9 +41,7 @@ pub(in crate::validate) fn resolve(
                 continue;
             };
             if options.wait {
-                let message = "this version does not carry out `wait` yet";
-                let problem = Problem::error(code::OPTION_UNAVAILABLE, None, message);
-                findings.at_value(&at.key("wait"), problem);
+                findings.at_value(&at.key("wait"), attachments::needless_wait(hook));
             }
             if places.take_named((subject.name, &map.name), &attachment, at, findings) {
                 operations.push(DesiredOperations {

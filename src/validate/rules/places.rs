@@ -39,14 +39,25 @@ impl Places {
         at: KeyPath,
         findings: &mut Findings<'_>,
     ) {
-        self.take_named((object, &program.name), attachment, at, findings);
+        let place = exclusive(program, attachment);
+        self.take_place((object, &program.name), (attachment, place), at, findings);
     }
 
     /// The same for what has no program, such as a struct of operations; whether the place was free.
     pub(in crate::validate) fn take_named(
         &mut self,
-        (object, name): (&Name, &str),
+        whose: (&Name, &str),
         attachment: &Attachment,
+        at: KeyPath,
+        findings: &mut Findings<'_>,
+    ) -> bool {
+        self.take_place(whose, (attachment, exclusive_of_any(attachment)), at, findings)
+    }
+
+    fn take_place(
+        &mut self,
+        (object, name): (&Name, &str),
+        (attachment, place): (&Attachment, Option<String>),
         at: KeyPath,
         findings: &mut Findings<'_>,
     ) -> bool {
@@ -61,7 +72,7 @@ impl Places {
             return false;
         }
         let mut free = true;
-        if let Some(place) = exclusive(attachment) {
+        if let Some(place) = place {
             if let Some(Holder { name: owner, at: first, .. }) = self.exclusive.get(&place) {
                 let message = format!("`{name}` and `{owner}` both want {place}");
                 let problem = Problem::error(code::ATTACHMENT_CONFLICT, None, message)
@@ -71,7 +82,8 @@ impl Places {
                 findings.at_value(&at, problem);
                 free = false;
             } else {
-                let of_host = !matches!(attachment, Attachment::Freplace { .. });
+                let of_host =
+                    !matches!(attachment, Attachment::Freplace { .. } | Attachment::Sockmap { .. });
                 self.exclusive
                     .insert(place, Holder { name: name.clone(), at: at.clone(), of_host });
             }
@@ -87,8 +99,18 @@ impl Places {
     }
 }
 
-/// The place, if it has room for one program.
-fn exclusive(attachment: &Attachment) -> Option<String> {
+/// The place, if it has room for one program of this kind.
+fn exclusive(program: &ProgramSpec, attachment: &Attachment) -> Option<String> {
+    // `sock_map_link_update_prog` in `net/core/sock_map.c`.
+    let Attachment::Sockmap { object, map } = attachment else {
+        return exclusive_of_any(attachment);
+    };
+    let of = program.kind.as_ref()?.attach_type?;
+    Some(format!("the one {of} of `{object}.{map}`"))
+}
+
+/// The place, if it has room for one, of whatever kind.
+fn exclusive_of_any(attachment: &Attachment) -> Option<String> {
     match attachment {
         Attachment::Xdp { interface, .. } => Some(format!("the one XDP link of `{interface}`")),
         Attachment::Tc { interface, direction, priority: Some(priority), handle: Some(handle) } => {
@@ -96,6 +118,9 @@ fn exclusive(attachment: &Attachment) -> Option<String> {
             Some(format!(
                 "the {direction} filter of `{interface}` with priority {priority} and handle {handle}"
             ))
+        }
+        Attachment::FlowDissector { .. } | Attachment::Netfilter { .. } => {
+            Some(format!("the one place of {attachment}"))
         }
         // `bpf_trampoline_link_prog` in `kernel/bpf/trampoline.c`.
         Attachment::Freplace { object, program, function } => {
@@ -119,6 +144,9 @@ fn advice(attachment: &Attachment) -> &'static str {
         Attachment::Xdp { .. } => {
             "an interface runs one XDP program; that one can call others by a prog array"
         }
+        Attachment::Sockmap { .. } => "a map of sockets runs one program of each kind",
+        Attachment::FlowDissector { .. } => "a network namespace has one flow dissector",
+        Attachment::Netfilter { .. } => "give one of them another priority",
         Attachment::Freplace { .. } | Attachment::FreplacePinned { .. } => {
             "a function is replaced by one program at a time"
         }

@@ -28,13 +28,12 @@ pub(in crate::validate) fn resolve(
     for spec in subject.spec().programs.iter().filter(|program| subject.loads(program)) {
         let mut spec = spec.clone();
         loadable(subject, &mut spec, findings);
-        let attachments = attachments::resolve(subject, &spec, places, findings);
+        let (attachments, terms) = attachments::resolve(subject, &spec, places, findings);
         let entry = subject.entry.programs.get(&spec.name);
         let policy = entry.and_then(|entry| entry.pin).unwrap_or(PinPolicy::None);
         let subpath = subject.entry.subpath.clone().unwrap_or_default();
         let pin = policy.is_pinned().then(|| PinPath::public(&subpath, &spec.name));
-        let note = None;
-        programs.push(DesiredProgram { spec, policy, pin, attachments, note });
+        programs.push(DesiredProgram { spec, policy, pin, attachments, terms });
     }
     if !programs.is_empty() {
         externs(subject, findings);

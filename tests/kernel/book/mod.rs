@@ -63,7 +63,6 @@ fn run(page: &str) {
                 fs::write(desk.join(name), &block.text).expect("a writable directory");
             }
             for command in block.commands() {
-                eprintln!("{page}:{}: {}", command.line, command.words);
                 terminal.run(&command);
             }
         }
@@ -86,11 +85,11 @@ fn every_page() -> Vec<String> {
 
 #[test]
 fn every_page_that_shows_commands_is_run() {
-    let shows = |page: &String| {
+    let has_commands = |page: &String| {
         let text = fs::read_to_string(root().join(page)).expect("a page");
         blocks(&text).iter().any(|block| block.language == "console")
     };
-    let shown: BTreeSet<String> = every_page().into_iter().filter(shows).collect();
+    let shown: BTreeSet<String> = every_page().into_iter().filter(has_commands).collect();
     assert_eq!(shown, PAGES.iter().copied().map(str::to_owned).collect());
 }
 

@@ -127,7 +127,7 @@ impl Terminal {
         while !printed.is(until) {
             match self.screen.recv_timeout(Duration::from_secs(30)) {
                 Ok(line) => printed.take(line),
-                Err(_) => panic!("nothing more comes\n{}", printed.story()),
+                Err(late) => panic!("{late}: nothing more comes\n{}", printed.story()),
             }
         }
     }

@@ -5,8 +5,8 @@ use ebpf_apply::kernel::linux::Linux;
 use super::running::{delete, entries, slot, update};
 use crate::contract::{self, Host};
 use crate::features::{
-    Feature, PERF_EVENT_LINK_NAMES, PERF_EVENT_LINKS, PROGRAMS_AT_FUNCTIONS, STRUCT_OPS_LINKS, TCX,
-    UNPINNED_AT_ONCE, UPROBE_MULTI, lacks,
+    Feature, NETFILTER, PERF_EVENT_LINK_NAMES, PERF_EVENT_LINKS, PROGRAMS_AT_FUNCTIONS,
+    SOCKMAP_LINKS, STRUCT_OPS_LINKS, TCX, UNPINNED_AT_ONCE, UPROBE_MULTI, lacks,
 };
 use crate::sandbox::{Sandbox, ip};
 
@@ -21,6 +21,9 @@ const NEEDS: &[(&str, Feature)] = &[
     ("whoever_is_attached_is_found_and_opened", UNPINNED_AT_ONCE),
     ("tcx_takes_several_programs", TCX),
     ("a_program_for_one_hook_is_not_put_at_another", TCX),
+    ("a_program_is_put_beside_one_that_is_there", TCX),
+    ("a_map_of_sockets_takes_one_program_of_a_kind", SOCKMAP_LINKS),
+    ("a_priority_of_netfilter_takes_one_program", NETFILTER),
 ];
 
 pub(super) fn on_linux(kernel: fn() -> Linux, name: &str, case: fn(&Host<'_, Linux>)) {

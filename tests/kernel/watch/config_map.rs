@@ -1,4 +1,4 @@
-//! A ConfigMap in a pod: the volume that kubelet writes, mounted read-only, and the manifest in it.
+//! A `ConfigMap` in a pod: the volume that kubelet writes, mounted read-only, and the manifest in it.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -2,6 +2,7 @@
 //! what the program says; that it does nothing is shown by a change afterwards, whose result must be
 //! the next.
 
+mod arrivals;
 mod config_map;
 mod drift;
 mod flood;

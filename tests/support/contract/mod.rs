@@ -5,6 +5,7 @@ mod bpffs;
 mod entries;
 mod filters;
 mod links;
+mod network;
 mod objects;
 mod operations;
 mod probes;
@@ -86,6 +87,11 @@ macro_rules! for_each_case {
             a_severed_link_says_so,
             a_detached_link_leaves_its_place,
             missing_targets_are_told,
+            a_program_is_put_beside_one_that_is_there,
+            a_namespace_runs_programs_of_its_sockets,
+            a_namespace_has_one_flow_dissector,
+            a_map_of_sockets_takes_one_program_of_a_kind,
+            a_priority_of_netfilter_takes_one_program,
             filters_are_attached_replaced_and_removed,
             the_kernel_chooses_free_places_for_filters,
             the_qdisc_goes_with_its_last_filter,
@@ -98,6 +104,7 @@ pub(crate) use bpffs::*;
 pub(crate) use entries::*;
 pub(crate) use filters::*;
 pub(crate) use links::*;
+pub(crate) use network::*;
 pub(crate) use objects::*;
 pub(crate) use operations::*;
 pub(crate) use probes::*;
@@ -111,15 +118,28 @@ pub(crate) struct Loaded<H> {
 
 /// Creates every map of an object and loads all its programs that load by default.
 pub(crate) fn load<K: Kernel>(kernel: &K, name: &str) -> Loaded<K::Handle> {
-    load_image(kernel, image(name))
+    load_those(kernel, image(name), &|program| program.autoload)
+}
+
+/// Creates every map of an object and loads these of its programs.
+pub(crate) fn load_only<K: Kernel>(kernel: &K, name: &str, only: &[&str]) -> Loaded<K::Handle> {
+    load_those(kernel, image(name), &|program| only.contains(&program.name.as_str()))
 }
 
 fn load_image<K: Kernel>(kernel: &K, image: Image) -> Loaded<K::Handle> {
+    load_those(kernel, image, &|program| program.autoload)
+}
+
+fn load_those<K: Kernel>(
+    kernel: &K,
+    image: Image,
+    those: &dyn Fn(&ProgramSpec) -> bool,
+) -> Loaded<K::Handle> {
     let btf = kernel.load_btf(&image).expect("load BTF");
     let maps = create_maps(kernel, &image, btf.as_ref());
     let request = LoadRequest {
         image: &image,
-        programs: image.spec.programs.iter().filter(|program| program.autoload).collect(),
+        programs: image.spec.programs.iter().filter(|program| those(program)).collect(),
         maps: maps.iter().map(|(name, map)| (name.as_str(), map)).collect(),
         btf: btf.as_ref(),
     };

@@ -50,6 +50,12 @@ pub(in crate::kernel::linux) mod flags {
     pub(in crate::kernel::linux) const BEFORE: u32 = 1 << 3;
     /// `BPF_F_AFTER`: insert after a program, or after all.
     pub(in crate::kernel::linux) const AFTER: u32 = 1 << 4;
+    /// `BPF_F_ID`: the program to be relative to is named by its id.
+    pub(in crate::kernel::linux) const ID: u32 = 1 << 5;
+    /// `BPF_F_LINK`: what to be relative to is a link.
+    pub(in crate::kernel::linux) const LINK: u32 = 1 << 13;
+    /// `BPF_F_NETFILTER_IP_DEFRAG`: reassemble fragments first.
+    pub(in crate::kernel::linux) const NETFILTER_DEFRAG: u32 = 1;
     /// `BPF_F_SLEEPABLE`: the program may sleep.
     pub(in crate::kernel::linux) const SLEEPABLE: u32 = 1 << 4;
     /// `BPF_F_VTYPE_BTF_OBJ_FD`: the type of a struct of operations is in the BTF named.
@@ -194,6 +200,20 @@ pub(super) struct LinkCreate {
     pub(super) relative_fd: u32,
     pub(super) pad: u32,
     pub(super) expected_revision: u64,
+}
+
+/// With the members for netfilter.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct NetfilterLinkCreate {
+    pub(super) prog_fd: u32,
+    pub(super) target: u32,
+    pub(super) attach_type: u32,
+    pub(super) flags: u32,
+    pub(super) family: u32,
+    pub(super) hook: u32,
+    pub(super) priority: i32,
+    pub(super) netfilter_flags: u32,
 }
 
 /// With the member for perf events.
@@ -487,6 +507,8 @@ mod tests {
         assert_eq!(flags::REPLACE, generated::BPF_F_REPLACE);
         assert_eq!(flags::BEFORE, generated::BPF_F_BEFORE);
         assert_eq!(flags::AFTER, generated::BPF_F_AFTER);
+        assert_eq!(flags::ID, generated::BPF_F_ID);
+        assert_eq!(flags::NETFILTER_DEFRAG, generated::BPF_F_NETFILTER_IP_DEFRAG);
         assert_eq!(flags::SLEEPABLE, generated::BPF_F_SLEEPABLE);
         assert_eq!(flags::XDP_HAS_FRAGS, generated::BPF_F_XDP_HAS_FRAGS);
         assert_eq!(flags::XDP_GENERIC, generated::XDP_FLAGS_SKB_MODE);
@@ -540,6 +562,7 @@ mod tests {
         assert_eq!(size_of::<ProgInfo>(), 224);
         assert_eq!(size_of::<BtfLoad>(), 32);
         assert_eq!(size_of::<LinkCreate>(), 32);
+        assert_eq!(size_of::<NetfilterLinkCreate>(), 32);
         assert_eq!(size_of::<LinkUpdate>(), 16);
         assert_eq!(size_of::<LinkDetach>(), 4);
         assert_eq!(size_of::<ProgBindMap>(), 12);

@@ -210,6 +210,32 @@ impl LinkInfo {
         AttachType(Self::low(self.detail[1]))
     }
 
+    /// `netns.netns_ino`; 0 once the namespace is gone.
+    pub(in crate::kernel::linux) fn netns(&self) -> u32 {
+        Self::low(self.detail[0])
+    }
+
+    /// `netns.attach_type`.
+    pub(in crate::kernel::linux) fn netns_attach_type(&self) -> AttachType {
+        AttachType(Self::high(self.detail[0]))
+    }
+
+    /// `sockmap.map_id`; 0 once it is detached.
+    pub(in crate::kernel::linux) fn map(&self) -> u32 {
+        Self::low(self.detail[0])
+    }
+
+    /// `sockmap.attach_type`.
+    pub(in crate::kernel::linux) fn map_attach_type(&self) -> AttachType {
+        AttachType(Self::high(self.detail[0]))
+    }
+
+    /// `netfilter.pf`, `netfilter.hooknum` and `netfilter.priority`.
+    pub(in crate::kernel::linux) fn netfilter(&self) -> (u32, u32, i32) {
+        let [family, hook] = [Self::low(self.detail[0]), Self::high(self.detail[0])];
+        (family, hook, Self::low(self.detail[1]).cast_signed())
+    }
+
     /// `struct_ops.map_id`; 0 once the link is detached.
     pub(in crate::kernel::linux) fn operations(&self) -> u32 {
         Self::low(self.detail[0])

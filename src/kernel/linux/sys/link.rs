@@ -13,7 +13,7 @@ use crate::model::kinds::AttachType;
 /// What a link is attached to.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::kernel::linux) enum LinkTarget<'a> {
-    /// A cgroup's directory or a perf event.
+    /// A cgroup's directory, a perf event, a network namespace or a map.
     File(BorrowedFd<'a>),
     /// The index of a network interface.
     Interface(u32),
@@ -37,6 +37,81 @@ pub(in crate::kernel::linux) fn create_link(
         ..abi::LinkCreate::default()
     };
     // SAFETY: `LinkCreate` is what `BPF_LINK_CREATE` takes; it holds no address.
+    let fd = unsafe { bpf(Command::LinkCreate, &mut attr) }?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { own(fd) })
+}
+
+/// What a program is put beside, at a hook that several share.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::kernel::linux) enum Beside<'a> {
+    /// Nothing: before or after all others.
+    Nothing,
+    /// A link.
+    Link(BorrowedFd<'a>),
+    /// A program.
+    Program(BorrowedFd<'a>),
+    /// The program with that id.
+    ProgramId(u32),
+}
+
+/// Attaches `program` among the programs of a hook of an interface (`bpf_mprog_attach`): `flags` say
+/// on which side. With a `revision` other than 0, only if the hook still has that one (`ESTALE`).
+pub(in crate::kernel::linux) fn create_ordered_link(
+    program: BorrowedFd<'_>,
+    interface: u32,
+    attach_type: AttachType,
+    flags: u32,
+    beside: Beside<'_>,
+    revision: u64,
+) -> Answer<OwnedFd> {
+    let (relative_fd, kind) = match beside {
+        Beside::Nothing => (0, 0),
+        Beside::Link(link) => (number(link), flags::LINK),
+        Beside::Program(program) => (number(program), 0),
+        Beside::ProgramId(id) => (id, flags::ID),
+    };
+    let mut attr = abi::LinkCreate {
+        prog_fd: number(program),
+        target: interface,
+        attach_type: attach_type.0,
+        flags: flags | kind,
+        relative_fd,
+        expected_revision: revision,
+        ..abi::LinkCreate::default()
+    };
+    // SAFETY: `LinkCreate` is what `BPF_LINK_CREATE` takes; it holds no address.
+    let fd = unsafe { bpf(Command::LinkCreate, &mut attr) }?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { own(fd) })
+}
+
+/// A place among the hooks of netfilter.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::kernel::linux) struct NetfilterHook {
+    /// `NFPROTO_*`.
+    pub(in crate::kernel::linux) family: u32,
+    /// `enum nf_inet_hooks`.
+    pub(in crate::kernel::linux) hook: u32,
+    pub(in crate::kernel::linux) priority: i32,
+    pub(in crate::kernel::linux) flags: u32,
+}
+
+/// Attaches `program` to netfilter in the network namespace of this thread.
+pub(in crate::kernel::linux) fn create_netfilter_link(
+    program: BorrowedFd<'_>,
+    place: NetfilterHook,
+) -> Answer<OwnedFd> {
+    let mut attr = abi::NetfilterLinkCreate {
+        prog_fd: number(program),
+        attach_type: AttachType::NETFILTER.0,
+        family: place.family,
+        hook: place.hook,
+        priority: place.priority,
+        netfilter_flags: place.flags,
+        ..abi::NetfilterLinkCreate::default()
+    };
+    // SAFETY: `NetfilterLinkCreate` is what `BPF_LINK_CREATE` takes; it holds no address.
     let fd = unsafe { bpf(Command::LinkCreate, &mut attr) }?;
     // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { own(fd) })
@@ -99,7 +174,7 @@ pub(in crate::kernel::linux) fn detach_link(link: BorrowedFd<'_>) -> Answer<()> 
     unsafe { bpf(Command::LinkDetach, &mut attr) }.map(drop)
 }
 
-/// Most programs at one tcx hook (`BPF_MPROG_MAX`).
+/// Most programs at one hook (`BPF_MPROG_MAX`).
 const PROGRAMS_MAX: usize = 64;
 
 /// One program at a hook.
@@ -110,12 +185,20 @@ pub(in crate::kernel::linux) struct Attached {
     pub(in crate::kernel::linux) link_id: Option<u32>,
 }
 
-/// The programs at a tcx hook of an interface of this network namespace, in the order in which they
-/// run (`tcx_prog_query`); `EINVAL` before Linux 6.6.
-pub(in crate::kernel::linux) fn query_tcx(
+/// The programs at a hook, in the order in which they run.
+#[derive(Clone, Debug, Default)]
+pub(in crate::kernel::linux) struct Chain {
+    pub(in crate::kernel::linux) attached: Vec<Attached>,
+    /// Counts the changes of the hook.
+    pub(in crate::kernel::linux) revision: u64,
+}
+
+/// The programs at a hook of an interface of this network namespace that several share
+/// (`bpf_mprog_query`): tcx, `EINVAL` before Linux 6.6, or netkit, before 6.7.
+pub(in crate::kernel::linux) fn query_chain(
     interface: u32,
     attach_type: AttachType,
-) -> Answer<Vec<Attached>> {
+) -> Answer<Chain> {
     let (mut programs, mut links) = ([0_u32; PROGRAMS_MAX], [0_u32; PROGRAMS_MAX]);
     let mut attr = abi::ProgQuery {
         target: interface,
@@ -130,9 +213,10 @@ pub(in crate::kernel::linux) fn query_tcx(
     unsafe { bpf(Command::ProgQuery, &mut attr) }?;
     let count = usize::try_from(attr.count).map_err(|_beyond| Errno::OVERFLOW)?;
     let attached = programs.into_iter().zip(links).take(count);
-    Ok(attached
+    let attached = attached
         .map(|(program_id, link)| Attached { program_id, link_id: (link != 0).then_some(link) })
-        .collect())
+        .collect();
+    Ok(Chain { attached, revision: attr.revision })
 }
 
 /// Attaches a raw tracepoint program to the tracepoint `name`, or one loaded for a tracepoint or function

@@ -31,8 +31,9 @@ pub(super) use info::{
     program_map_ids, program_statistics,
 };
 pub(super) use link::{
-    Attached, LinkTarget, create_link, detach_link, link_operations, open_raw_tracepoint,
-    query_tcx, replace_function, update_link,
+    Attached, Beside, LinkTarget, NetfilterHook, create_link, create_netfilter_link,
+    create_ordered_link, detach_link, link_operations, open_raw_tracepoint, query_chain,
+    replace_function, update_link,
 };
 pub(super) use load::{
     JUMP_TARGET_SIZE, MapAttributes, MapTypes, ProgramAttributes, ProgramBtf, bind_map, create_map,
