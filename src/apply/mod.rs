@@ -9,6 +9,7 @@ mod fault;
 mod lock;
 mod locker;
 mod migrate;
+mod notes;
 mod observe;
 mod store;
 mod surroundings;
@@ -31,6 +32,7 @@ use crate::validate::Desired;
 pub use error::{ApplyError, Failure};
 pub use lock::{Holder, LockError};
 pub use locker::Locker;
+pub use notes::Since;
 pub use store::{StateDirectory, StoreError};
 pub use surroundings::{Awaited, Scope};
 
@@ -80,6 +82,8 @@ pub struct DeploymentStatus {
     pub is_changing: bool,
     /// Each of its resources.
     pub resources: Vec<ResourceStatus>,
+    /// Since when those have drifted that have, as far as someone watches.
+    pub drifted_since: Since,
     /// What its maps and programs have used and done, once [`Host::usage`] was asked.
     pub usage: BTreeMap<Address, Usage>,
 }
@@ -269,8 +273,18 @@ impl<K: Kernel> Host<'_, K> {
             let resources = plan::drift(&inventory, &live);
             let holder = lock::holder(&records, &each)?;
             let is_changing = lock::is_changing(&records, &each)?;
-            let usage = BTreeMap::new();
-            all.push(DeploymentStatus { inventory, holder, is_changing, resources, usage });
+            let mut drifted_since = records.drifted_since(&each, inventory.generation);
+            drifted_since.retain(|address, _| {
+                resources.iter().any(|one| one.address == *address && one.has_drifted())
+            });
+            all.push(DeploymentStatus {
+                inventory,
+                holder,
+                is_changing,
+                resources,
+                drifted_since,
+                usage: BTreeMap::new(),
+            });
         }
         Ok(all)
     }

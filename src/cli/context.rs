@@ -78,6 +78,12 @@ impl Context {
         self.out
     }
 
+    /// The same for what is searched by lines when it is piped: none is broken then.
+    pub(super) fn line_style(&self) -> Style {
+        let width = if self.has_terminal() { self.out.width } else { usize::MAX };
+        Style { width, ..self.out }
+    }
+
     /// Whether standard output is a terminal.
     #[expect(clippy::unused_self, reason = "output belongs to the context")]
     pub(super) fn has_terminal(&self) -> bool {

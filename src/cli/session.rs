@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::SystemTime;
 
 use crate::apply::{Applied, ApplyError, Awaited, DeploymentStatus, Holder, Host, Scope};
 use crate::kernel::VerifierLog;
@@ -162,6 +163,12 @@ impl<'c> Session<'c> {
     /// Says what has drifted, or that nothing has any more.
     pub(super) fn report_drift(&self, drifted: &[ResourceStatus]) {
         let (name, heals) = (&self.name, self.heals());
+        let addresses = drifted.iter().map(|resource| resource.address.clone());
+        let now = SystemTime::now().into();
+        let noted = self.context.state.note_drift((name, self.generation), addresses, now);
+        if let Err(error) = noted {
+            tracing::warn!("since when it has drifted will not be known: {error}");
+        }
         let priority = if drifted.is_empty() { Priority::Info } else { Priority::Warning };
         self.context.say(priority, |style| view::drift::human(name, drifted, heals, style));
         let result = RunResult {

@@ -65,6 +65,6 @@ fn text(deployments: &[DeploymentStatus], context: &Context) -> String {
     match context.format {
         Format::Json => format!("{}\n", view::status::json(deployments)),
         Format::Prometheus => view::metrics::prometheus(deployments),
-        _ => view::status::human(deployments, context.style()),
+        _ => view::status::human(deployments, context.line_style()),
     }
 }

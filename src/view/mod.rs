@@ -11,6 +11,7 @@ pub mod status;
 mod style;
 
 pub use style::Style;
+use style::wrap;
 
 /// Version of every JSON document that this program prints.
 pub const FORMAT_VERSION: u32 = 1;
