@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::apply::DeploymentStatus;
+use crate::model::attach::Attachment;
+use crate::model::inventory::Resource;
 use crate::model::usage::Usage;
 use crate::plan::{ResourceState, ResourceStatus};
 
@@ -175,10 +177,25 @@ fn resource_json(resource: &ResourceStatus, deployment: &DeploymentStatus) -> Va
     if let Some(usage) = deployment.usage.get(&resource.address) {
         value["usage"] = json!(usage);
     }
+    if let Some(place) = attachment(resource, deployment) {
+        value["hook"] = json!(place.hook());
+        value["target"] = json!(place.target().join(":"));
+    }
     if let Some(since) = deployment.drifted_since.get(&resource.address) {
         value["drifted_since"] = json!(since.to_string());
     }
     value
+}
+
+/// Where a link attaches; not known of one whose record was lost.
+pub(super) fn attachment<'d>(
+    resource: &ResourceStatus,
+    deployment: &'d DeploymentStatus,
+) -> Option<&'d Attachment> {
+    match deployment.inventory.resources.get(&resource.address)? {
+        Resource::Link(link) => link.attachment.as_ref(),
+        Resource::Map(_) | Resource::Program(_) => None,
+    }
 }
 
 /// What holds of a deployment as a whole, as Kubernetes has it of its objects.
