@@ -167,7 +167,7 @@ fn happens(row: &str) -> Subject {
 /// Holds what is there against the row; the kernel frees things a moment after their last use.
 fn check(row: &str, before: &Before) {
     let wanted = table().remove(row).expect("the row");
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         let now = before.now();
         if now.iter().map(|(key, word)| (*key, (*word).to_owned())).eq(wanted.clone()) {

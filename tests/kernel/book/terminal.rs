@@ -125,7 +125,7 @@ impl Terminal {
     #[track_caller]
     fn wait(&mut self, printed: &mut Printed<'_>, until: Until) {
         while !printed.is(until) {
-            match self.screen.recv_timeout(Duration::from_secs(30)) {
+            match self.screen.recv_timeout(Duration::from_mins(1)) {
                 Ok(line) => printed.take(line),
                 Err(late) => panic!("{late}: nothing more comes\n{}", printed.story()),
             }
