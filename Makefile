@@ -12,7 +12,7 @@ BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=bpf/out/%.bpf.o)
 # What tests watch.
 PROBED := bpf/out/probed
 
-.PHONY: help deps build bpf demo test test-vm attack package package-test kubernetes-test flood lint bench fuzz clean
+.PHONY: help deps build bpf demo test test-vm hooks attack package package-test kubernetes-test flood lint bench fuzz clean
 .DELETE_ON_ERROR:
 
 help: ## print this
@@ -51,6 +51,11 @@ attack: deps bpf ## let an attacker swap directories below the pin root 100000 t
 
 test-vm: ## run the kernel suite on KERNELS (5.10 6.1 6.12 6.18 7.3) under qemu; TESTS= picks tests
 	scripts/vm/run.sh
+
+# One round for each hook, of which docs/hooks.md is made.
+hooks: ## try every hook on every kernel under qemu, and write docs/hooks.md
+	TESTS="hooks::events hooks::functions hooks::network" scripts/vm/run.sh
+	scripts/vm/hooks.sh $${CARGO_TARGET_DIR:-target}/vm/results.tsv >docs/hooks.md
 
 export KERNELS TESTS COMMAND
 

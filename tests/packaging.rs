@@ -59,9 +59,14 @@ fn the_daemonset_calls_the_program_as_it_can_be_called() {
         })
         .collect();
     assert_eq!(ours.len(), 3, "the container and two probes: {lists:?}");
+    let state = tempfile::tempdir().expect("a directory for this test");
+    let state = state.path().join("none").display().to_string();
     for words in ours {
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        assert_eq!(status(&words), Some(3), "{words:?}");
+        let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+        // There is no such manifest, and no such deployment.
+        let wanted = if words[0] == "apply" { 3 } else { 1 };
+        words.extend(["--state-dir", &state]);
+        assert_eq!(status(&words), Some(wanted), "{words:?}");
     }
     assert!(!daemonset.contains("privileged: true"));
 }
@@ -170,6 +175,14 @@ fn the_unit_for_metrics_calls_the_program_as_it_can_be_called() {
     assert!(fs::exists(&out).expect("readable"));
     let writable = values(&unit, "ReadWritePaths")[0];
     assert!(start.ends_with(&format!(" {writable}/ebpf-apply.prom")));
+}
+
+#[test]
+fn the_chart_and_the_base_are_of_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let chart = read("kubernetes/helm/Chart.yaml");
+    assert!(chart.contains(&format!("\nappVersion: {version}\n")), "{chart}");
+    assert!(read("kubernetes/daemonset.yaml").contains(&format!("/ebpf-apply:{version}\n")));
 }
 
 #[test]

@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import tomllib
 
 import helm_python
 import kubernetes_validate
@@ -88,12 +89,13 @@ def check_pod(documents, delivery="initContainer"):
     assert volumes["records"]["hostPath"]["path"] == "/run/ebpf-apply"
     assert mounts["records"]["mountPath"] == "/run/ebpf-apply"
 
-    probe = ["/usr/bin/ebpf-apply", "status", path, "--detailed-exitcode"]
+    name = tomllib.loads(manifest)["name"]
+    probe = ["/usr/bin/ebpf-apply", "status", "--name", name, "--detailed-exitcode"]
     for kind in ["startupProbe", "readinessProbe"]:
         assert container[kind]["exec"]["command"] == probe, kind
     # A node that drifted is not mended by killing its holder.
     assert "livenessProbe" not in container
-    check_program([args, probe[1:]], manifest)
+    check_program({3: args, 1: probe[1:]}, manifest)
     return container
 
 
@@ -104,10 +106,11 @@ def check_program(calls, manifest):
         path = pathlib.Path(place, "manifest.toml")
         path.write_text(text)
         subprocess.run([PROGRAM, "validate", path, "--deny", "warnings"], check=True)
-    for words in calls:
-        # 64 would be a wrong command line; that the manifest is not there is 3.
-        done = subprocess.run([PROGRAM, *words], capture_output=True, text=True)
-        assert done.returncode == 3, (words, done)
+        # 64 would be a wrong command line. That there is no such manifest is 3, no such deployment 1.
+        for status, words in calls.items():
+            state = ["--state-dir", str(path.with_name("state"))]
+            done = subprocess.run([PROGRAM, *state, *words], capture_output=True, text=True)
+            assert done.returncode == status, (words, done)
 
 
 def must_be_refused(values, reason):
@@ -156,10 +159,11 @@ expected = ["--watch", "--on-exit", "end", "--on-drift", "heal", "--format", "js
 assert container["args"][2:] == expected, container["args"]
 assert container["image"] == "registry.example/ebpf-apply:9"
 assert "digest" not in str(daemonset["spec"]["template"]["metadata"]), "a new manifest restarts no pod"
-first, second = (one(charted({"manifest": text}), "DaemonSet") for text in ["a = 1\n", "a = 2\n"])
+first, second = (one(charted({"manifest": text}), "DaemonSet") for text in ['name = "a"\n', 'name = "a" # new\n'])
 assert first == second, "a new manifest restarts no pod"
 
 must_be_refused({"onExit": "unpin"}, "onExit")
 must_be_refused({"objects": {"delivery": "ftp"}}, "delivery")
 must_be_refused({"privileged": True}, "privileged")
+must_be_refused({"manifest": "version = 1\n"}, "the manifest has no line")
 print("the base and the chart are as they must be")

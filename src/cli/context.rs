@@ -125,6 +125,12 @@ impl Context {
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
 
+    /// The deployment that the command line names.
+    pub(super) fn deployment(&self, name: &str) -> Result<Name, ExitStatus> {
+        let refused = |error| self.misused(&format!("`{name}` names no deployment: {error}"));
+        Name::new(name).map_err(refused)
+    }
+
     /// Says that a word of the command line is wrong.
     pub(super) fn misused(&self, what: &str) -> ExitStatus {
         self.error(what);

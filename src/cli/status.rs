@@ -26,7 +26,8 @@ pub(super) fn run(args: &StatusArgs, context: &Context) -> ExitStatus {
 fn show(args: &StatusArgs, context: &Context) -> Result<ExitStatus, ExitStatus> {
     let header = args.manifest.as_deref().map(|path| Checked::header(path, Exposed::Ignored));
     let header = header.transpose().map_err(|checked| invalid(None, &checked, context))?;
-    let name = header.map(|header| header.name);
+    let name = args.name.as_deref().map(|name| context.deployment(name)).transpose()?;
+    let name = name.or(header.map(|header| header.name));
     let look =
         || look(name.as_ref(), context).map_err(|error| failed(name.as_ref(), &error, context));
     if let Some(pause) = args.watch {

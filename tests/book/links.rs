@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{book, pages, read};
+use super::{MADE_BY_RUNS, book, pages, read};
 
 /// The targets of a page's links, without those in code.
 pub(super) fn links(page: &str) -> Vec<String> {
@@ -44,6 +44,10 @@ fn anchors(page: &str) -> BTreeSet<String> {
     anchors
 }
 
+fn is_yet_to_be_made(page: &Path) -> bool {
+    page.ends_with(MADE_BY_RUNS) && !page.exists()
+}
+
 #[test]
 fn every_link_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -54,6 +58,9 @@ fn every_link_leads_somewhere() {
     }
     let mut followed = 0;
     for document in documents {
+        if is_yet_to_be_made(&document) {
+            continue;
+        }
         let text = read(&document);
         for link in links(&text) {
             if link.contains("://") {
@@ -65,6 +72,9 @@ fn every_link_leads_somewhere() {
                 path => document.parent().expect("a directory").join(path),
             };
             let shown = document.display();
+            if is_yet_to_be_made(&target) {
+                continue;
+            }
             assert!(target.exists(), "{shown}: {link} leads nowhere");
             let found = anchor.is_empty() || anchors(&read(&target)).contains(anchor);
             assert!(found, "{shown}: {link} has no such heading");

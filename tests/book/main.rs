@@ -18,6 +18,9 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// The page that `make hooks` makes of a run on every kernel; a page of the book, there or not.
+const MADE_BY_RUNS: &str = "hooks.md";
+
 /// The pages below a directory of the book, by their paths in it, in order.
 fn pages(directory: &str) -> Vec<String> {
     let entries = fs::read_dir(book().join(directory)).expect("the directory is there");
@@ -27,6 +30,9 @@ fn pages(directory: &str) -> Vec<String> {
         .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "md"))
         .map(|name| if directory.is_empty() { name } else { format!("{directory}/{name}") })
         .collect();
+    if directory.is_empty() && !pages.iter().any(|page| page == MADE_BY_RUNS) {
+        pages.push(MADE_BY_RUNS.to_owned());
+    }
     pages.sort();
     pages
 }

@@ -14,6 +14,7 @@ mod adoption;
 mod book;
 mod crashes;
 mod examples;
+mod hooks;
 mod host;
 mod layer;
 mod lifetimes;

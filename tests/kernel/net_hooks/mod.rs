@@ -4,8 +4,8 @@
 mod cgroups;
 mod chain;
 mod netfilter;
-mod netns;
-mod sockmap;
+pub(crate) mod netns;
+pub(crate) mod sockmap;
 
 use std::fs;
 use std::path::Path;

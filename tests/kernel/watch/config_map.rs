@@ -95,6 +95,9 @@ fn each_swap_of_a_config_map_is_one_reload_and_no_packet_goes_uncounted() {
         assert_eq!(held.result()["outcome"], "invalid");
         send_udp(10);
         assert_eq!(counted().iter().sum::<u64>(), 5 * 30 + 10, "the last good one goes on");
+        // What the probes of a pod ask.
+        let probe = ["status", "--name", "edge", "--detailed-exitcode"];
+        edge.program.run(&probe).status(0);
         let (status, rest) = held.end(Signal::TERM);
         assert_eq!(status, Some(0), "{rest}");
         assert_eq!(rest.lines().count(), 1, "the end, and no reload before it: {rest}");
