@@ -50,6 +50,10 @@ impl<'s> Schema<'s> {
             let constants: Vec<String> = constants.map(code).collect();
             return if constants.is_empty() { "table".to_owned() } else { constants.join(", ") };
         }
+        if let Some(kinds) = resolved.get("anyOf").and_then(Value::as_array) {
+            let kinds: Vec<String> = kinds.iter().map(|kind| self.kind(kind)).collect();
+            return if kinds.len() > 2 { "value".to_owned() } else { kinds.join(" or ") };
+        }
         if let Some(constant) = resolved.get("const") {
             return code(constant);
         }
@@ -65,10 +69,6 @@ impl<'s> Schema<'s> {
                 ),
                 kind => kind.to_owned(),
             },
-            Some(Value::Array(kinds)) => {
-                let kinds: Vec<&str> = kinds.iter().filter_map(Value::as_str).collect();
-                if kinds.len() > 2 { "value".to_owned() } else { kinds.join(" or ") }
-            }
             _ => panic!("no type: {resolved:?}"),
         }
     }
@@ -174,25 +174,7 @@ fn generate() -> String {
     for (name, node) in definitions.iter().filter(|(name, _)| *name != "Hook") {
         schema.words(&mut text, name, node.as_object().expect("a schema"));
     }
-    let types = definitions["MapTypeName"]["enum"].as_array().expect("types of maps");
-    let types: Vec<String> = types.iter().map(code).collect();
-    let _ = write!(text, "\n### `type` of a map\n\n{}.\n", wrapped(&types.join(", ")));
     text
-}
-
-/// Lines of at most 120 columns.
-fn wrapped(text: &str) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let last = lines.last_mut().expect("a line");
-        if last.len() + word.len() >= 120 {
-            lines.push(word.to_owned());
-        } else {
-            last.push_str(if last.is_empty() { "" } else { " " });
-            last.push_str(word);
-        }
-    }
-    lines.join("\n")
 }
 
 #[test]
