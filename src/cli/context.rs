@@ -20,6 +20,7 @@ use super::checked::Checked;
 use super::failure;
 use super::log;
 use super::reader::Exposed;
+use super::terms::Terms;
 
 /// What every command shares.
 pub(super) struct Context {
@@ -132,8 +133,8 @@ impl Context {
     }
 
     /// The desired state of a manifest. Warnings are shown; if it is invalid, that is said.
-    pub(super) fn desired(&self, manifest: &Path, exposed: Exposed) -> Result<Desired, ExitStatus> {
-        self.accept(Checked::read(manifest, exposed), None)
+    pub(super) fn desired(&self, manifest: &Path, terms: &Terms) -> Result<Desired, ExitStatus> {
+        self.accept(Checked::read(manifest, terms), None)
     }
 
     /// The desired state of a manifest that was read, see [`Context::desired`]; `name` is the

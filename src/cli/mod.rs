@@ -30,6 +30,7 @@ mod saved;
 mod session;
 mod signals;
 mod status;
+mod terms;
 mod validate;
 
 use clap::Parser as _;

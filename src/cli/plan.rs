@@ -9,6 +9,7 @@ use super::args::{Format, PlanArgs};
 use super::context::Context;
 use super::failure::failed;
 use super::saved;
+use super::terms::Terms;
 
 pub(super) fn run(args: &PlanArgs, context: &Context) -> ExitStatus {
     plan(args, context).unwrap_or_else(|status| status)
@@ -20,7 +21,8 @@ fn plan(args: &PlanArgs, context: &Context) -> Result<ExitStatus, ExitStatus> {
         Some(_) => std::path::absolute(&args.manifest).unwrap_or_else(|_| args.manifest.clone()),
         None => args.manifest.clone(),
     };
-    let desired = context.desired(&manifest, context.exposed().for_reading())?;
+    let terms = Terms::of(&args.trust, context.exposed().for_reading(), context)?;
+    let desired = context.desired(&manifest, &terms)?;
     let kernel = Linux::with_btf(args.btf.as_deref())
         .map_err(|error| failed(Some(&desired.name), &error.into(), context))?;
     let host = context.host(&kernel);

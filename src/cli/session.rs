@@ -19,7 +19,6 @@ use super::checked::Checked;
 use super::context::Context;
 use super::end;
 use super::failure::{failed, nothing};
-use super::reader::Exposed;
 
 /// A deployment and the right to hold it.
 pub(super) struct Session<'c> {
@@ -163,11 +162,6 @@ impl<'c> Session<'c> {
             ..nothing(Some(name), &[])
         };
         self.context.result(|_| String::new(), || view::drift::json(&result, drifted));
-    }
-
-    /// What it means that others could change the files.
-    pub(super) fn exposed(&self) -> Exposed {
-        self.context.exposed()
     }
 
     /// The state in a few words.

@@ -5,6 +5,8 @@
 mod contract;
 #[path = "../support/features.rs"]
 mod features;
+#[path = "../support/minisign.rs"]
+mod minisign;
 #[path = "../support/sandbox.rs"]
 mod sandbox;
 #[path = "../support/mod.rs"]
@@ -30,6 +32,7 @@ mod readme;
 mod refusals;
 mod replacements;
 mod same_as_libbpf;
+mod signed;
 mod slots;
 mod types;
 mod updates;
