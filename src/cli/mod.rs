@@ -24,6 +24,7 @@ mod log;
 mod man;
 mod manager;
 mod plan;
+mod privileges;
 mod reader;
 mod replace;
 mod saved;

@@ -1,7 +1,7 @@
 //! `ebpf-apply plan`
 
 use crate::kernel::linux::Linux;
-use crate::plan::{Adoption, SavedPlan};
+use crate::plan::{Adoption, SavedPlan, capabilities};
 use crate::view;
 
 use super::ExitStatus;
@@ -29,11 +29,12 @@ fn plan(args: &PlanArgs, context: &Context) -> Result<ExitStatus, ExitStatus> {
     let adoption = if args.adopt { Adoption::Foreign } else { Adoption::Never };
     let plan = if args.adopt { host.plan_adoption(&desired) } else { host.plan(&desired) };
     let plan = plan.map_err(|error| failed(Some(&desired.name), &error, context))?;
+    let needs = capabilities(&desired, &plan.steps);
     match context.format {
-        Format::Markdown => context.print(&view::plan::markdown(&desired.name, &plan)),
+        Format::Markdown => context.print(&view::plan::markdown(&desired.name, &plan, &needs)),
         _ => context.result(
-            |style| view::plan::human(&plan, style),
-            || view::plan::json(&desired.name, &plan),
+            |style| view::plan::human(&plan, style) + &view::plan::needs(&needs),
+            || view::plan::json(&desired.name, &plan, &needs),
         ),
     }
     if plan.is_refused() {

@@ -1,11 +1,13 @@
 //! A deployment that this process brings about: applied once, and again at each reload.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use crate::apply::{Applied, ApplyError, Awaited, DeploymentStatus, Holder};
 use crate::kernel::VerifierLog;
 use crate::kernel::linux::Linux;
+use crate::model::capability::Capability;
 use crate::model::name::Name;
 use crate::model::pin::PinRoot;
 use crate::plan::{Adoption, Plan, ResourceStatus, SavedPlan};
@@ -19,6 +21,7 @@ use super::checked::Checked;
 use super::context::Context;
 use super::end;
 use super::failure::{failed, nothing};
+use super::privileges;
 
 /// A deployment and the right to hold it.
 pub(super) struct Session<'c> {
@@ -30,6 +33,8 @@ pub(super) struct Session<'c> {
     generation: u64,
     /// What runs, if something that it attaches to may come and go.
     open: Option<Open>,
+    /// Capabilities that this process had, and cannot have again.
+    given_up: BTreeSet<Capability>,
     _holder: Holder,
 }
 
@@ -71,10 +76,21 @@ impl<'c> Session<'c> {
             Ok(holder) => holder,
             Err(error) => return Err(failed(Some(&name), &error.into(), context)),
         };
-        let mut session =
-            Self { args, context, name, root, generation: 0, open: None, _holder: holder };
+        let mut session = Self {
+            args,
+            context,
+            name,
+            root,
+            generation: 0,
+            open: None,
+            given_up: BTreeSet::new(),
+            _holder: holder,
+        };
         match session.apply(desired, order) {
             Ok(applied) => {
+                if !args.detach {
+                    session.given_up = privileges::give_up(desired, &applied.plan, args, context);
+                }
                 session.report(&applied, Some(session.future()));
                 if args.detach {
                     context.complain(|style| view::plan::left_waiting(&applied.plan, style));
@@ -93,6 +109,12 @@ impl<'c> Session<'c> {
         let Ok(desired) = self.context.accept(checked, Some(&self.name)) else {
             return self.goes_on("the manifest or an object is invalid", retry);
         };
+        let missing = privileges::missing(&desired, &self.given_up);
+        if !missing.is_empty() {
+            let error = ApplyError::GivenUp(missing);
+            failed(Some(&self.name), &error, self.context);
+            return self.goes_on(&format!("the reload failed: {error}"), false);
+        }
         self.apply_again(&desired)
     }
 

@@ -17,6 +17,7 @@ mod crashes;
 mod examples;
 mod host;
 mod layer;
+mod least;
 mod lifetimes;
 mod locks;
 mod migration;
