@@ -15,7 +15,7 @@ trees=(README.md bpf examples schema)
 
 staged=$(mktemp -d)
 trap 'rm -rf "$staged"' EXIT
-mkdir -p "$staged"/{busybox,dev,etc,proc,run,suite,sys,tmp}
+mkdir -p "$staged"/{busybox,dev,etc,mnt,proc,run,suite,sys,tmp}
 
 # keep [OPTION…] FILE…: copies absolute paths to the same places.
 keep() {

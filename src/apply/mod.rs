@@ -32,7 +32,7 @@ pub use error::{ApplyError, Failure};
 pub use lock::{Holder, LockError};
 pub use locker::Locker;
 pub use store::{StateDirectory, StoreError};
-pub use surroundings::Awaited;
+pub use surroundings::{Awaited, Scope};
 
 use execute::Executor;
 use store::Records;
@@ -100,8 +100,8 @@ impl<K: Kernel> Host<'_, K> {
     ///
     /// # Errors
     /// If the kernel cannot be asked.
-    pub fn awaited(&self, desired: &Desired) -> Result<Awaited, ApplyError> {
-        Ok(Awaited::look(self.kernel, desired)?)
+    pub fn awaited(&self, desired: &Desired, scope: Scope) -> Result<Awaited, ApplyError> {
+        Ok(Awaited::look(self.kernel, desired, scope)?)
     }
 
     /// Brings the host to `desired`; `show` sees the plan before anything is done.

@@ -57,45 +57,94 @@ fn settle(program: &mut DesiredProgram, found: Settled) {
     program.attachments = attachments;
 }
 
-/// The places that may come and go, with what is there: interfaces that a pattern stands for, and
-/// targets that are waited for.
+/// Which places are looked after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Interfaces that a pattern stands for, and targets that are waited for.
+    Open,
+    /// Everything that may go and come back as well.
+    Watched,
+}
+
+/// The places that may come and go, with what is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Awaited {
-    places: BTreeMap<Attachment, Option<u64>>,
+    places: BTreeMap<Attachment, Found>,
+}
+
+/// What is at a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Found {
+    target: Option<u64>,
+    /// Whether it may be missing: otherwise it is a reason to apply again only once it is back.
+    may_miss: bool,
 }
 
 impl Awaited {
     /// Whether a manifest has such places.
     #[must_use]
-    pub fn is_needed(desired: &Desired) -> bool {
+    pub fn is_needed(desired: &Desired, scope: Scope) -> bool {
         let mut programs = desired.objects.iter().flat_map(|object| &object.programs);
-        plan::has_patterns(desired) || programs.any(|program| !program.terms.waits.is_empty())
+        let watched = |program: &DesiredProgram| program.attachments.iter().any(may_go);
+        plan::has_patterns(desired)
+            || programs.any(|program| {
+                !program.terms.waits.is_empty() || (scope == Scope::Watched && watched(program))
+            })
     }
 
-    pub(super) fn look<K: Kernel>(kernel: &K, desired: &Desired) -> Result<Self> {
+    pub(super) fn look<K: Kernel>(kernel: &K, desired: &Desired, scope: Scope) -> Result<Self> {
         let by_pattern =
             |attachment: &Attachment| attachment.interface().is_some_and(pattern::is_pattern);
         let programs = || desired.objects.iter().flat_map(|object| &object.programs);
         let all = || programs().flat_map(|program| &program.attachments);
+        let named: BTreeSet<String> =
+            all().filter(|place| !by_pattern(place)).map(ToString::to_string).collect();
         let settled = settled(kernel, desired)?;
-        let named: Vec<&Attachment> = all().filter(|place| !by_pattern(place)).collect();
         let mut places = BTreeMap::new();
         for program in settled.objects.iter().flat_map(|object| &object.programs) {
             for attachment in &program.attachments {
-                if program.terms.waits.contains(attachment) || !named.contains(&attachment) {
-                    let state = match kernel.target(attachment)? {
+                let may_miss = program.terms.waits.contains(attachment)
+                    || !named.contains(&attachment.to_string());
+                if may_miss || (scope == Scope::Watched && may_go(attachment)) {
+                    let target = match kernel.target(attachment)? {
                         TargetState::Present(id) => Some(id),
                         TargetState::Missing { .. } => None,
                     };
-                    places.insert(attachment.clone(), state);
+                    places.insert(attachment.clone(), Found { target, may_miss });
                 }
             }
         }
         Ok(Self { places })
     }
 
+    /// Whether there is a reason to apply again: what may be missing has come or gone since `before`,
+    /// or what may not is back.
+    #[must_use]
+    pub fn calls_for_apply(&self, before: &Self) -> bool {
+        let other = |(place, found): (&Attachment, &Found)| {
+            (found.may_miss || found.target.is_some()) && before.places.get(place) != Some(found)
+        };
+        let gone = |(place, found): (&Attachment, &Found)| {
+            found.may_miss && !self.places.contains_key(place)
+        };
+        self.places.iter().any(other) || before.places.iter().any(gone)
+    }
+
     /// The attachments.
     pub fn attachments(&self) -> impl Iterator<Item = &Attachment> {
         self.places.keys()
     }
+}
+
+/// Whether what an attachment names may go and come back while the kernel runs.
+fn may_go(attachment: &Attachment) -> bool {
+    attachment.interface().is_some()
+        || attachment.path().is_some()
+        || matches!(
+            attachment,
+            Attachment::CgroupUnit { .. }
+                | Attachment::Uprobe(_)
+                | Attachment::Uretprobe(_)
+                | Attachment::Usdt(_)
+        )
 }

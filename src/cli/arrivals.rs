@@ -1,5 +1,5 @@
 //! Notices that something came or went that a held deployment attaches to: an interface that a pattern
-//! stands for, or a target that an attachment waits for.
+//! stands for, a target that an attachment waits for, and with `--watch` any target that is back.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -12,8 +12,8 @@ use super::session::Session;
 
 /// How often to look although nothing was noticed: not everything that comes gives notice.
 const SAFETY: Duration = Duration::from_secs(30);
-/// After something was noticed, to look once more: what came may not have been complete, as a network
-/// namespace that is made before it is mounted.
+/// After something was noticed, to look once more, and then ever less often: what came may not have been
+/// complete, as a network namespace that is made before it is mounted.
 const SETTLED: Duration = Duration::from_secs(1);
 
 /// Looks after what may come and go.
@@ -25,6 +25,8 @@ pub(super) struct Arrivals {
     seen: Awaited,
     /// When to look again in any case; `None` while nothing is awaited.
     check: Option<Instant>,
+    /// How long after that to look next.
+    pause: Duration,
 }
 
 impl Arrivals {
@@ -66,7 +68,8 @@ impl Arrivals {
         if !noticed && now < check {
             return false;
         }
-        self.check = Some(now + if noticed { SETTLED } else { SAFETY });
+        self.pause = if noticed { SETTLED } else { (2 * self.pause).clamp(SETTLED, SAFETY) };
+        self.check = Some(now + self.pause);
         self.has_others(session)
     }
 
@@ -76,9 +79,9 @@ impl Arrivals {
             return false;
         }
         let Some(found) = self.follow(session) else { return false };
-        let other = found != self.seen;
+        let calls = found.calls_for_apply(&self.seen);
         self.seen = found;
-        other
+        calls
     }
 
     /// What is there now. Everything is watched before it is looked at.

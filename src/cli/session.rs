@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use crate::apply::{Applied, ApplyError, Awaited, DeploymentStatus, Holder};
+use crate::apply::{Applied, ApplyError, Awaited, DeploymentStatus, Holder, Scope};
 use crate::kernel::VerifierLog;
 use crate::kernel::linux::Linux;
 use crate::model::capability::Capability;
@@ -166,11 +166,16 @@ impl<'c> Session<'c> {
         self.open.as_ref().map(|open| &open.seen)
     }
 
+    /// Only who watches looks after what may not be missing.
+    fn scope(&self) -> Scope {
+        if self.args.watch { Scope::Watched } else { Scope::Open }
+    }
+
     /// What is there of it now.
     pub(super) fn awaited(&self) -> Result<Awaited, String> {
         let Some(open) = &self.open else { return Ok(Awaited::default()) };
         let kernel = Linux::new();
-        let seen = self.context.host(&kernel).awaited(&open.desired);
+        let seen = self.context.host(&kernel).awaited(&open.desired, self.scope());
         seen.map_err(|error| error.to_string())
     }
 
@@ -219,7 +224,10 @@ impl<'c> Session<'c> {
         let show = &mut |plan: &Plan| {
             self.context.remark(|style| view::plan::of_deployment(&self.name, plan, style));
         };
-        let seen = Awaited::is_needed(desired).then(|| host.awaited(desired)).transpose()?;
+        let scope = self.scope();
+        let seen = (!self.args.detach && Awaited::is_needed(desired, scope))
+            .then(|| host.awaited(desired, scope))
+            .transpose()?;
         let applied = match order {
             Order::Converge(Adoption::Never) => host.apply(desired, show),
             Order::Converge(Adoption::Foreign) => host.adopt(desired, show),
@@ -230,7 +238,7 @@ impl<'c> Session<'c> {
             Ok(applied) => {
                 self.generation = applied.generation;
                 let keep = |seen| Open { desired: desired.clone(), seen };
-                self.open = seen.filter(|_| !self.args.detach).map(keep);
+                self.open = seen.map(keep);
             }
             Err(error) => {
                 if let (Some(directory), Some(log)) =

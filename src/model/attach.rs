@@ -353,7 +353,8 @@ impl Attachment {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Cgroup { path } => Some(path),
+            Self::Cgroup { path } | Self::LsmCgroup { path, .. } => Some(path),
+            Self::FreplacePinned { pin, .. } => Some(pin),
             Self::SkLookup { netns } | Self::FlowDissector { netns } => netns.as_deref(),
             _ => None,
         }

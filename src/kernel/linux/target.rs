@@ -118,6 +118,10 @@ pub(super) fn interface_error(operation: &str, interface: &str, errno: Errno) ->
 pub fn places(attachment: &Attachment) -> Vec<PathBuf> {
     match attachment {
         Attachment::CgroupUnit { unit } => unit::places(unit),
+        Attachment::Uprobe(probe) | Attachment::Uretprobe(probe) => {
+            probe::candidates(&probe.target)
+        }
+        Attachment::Usdt(probe) => probe::candidates(&probe.target),
         other => other.path().map(Path::to_owned).into_iter().collect(),
     }
 }

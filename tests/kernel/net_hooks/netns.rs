@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::{Deployment, link};
 use crate::host::tree;
+use crate::layer::running::eventually;
 use crate::program::Program;
 use crate::sandbox::{Sandbox, ip};
 use crate::support::object;
@@ -31,7 +32,8 @@ fn sk_lookup() {
         assert_eq!(link("on_sk_lookup:sk-lookup:own")["id"], before);
         assert_eq!(deployment.counted(SK_LOOKUP, connect), 10);
         deployment.end();
-        assert_eq!(deployment.counted(SK_LOOKUP, connect), 0);
+        // Older kernels let go of a link a little after its last pin.
+        eventually("it is detached", || deployment.counted(SK_LOOKUP, connect) == 0);
     });
 }
 

@@ -6,10 +6,11 @@ use std::path::Path;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::features::{PERF_EVENT_LINKS, lacks};
 use crate::host::{attached, tree};
 use crate::program::{Held, Program};
 use crate::sandbox::{Sandbox, ip};
-use crate::support::object;
+use crate::support::{built, object};
 
 /// A manifest of one program, attached as told.
 fn manifest(program: &Program, name: &str, function: &str, attach: &str) -> String {
@@ -115,6 +116,63 @@ fn a_pattern_for_nothing_is_refused_unless_it_waits() {
         ip(&["link", "del", "late0"]);
         let gone = held.result();
         assert!(links(&gone).contains(&("delete".into(), XDP_LINK.into())), "{gone}");
+        ends(held, &program);
+    });
+}
+
+#[test]
+fn who_watches_attaches_again_to_what_is_back() {
+    for (words, again) in [(&["--watch"][..], true), (&[], false)] {
+        Sandbox::run(|sandbox| {
+            sandbox.wire("late0", "peer0");
+            let program = Program::new();
+            let xdp = "{ hook = \"xdp\", interface = \"late0\" }";
+            let manifest = manifest(&program, "shape_a", "count_a", xdp);
+            let (mut held, first) = hold(&program, &manifest, words);
+            says(&first, &[("create", XDP_LINK)]);
+            ip(&["link", "del", "late0"]);
+            sandbox.wire("late0", "peer0");
+            if !again {
+                held.signal(Signal::HUP);
+            }
+            // Who watches may first tell that the link drifted.
+            let drifted = |result: &Value| result["outcome"] == "drifted";
+            let result = std::iter::repeat_with(|| held.result()).find(|result| !drifted(result));
+            says(&result.expect("there is no end"), &[("replace", XDP_LINK)]);
+            assert_eq!(attached("late0")["xdp"].len(), 1);
+            ends(held, &program);
+        });
+    }
+}
+
+#[test]
+fn a_file_is_probed_when_it_comes_and_when_another_takes_its_place() {
+    if lacks(&[PERF_EVENT_LINKS]) {
+        return;
+    }
+    Sandbox::run(|_| {
+        let program = Program::new();
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("probed");
+        let attach = format!(
+            "{{ hook = \"uprobe\", target = \"{}\", symbol = \"probed_single\", wait = true }}",
+            file.display()
+        );
+        let manifest = manifest(&program, "user_probes", "on_entry", &attach);
+        let (mut held, first) = hold(&program, &manifest, &[]);
+        let link = format!("link.it.on_entry[uprobe:{}:probed_single]", file.display());
+        says(&first, &[("wait", &link)]);
+        let install = || {
+            let new = directory.path().join("new");
+            fs::copy(built("bpf/out/probed"), &new).expect("a copy");
+            fs::rename(&new, &file).expect("in place");
+        };
+        install();
+        says(&held.result(), &[("create", &link)]);
+        install();
+        says(&held.result(), &[("replace", &link)]);
+        fs::remove_file(&file).expect("it was there");
+        says(&held.result(), &[("wait", &link)]);
         ends(held, &program);
     });
 }

@@ -15,26 +15,32 @@ pub(super) fn find(target: &str) -> Result<PathBuf, String> {
             Err(errno) => Err(format!("{target} cannot be read: {errno}")),
         };
     }
-    let is_library =
-        target.strip_suffix(".so").is_some_and(|name| !name.is_empty()) || target.contains(".so.");
-    let (variable, fixed, wanted) = if is_library {
-        ("LD_LIBRARY_PATH", LIBRARIES, Access::READ_OK)
-    } else {
-        ("PATH", PROGRAMS, Access::READ_OK | Access::EXEC_OK)
-    };
+    let is_library = is_library(target);
+    let wanted = if is_library { Access::READ_OK } else { Access::READ_OK | Access::EXEC_OK };
+    candidates(target).into_iter().find(|path| access(path, wanted).is_ok()).ok_or_else(|| {
+        let what = if is_library { "library" } else { "program" };
+        format!("there is no {what} `{target}` where those are looked for; write its path")
+    })
+}
+
+/// The paths at which a target may be, the first that there is being meant.
+pub(in crate::kernel::linux) fn candidates(target: &str) -> Vec<PathBuf> {
+    if target.contains('/') {
+        return vec![PathBuf::from(target)];
+    }
+    let is_library = is_library(target);
+    let (variable, fixed) =
+        if is_library { ("LD_LIBRARY_PATH", LIBRARIES) } else { ("PATH", PROGRAMS) };
     let searched = std::env::var(variable).unwrap_or_default();
     let machine = library_directory();
     let directories = searched.split(':').filter(|directory| !directory.is_empty());
     let directories = directories.chain(fixed.iter().copied());
     let directories = directories.chain(machine.filter(|_| is_library));
-    for directory in directories {
-        let path = Path::new(directory).join(target);
-        if access(&path, wanted).is_ok() {
-            return Ok(path);
-        }
-    }
-    let what = if is_library { "library" } else { "program" };
-    Err(format!("there is no {what} `{target}` where those are looked for; write its path"))
+    directories.map(|directory| Path::new(directory).join(target)).collect()
+}
+
+fn is_library(target: &str) -> bool {
+    target.strip_suffix(".so").is_some_and(|name| !name.is_empty()) || target.contains(".so.")
 }
 
 const LIBRARIES: &[&str] = &["/usr/lib64", "/usr/lib"];

@@ -17,5 +17,6 @@ mod usdt;
 
 pub(super) use attach::{Call, attach};
 pub(super) use events::linkable;
+pub(super) use file::candidates;
 pub(super) use settle::settle;
 pub(super) use target::state;
