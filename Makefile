@@ -12,7 +12,7 @@ BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=bpf/out/%.bpf.o)
 # What tests watch.
 PROBED := bpf/out/probed
 
-.PHONY: help deps build bpf demo test test-vm attack package package-test flood lint bench fuzz clean
+.PHONY: help deps build bpf demo test test-vm attack package package-test flood lint bench fuzz release reproduce clean
 .DELETE_ON_ERROR:
 
 help: ## print this
@@ -70,6 +70,12 @@ package: build ## build target/debian/ebpf-apply_*.deb (cargo-deb)
 
 package-test: package ## install it in an empty root, use it there, remove it (root)
 	packaging/debian/test.sh
+
+release: ## build the program, its SBOM (cargo-cyclonedx) and their checksums into target/dist/; TARGET= cross-builds
+	packaging/release/build.sh
+
+reproduce: ## build this commit in two directories and compare the programs
+	packaging/release/reproduce.sh
 
 SWAPS   ?= 200
 PACKETS ?= 1000000
