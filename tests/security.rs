@@ -1,16 +1,18 @@
 //! The promises of `SECURITY.md` are held by tests: each names some, and those exist.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
 
 /// Every test of the repository, by the module it is in and its name.
 fn tests() -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();
     for directory in ["tests", "src"] {
-        collect(&support::root().join(directory), &mut found);
+        collect(&root().join(directory), &mut found);
     }
     found
 }
@@ -57,7 +59,7 @@ fn is_path(word: &str) -> bool {
 
 #[test]
 fn every_promise_is_held_by_tests_that_exist() {
-    let text = fs::read_to_string(support::root().join("SECURITY.md")).expect("it is there");
+    let text = fs::read_to_string(root().join("SECURITY.md")).expect("it is there");
     let tests = tests();
     let promises = promises(&text);
     assert!(promises.len() > 10, "{}", promises.len());

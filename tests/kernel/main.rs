@@ -13,8 +13,10 @@ mod sandbox;
 mod support;
 
 mod adoption;
+mod book;
 mod crashes;
 mod examples;
+mod hooks;
 mod host;
 mod layer;
 mod least;
@@ -29,7 +31,6 @@ mod permissions;
 mod pipeline;
 mod probes;
 mod program;
-mod readme;
 mod refusals;
 mod replacements;
 mod same_as_libbpf;
