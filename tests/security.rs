@@ -67,11 +67,11 @@ fn every_promise_is_held_by_tests_that_exist() {
         assert!(!named.is_empty(), "no test holds this:\n{promise}");
         for name in named {
             let mut parts = name.rsplit("::");
-            let test = parts.next().expect("a name");
+            let function = parts.next().expect("a name");
             let module = parts.find(|module| *module != "tests");
-            let exists = tests
-                .iter()
-                .any(|(file, known)| known == test && module.is_none_or(|module| module == file));
+            let exists = tests.iter().any(|(file, known)| {
+                known == function && module.is_none_or(|module| module == file)
+            });
             assert!(exists, "there is no test `{name}`");
         }
     }

@@ -70,7 +70,7 @@ fn of_object(object: &DesiredObject, all: &mut Capabilities) {
     for program in &object.programs {
         of_program(object, program, all);
     }
-    for wanted in object.image.spec.externs.iter() {
+    for wanted in &object.image.spec.externs {
         let symbol = &wanted.name;
         match wanted.kind {
             ExternKind::Kfunc => all.may_need(Capability::SysAdmin, || {
