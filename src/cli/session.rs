@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::apply::{Applied, ApplyError, Awaited, DeploymentStatus, Holder, Scope};
+use crate::apply::{Applied, ApplyError, Awaited, DeploymentStatus, Holder, Keeper, Scope};
 use crate::kernel::VerifierLog;
 use crate::kernel::linux::Linux;
 use crate::model::name::Name;
@@ -31,6 +31,8 @@ pub(super) struct Session<'c> {
     generation: u64,
     /// What runs, if something that it attaches to may come and go.
     open: Option<Open>,
+    /// What ends with this process.
+    keeper: Keeper<Linux>,
     _holder: Holder,
 }
 
@@ -72,8 +74,9 @@ impl<'c> Session<'c> {
             Ok(holder) => holder,
             Err(error) => return Err(failed(Some(&name), &error.into(), context)),
         };
+        let keeper = Keeper::default();
         let mut session =
-            Self { args, context, name, root, generation: 0, open: None, _holder: holder };
+            Self { args, context, name, root, generation: 0, open: None, keeper, _holder: holder };
         match session.apply(desired, order) {
             Ok(applied) => {
                 session.report(&applied, Some(session.future()));
@@ -134,7 +137,7 @@ impl<'c> Session<'c> {
     /// What is there of the deployment now.
     pub(super) fn observe(&self) -> Result<DeploymentStatus, String> {
         let kernel = Linux::new();
-        let seen = self.context.host(&kernel).status(Some(&self.name));
+        let seen = self.context.host(&kernel, None).status(Some(&self.name));
         let seen = seen
             .and_then(|mut all| all.pop().ok_or_else(|| ApplyError::Unknown(self.name.clone())));
         seen.map_err(|error| error.to_string())
@@ -154,7 +157,7 @@ impl<'c> Session<'c> {
     pub(super) fn awaited(&self) -> Result<Awaited, String> {
         let Some(open) = &self.open else { return Ok(Awaited::default()) };
         let kernel = Linux::new();
-        let seen = self.context.host(&kernel).awaited(&open.desired, self.scope());
+        let seen = self.context.host(&kernel, None).awaited(&open.desired, self.scope());
         seen.map_err(|error| error.to_string())
     }
 
@@ -185,7 +188,7 @@ impl<'c> Session<'c> {
         match self.args.on_exit {
             OnExit::End => {
                 let kernel = Linux::new();
-                let host = self.context.host(&kernel);
+                let host = self.context.host(&kernel, Some(&self.keeper));
                 end::end(&host, (&self.name, Some(&self.root)), false, self.context)
             }
             OnExit::Keep => {
@@ -204,7 +207,8 @@ impl<'c> Session<'c> {
     /// Each apply asks the kernel anew: modules come and go while a deployment is held.
     fn apply(&mut self, desired: &Desired, order: &Order) -> Result<Applied, ApplyError> {
         let kernel = Linux::with_btf(self.args.btf.as_deref())?;
-        let host = self.context.host(&kernel);
+        let keeper = (!self.args.detach).then_some(&self.keeper);
+        let host = self.context.host(&kernel, keeper);
         let show = &mut |plan: &Plan| {
             self.context.remark(|style| view::plan::of_deployment(&self.name, plan, style));
         };

@@ -34,6 +34,7 @@ pub enum CallKind {
     CarryEntries,
     LoadPrograms,
     Attach,
+    Hold,
     UpdateLink,
     Detach,
     ReleaseLink,

@@ -36,6 +36,11 @@ impl Fake {
         self.lock().hooks.lacks_tcx = true;
     }
 
+    /// Makes the kernel one from before links to perf events, and to several places.
+    pub fn take_event_links_away(&self) {
+        self.lock().hooks.lacks_event_links = true;
+    }
+
     /// Adds a network namespace that is mounted there.
     pub fn add_namespace(&self, path: &Path) {
         self.lock().hooks.add_namespace(path);

@@ -35,7 +35,8 @@ use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::{Identity, ObjectKind};
 use crate::model::live::{
-    FilterKey, LiveFilter, LiveObject, Occupant, OperationsState, RootState, TargetState,
+    Descriptor, FilterKey, LiveFilter, LiveHeld, LiveObject, Occupant, OperationsState, RootState,
+    TargetState,
 };
 use crate::model::map::MapSpec;
 use crate::model::pattern::Interface;
@@ -59,6 +60,10 @@ pub struct Handle {
     state: Arc<Mutex<State>>,
     object: Identity,
 }
+
+/// Keeps one attachment of a [`Fake`] host in place.
+#[derive(Debug)]
+pub struct Held(Handle);
 
 impl Drop for Handle {
     fn drop(&mut self) {
@@ -179,6 +184,7 @@ impl Fake {
 
 impl Kernel for Fake {
     type Handle = Handle;
+    type Held = Held;
 
     fn identity_of(&self, handle: &Handle) -> Identity {
         handle.object
@@ -248,6 +254,14 @@ impl Kernel for Fake {
 
     fn has_tcx(&self) -> Result<bool> {
         Ok(!self.lock().hooks.lacks_tcx)
+    }
+
+    fn has_event_links(&self) -> Result<bool> {
+        Ok(!self.lock().hooks.lacks_event_links)
+    }
+
+    fn held(&self, descriptor: &Descriptor) -> Result<Option<LiveHeld>> {
+        Ok(self.lock().held(descriptor))
     }
 
     fn occupants(&self, attachment: &Attachment) -> Result<Vec<Occupant>> {
@@ -447,9 +461,21 @@ impl Kernel for Fake {
     ) -> Result<Handle> {
         let others: Vec<Identity> = others.values().map(|other| other.object).collect();
         let mut state = self.act(CallKind::Attach, attachment.to_string())?;
+        state.has_link_for(attachment)?;
         let link = state.attach(program.object, spec, attachment, &others)?;
         drop(state);
         Ok(self.handle(link))
+    }
+
+    fn hold(&self, program: &Handle, spec: &ProgramSpec, attachment: &Attachment) -> Result<Held> {
+        let mut state = self.act(CallKind::Hold, attachment.to_string())?;
+        let event = state.attach(program.object, spec, attachment, &[])?;
+        drop(state);
+        Ok(Held(self.handle(event)))
+    }
+
+    fn descriptor(&self, held: &Held) -> Result<Descriptor> {
+        Ok(probes::descriptor(held.0.object))
     }
 
     fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>> {
