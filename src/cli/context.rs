@@ -21,6 +21,9 @@ use super::failure;
 use super::log;
 use super::reader::Exposed;
 
+/// Puts the cursor at the top left and clears what is below it (ECMA-48 CUP, ED).
+const HOME_AND_CLEAR: &[u8] = b"\x1b[H\x1b[J";
+
 /// What every command shares.
 pub(super) struct Context {
     pub(super) state: StateDirectory,
@@ -71,7 +74,7 @@ impl Context {
     /// Prints a result in the form asked for.
     pub(super) fn result(&self, human: impl FnOnce(Style) -> String, json: impl FnOnce() -> Value) {
         match self.format {
-            Format::Json => self.print(&format!("{}\n", json())),
+            Format::Json => self.print(&view::json_line(&json())),
             _ => self.print(&human(self.out)),
         }
     }
@@ -81,10 +84,13 @@ impl Context {
         self.out
     }
 
-    /// Whether standard output is a terminal.
+    /// What is printed next takes the place of what a terminal shows.
     #[expect(clippy::unused_self, reason = "output belongs to the context")]
-    pub(super) fn has_terminal(&self) -> bool {
-        io::stdout().is_terminal()
+    pub(super) fn anew(&self) {
+        if io::stdout().is_terminal() {
+            // What cannot be cleared is followed by what is new.
+            let _ = io::stdout().lock().write_all(HOME_AND_CLEAR);
+        }
     }
 
     /// Prints text that only people want.
@@ -96,9 +102,9 @@ impl Context {
 
     /// Writes to standard output. A reader that went away is no failure: what is left unsaid is
     /// lost, and the work goes on.
-    #[expect(clippy::unused_self, reason = "output belongs to the context")]
     pub(super) fn print(&self, text: &str) {
         let mut out = io::stdout().lock();
+        let text = view::outlet(text, self.out.colour);
         let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         if let Err(error) = written
             && error.kind() != io::ErrorKind::BrokenPipe
@@ -110,7 +116,9 @@ impl Context {
     /// Writes to standard error.
     pub(super) fn complain(&self, text: impl FnOnce(Style) -> String) {
         // There is no third place to report to.
-        let _ = io::stderr().lock().write_all(text(self.err).as_bytes());
+        let text = text(self.err);
+        let text = view::outlet(&text, self.err.colour);
+        let _ = io::stderr().lock().write_all(text.as_bytes());
     }
 
     /// Says that a word of the command line is wrong.
@@ -132,7 +140,7 @@ impl Context {
     }
 
     fn error(&self, what: &str) {
-        self.complain(|style| format!("{}: {what}\n", style.red("error")));
+        self.complain(|style| view::failure::error(what, style));
     }
 
     /// The desired state of a manifest. Warnings are shown; if it is invalid, that is said.

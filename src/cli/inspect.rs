@@ -15,7 +15,7 @@ use super::context::Context;
 pub(super) fn run(args: &InspectArgs, context: &Context) -> ExitStatus {
     let inspected: Vec<Inspected> = args.objects.iter().map(|path| inspect(path)).collect();
     for failed in inspected.iter().filter_map(|one| one.as_ref().err()) {
-        context.complain(|style| format!("{}: {failed}\n", style.red("error")));
+        context.complain(|style| view::failure::error(failed, style));
     }
     // What is piped is searched by lines, so none is broken.
     let fits = |style: Style| {

@@ -3,12 +3,14 @@
 //! A run that succeeds logs nothing, so what formats an event is made when there is one: a registry of
 //! spans alone takes as much memory as a small manifest with all that it describes.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::OnceLock;
 
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
+
+use crate::view;
 
 /// Logs what is of that level or a more severe one, from now on.
 pub(super) fn start(level: LevelFilter, colour: bool) {
@@ -26,10 +28,11 @@ struct Late {
 
 impl Late {
     fn formatter(&self) -> &(dyn Subscriber + Send + Sync) {
+        let colour = self.colour;
         self.formatter.get_or_init(|| {
             let formatter = tracing_subscriber::fmt()
                 .with_max_level(self.level)
-                .with_writer(io::stderr)
+                .with_writer(move || Gate { colour })
                 .with_ansi(self.colour)
                 .with_target(false)
                 .without_time()
@@ -37,6 +40,30 @@ impl Late {
             Box::new(formatter)
         })
     }
+}
+
+/// Standard error, one event in one line: names and paths are in it that others chose.
+struct Gate {
+    colour: bool,
+}
+
+impl Write for Gate {
+    /// Is handed each event as a whole.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        io::stderr().lock().write_all(line(event, self.colour).as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// An event without what a terminal obeys or a log takes for another event.
+fn line(event: &[u8], colour: bool) -> String {
+    let text = String::from_utf8_lossy(event);
+    let text = text.trim_end_matches('\n').replace('\n', "; ");
+    format!("{}\n", view::outlet(&text, colour))
 }
 
 impl Subscriber for Late {
@@ -78,5 +105,20 @@ impl Subscriber for Late {
 
     fn try_close(&self, span: Id) -> bool {
         self.formatter().try_close(span)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::line;
+
+    #[test]
+    fn an_event_is_one_line() {
+        let event = b"\x1b[33m WARN\x1b[0m record ignored path=/a\n::error::b\x1b[2J\xff\n";
+        assert_eq!(
+            line(event, true),
+            "\x1b[33m WARN\x1b[0m record ignored path=/a; ::error::b�[2J�\n"
+        );
+        assert!(!line(event, false).contains('\x1b'));
     }
 }

@@ -8,6 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+use crate::view::printable;
+
 use rustix::time::{ClockId, clock_gettime};
 
 /// The service manager, if one wants to be told.
@@ -75,7 +77,7 @@ impl Manager {
 
 /// A line break would end the status and begin another variable.
 fn line(status: &str) -> String {
-    format!("STATUS={}\n", status.replace('\n', "; "))
+    format!("STATUS={}\n", printable(&status.replace('\n', "; ")))
 }
 
 /// A path, or a name in the abstract namespace behind an `@`.

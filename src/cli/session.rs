@@ -267,7 +267,9 @@ impl<'c> Session<'c> {
 
 /// Writes a log of the verifier to a file of its own and says where.
 fn keep(directory: &Path, log: &VerifierLog, context: &Context) {
-    let path = directory.join(format!("{}.{}.log", log.object, log.program));
+    let file = format!("{}.{}.log", log.object, log.program);
+    // The name of a program is the object's word.
+    let path = directory.join(file.replace(['/', '\0'], "_"));
     let written = fs::create_dir_all(directory).and_then(|()| fs::write(&path, &log.text));
     context.complain(|style| view::failure::kept(&path, &written, style));
 }

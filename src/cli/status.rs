@@ -16,9 +16,6 @@ use super::failure::{failed, invalid};
 use super::reader::Exposed;
 use super::replace::replace;
 
-/// Puts the cursor at the top left and clears what is below it (ECMA-48 CUP, ED).
-const HOME_AND_CLEAR: &str = "\x1b[H\x1b[J";
-
 pub(super) fn run(args: &StatusArgs, context: &Context) -> ExitStatus {
     show(args, context).unwrap_or_else(|status| status)
 }
@@ -32,8 +29,8 @@ fn show(args: &StatusArgs, context: &Context) -> Result<ExitStatus, ExitStatus> 
     if let Some(pause) = args.watch {
         loop {
             let text = text(&look()?, context);
-            let home = if context.has_terminal() { HOME_AND_CLEAR } else { "" };
-            context.print(&format!("{home}{text}"));
+            context.anew();
+            context.print(&text);
             sleep(pause);
         }
     }
@@ -63,7 +60,7 @@ fn look(name: Option<&Name>, context: &Context) -> Result<Vec<DeploymentStatus>,
 
 fn text(deployments: &[DeploymentStatus], context: &Context) -> String {
     match context.format {
-        Format::Json => format!("{}\n", view::status::json(deployments)),
+        Format::Json => view::json_line(&view::status::json(deployments)),
         Format::Prometheus => view::metrics::prometheus(deployments),
         _ => view::status::human(deployments, context.style()),
     }

@@ -30,4 +30,5 @@ pub mod program;
 pub mod release;
 pub mod shape;
 pub mod since;
+pub mod unprintable;
 pub mod usage;

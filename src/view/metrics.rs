@@ -6,6 +6,7 @@ use crate::apply::DeploymentStatus;
 use crate::model::address::Address;
 use crate::model::usage::Usage;
 
+use super::printable;
 use super::status::Conditions;
 
 /// One metric: its name without the prefix, its type, and what it tells.
@@ -131,7 +132,7 @@ fn labels(deployment: &DeploymentStatus, more: &[(&str, &str)]) -> String {
     for (label, value) in more {
         // What the format wants escaped.
         let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-        let _ = write!(text, ",{label}=\"{value}\"");
+        let _ = write!(text, ",{label}=\"{}\"", printable(&value));
     }
     text.push('}');
     text

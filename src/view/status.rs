@@ -8,7 +8,7 @@ use crate::apply::DeploymentStatus;
 use crate::model::usage::Usage;
 use crate::plan::{ResourceState, ResourceStatus};
 
-use super::{FORMAT_VERSION, Style};
+use super::{FORMAT_VERSION, Style, printable};
 
 /// Each deployment with its resources, as a table.
 #[must_use]
@@ -19,7 +19,7 @@ pub fn human(deployments: &[DeploymentStatus], style: Style) -> String {
     let mut text = String::new();
     for deployment in deployments {
         let holder = match &deployment.holder {
-            Some(holder) => format!("held by {holder}"),
+            Some(holder) => format!("held by {}", printable(&holder.to_string())),
             None if deployment.inventory.objects.is_empty() => {
                 "ended, persisting pins left".to_owned()
             }
@@ -35,19 +35,20 @@ pub fn human(deployments: &[DeploymentStatus], style: Style) -> String {
         let widest = |column: fn(&ResourceStatus) -> usize| {
             deployment.resources.iter().map(column).max().unwrap_or(0)
         };
-        let address = widest(|resource| resource.address.as_str().len());
+        let address = widest(|resource| printable(resource.address.as_str()).chars().count());
         for resource in &deployment.resources {
             let id = resource.id.map_or_else(|| "-".to_owned(), |id| id.to_string());
-            let place = resource.pin.as_deref().unwrap_or("not pinned");
+            let place = printable(resource.pin.as_deref().unwrap_or("not pinned"));
+            let name = printable(resource.address.as_str());
             let state = format!("{:<8}", resource.state.as_str());
             let state = match resource.state {
                 ResourceState::InSync => style.green(&state),
                 ResourceState::Unknown => style.yellow(&state),
                 _ => style.red(&state),
             };
-            let _ = write!(text, "  {state} {:<address$}  id {id:<6} {place}", resource.address);
+            let _ = write!(text, "  {state} {name:<address$}  id {id:<6} {place}");
             if let Some(detail) = &resource.detail {
-                let _ = write!(text, "  ({detail})");
+                let _ = write!(text, "  ({})", printable(detail));
             }
             if let Some(usage) = deployment.usage.get(&resource.address) {
                 let _ = write!(text, "  {}", style.dim(&figures(usage)));

@@ -13,6 +13,7 @@ mod support;
 mod adoption;
 mod crashes;
 mod examples;
+mod hooks;
 mod host;
 mod layer;
 mod lifetimes;

@@ -27,7 +27,7 @@ pub(super) fn table(
         .collect();
     let pick = |row: &[String]| -> Vec<String> {
         used.iter()
-            .map(|at| row.get(*at).map_or_else(String::new, |cell| printable(cell)))
+            .map(|at| row.get(*at).map_or_else(String::new, |cell| printable(cell).into_owned()))
             .collect()
     };
     let head: Vec<String> = head.iter().map(ToString::to_string).collect();

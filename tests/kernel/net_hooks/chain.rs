@@ -148,7 +148,7 @@ fn netkit() {
 }
 
 /// The other end of a pair, which the kernel gave a name.
-fn peer_of(interface: &str) -> String {
+pub(crate) fn peer_of(interface: &str) -> String {
     let shown = Command::new("ip").args(["-json", "link", "show", interface]).output();
     let shown = shown.expect("iproute2 is installed").stdout;
     let shown: serde_json::Value = serde_json::from_slice(&shown).expect("JSON");

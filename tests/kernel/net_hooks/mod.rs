@@ -2,10 +2,10 @@
 //! is gone with the deployment.
 
 mod cgroups;
-mod chain;
+pub(crate) mod chain;
 mod netfilter;
-mod netns;
-mod sockmap;
+pub(crate) mod netns;
+pub(crate) mod sockmap;
 
 use std::fs;
 use std::path::Path;

@@ -108,7 +108,7 @@ fn what_is_no_namespace_is_refused() {
 /// The kernel dissects what goes out by a packet socket, to find where its transport header is
 /// (`packet_parse_headers` in `net/packet/af_packet.c`).
 #[expect(unsafe_code, reason = "no crate wraps sockets of the link layer")]
-fn send_raw(interface: &str) {
+pub(crate) fn send_raw(interface: &str) {
     const IPV4: u16 = 0x0800;
     let mut frame = [0_u8; 64];
     frame[12..14].copy_from_slice(&IPV4.to_be_bytes());
