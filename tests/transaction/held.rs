@@ -72,7 +72,7 @@ fn it_is_replaced_by_one_with_other_options_or_another_program() {
     // Loaded anew, its object has other programs.
     let anew = FIRST.replace(
         "[objects.clock.programs",
-        "[objects.clock.maps.overflows]\nmax-entries = 8\n\n[objects.clock.programs",
+        "[objects.clock.maps.overflows]\nmax-entries = 8\non-mismatch = \"replace\"\n\n[objects.clock.programs",
     );
     machine.apply(&anew).expect("applies");
     assert_eq!(clocks(&machine), 1);

@@ -1,7 +1,9 @@
 //! What happens to the host itself, whoever does it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::super::Result;
 use super::Fake;
 
 impl Fake {
@@ -54,5 +56,21 @@ impl Fake {
     /// The host goes down and comes up again: nothing of BPF survives. Handles from before are dead.
     pub fn reboot(&self) {
         self.lock().reboot();
+    }
+
+    /// Writes an entry of a map; `ENOENT` if there is no such map.
+    pub fn write_entry(&self, map: u32, key: &[u8], value: &[u8]) -> Result<()> {
+        self.lock().write_entry(map, key, value)
+    }
+
+    /// Deletes an entry of a map, if it is there.
+    pub fn delete_entry(&self, map: u32, key: &[u8]) {
+        self.lock().delete_entry(map, key);
+    }
+
+    /// The entries of a map; none if there is no such map.
+    #[must_use]
+    pub fn entries(&self, map: u32) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        self.lock().entries(map)
     }
 }

@@ -42,19 +42,16 @@ pub(super) fn attach(
     let operation = format!("attach program `{}` to {attachment}", spec.name);
     let failed = |errno| KernelError::errno(operation.as_str(), errno);
     let program = program.expect(ObjectKind::Program).map_err(failed)?;
-    let event = match attachment {
-        Attachment::Tracepoint { .. } => {
-            let event = attach::tracepoint(attachment, &operation)?;
-            sys::set_event_program(event.as_fd(), program)
-                .map_err(|errno| attach::refused(attachment, &operation, errno))?;
-            event
-        }
-        _ => {
-            let attach_type = spec.kind.as_ref().and_then(|kind| kind.attach_type);
-            let (maps, by) = (&BTreeMap::new(), By::Event);
-            let call = probe::Call { operation: &operation, program, attach_type, maps, by };
-            probe::attach(&call, attachment)?
-        }
+    let event = if let Attachment::Tracepoint { .. } = attachment {
+        let event = attach::tracepoint(attachment, &operation)?;
+        sys::set_event_program(event.as_fd(), program)
+            .map_err(|errno| attach::refused(attachment, &operation, errno))?;
+        event
+    } else {
+        let attach_type = spec.kind.as_ref().and_then(|kind| kind.attach_type);
+        let (maps, by) = (&BTreeMap::new(), By::Event);
+        let call = probe::Call { operation: &operation, program, attach_type, maps, by };
+        probe::attach(&call, attachment)?
     };
     Ok(Held(event))
 }
