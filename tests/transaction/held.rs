@@ -123,9 +123,7 @@ fn a_change_that_fails_leaves_the_old_attachment() {
         let machine = deployed();
         machine.kernel.fail_call(n, rustix::io::Errno::NOSPC);
         let failed = kills::apply_replacing(&machine).expect_err("a call fails");
-        if !failed.rolled_back() {
-            panic!("call {n}: {failed:?}");
-        }
+        assert!(failed.rolled_back(), "call {n}: {failed:?}");
         assert_shape(&machine.shape(), &shape, &format!("call {n}"));
         assert_eq!(clocks(&machine), 1, "call {n}");
         machine.assert_settled(FIRST);

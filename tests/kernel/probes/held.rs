@@ -39,8 +39,7 @@ fn what_is_attached_to_events_is_held_reloaded_and_let_go_of() {
     }
     Sandbox::run(|_| {
         let (program, mut probed) = (Program::new(), Probed::start());
-        let both =
-            attach(&probed, "on_entry", "uprobe") + &attach(&probed, "on_return", "uretprobe");
+        let both = attach(&probed, &["probed_single", "probed_many_one"]);
         let file = manifest(&program, "user_probes", &both);
         let plan = program.run(&["plan", &file]).status(0);
         assert!(plan.out.contains("since 5.15") && plan.out.contains("not pinned"), "{}", plan.out);

@@ -54,8 +54,8 @@ pub(crate) fn an_attachment_by_a_descriptor_ends_with_it<K: Kernel>(host: &Host<
     });
     let spec = image.spec.program("on_return").expect("a program");
     let (program, one) = (loaded.program("on_return"), kernel.id(loaded.program("on_return")));
-    let hold = || kernel.hold(program, spec, &at).expect("every kernel can");
-    let (first, second) = (hold(), hold());
+    let attach = || kernel.hold(program, spec, &at).expect("every kernel can");
+    let (first, second) = (attach(), attach());
     let descriptors = [&first, &second].map(|held| kernel.descriptor(held).expect("open"));
     assert_ne!(descriptors[0], descriptors[1]);
     for descriptor in &descriptors {
