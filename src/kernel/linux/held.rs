@@ -26,7 +26,8 @@ impl Held {
     /// What others see of it.
     pub(super) fn descriptor(&self) -> Result<Descriptor> {
         const OPERATION: &str = "look when this process started";
-        let pid = std::process::id();
+        // A thread may have descriptors of its own; that of the main thread is the process's.
+        let pid = rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs();
         let started = started(pid)
             .ok_or_else(|| KernelError::reason(OPERATION, "/proc does not tell: is it mounted?"))?;
         Ok(Descriptor { pid, started, number: sys::number(self.0.as_fd()) })
