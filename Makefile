@@ -12,7 +12,8 @@ BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=bpf/out/%.bpf.o)
 # What tests watch.
 PROBED := bpf/out/probed
 
-.PHONY: help deps build bpf demo test test-vm hooks attack package package-test flood lint lint-manifests bench fuzz clean
+.PHONY: help deps build bpf demo test test-vm hooks attack package package-test kubernetes-test flood lint \
+	lint-manifests bench fuzz clean
 .DELETE_ON_ERROR:
 
 help: ## print this
@@ -80,6 +81,10 @@ package: build ## build target/debian/ebpf-apply_*.deb (cargo-deb)
 
 package-test: package ## install it in an empty root, use it there, remove it (root)
 	packaging/debian/test.sh
+
+kubernetes-test: bpf ## render the kustomize base and the Helm chart, and check them against the Kubernetes API (PyPI)
+	$(CARGO) build --locked
+	packaging/kubernetes/test.sh
 
 SWAPS   ?= 200
 PACKETS ?= 1000000

@@ -83,7 +83,13 @@ impl Machine {
 
     fn host(&self) -> Host<'_, Fake> {
         let lock_timeout = Duration::from_secs(10);
-        Host { kernel: &self.kernel, state: &self.state, lock_timeout, keeper: Some(&self.keeper) }
+        Host {
+            kernel: &self.kernel,
+            state: &self.state,
+            lock_timeout,
+            keeper: Some(&self.keeper),
+            alive: &|| (),
+        }
     }
 
     fn apply(&self, text: &str) -> Result<Applied, ApplyError> {

@@ -281,6 +281,7 @@ fn what_runs_is_shown_harmless() {
         holder: Some(Locker { pid: 1, command, running: None }),
         is_changing: false,
         resources: drifted.into(),
+        drifted_since: BTreeMap::new(),
         usage: BTreeMap::new(),
     };
     let deployments = [deployment];

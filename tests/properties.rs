@@ -261,7 +261,13 @@ impl World {
 
     fn host(&self) -> Host<'_, Fake> {
         let lock_timeout = Duration::from_secs(10);
-        Host { kernel: &self.kernel, state: &self.state, lock_timeout, keeper: Some(&self.keeper) }
+        Host {
+            kernel: &self.kernel,
+            state: &self.state,
+            lock_timeout,
+            keeper: Some(&self.keeper),
+            alive: &|| (),
+        }
     }
 
     fn record(&self) -> PathBuf {

@@ -3,6 +3,7 @@
 # hook, whether what is attached there is pinned, and how its program is changed. `make hooks` runs what
 # it takes, on every kernel.
 set -euo pipefail
+export LC_ALL=C
 results=$1
 
 [ -s "$results" ] || { echo "hooks.sh: no results in $results" >&2 && exit 1; }

@@ -10,6 +10,7 @@ mod keeper;
 mod lock;
 mod locker;
 mod migrate;
+mod notes;
 mod observe;
 mod store;
 mod surroundings;
@@ -33,6 +34,7 @@ pub use error::{ApplyError, Failure};
 pub use keeper::Keeper;
 pub use lock::{Holder, LockError};
 pub use locker::Locker;
+pub use notes::Since;
 pub use store::{StateDirectory, StoreError};
 pub use surroundings::{Awaited, Scope};
 
@@ -40,7 +42,6 @@ use execute::Executor;
 use store::Records;
 
 /// One host: its kernel, and where this program keeps its records on it.
-#[derive(Debug)]
 pub struct Host<'h, K: Kernel> {
     /// The kernel.
     pub kernel: &'h K,
@@ -50,6 +51,20 @@ pub struct Host<'h, K: Kernel> {
     pub lock_timeout: Duration,
     /// Keeps what is attached without a link or a filter; without one, nothing is attached so.
     pub keeper: Option<&'h Keeper<K>>,
+    /// Called again and again while a run is at work: after each step, and while entries are copied.
+    pub alive: &'h dyn Fn(),
+}
+
+impl<K: Kernel + std::fmt::Debug> std::fmt::Debug for Host<'_, K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { kernel, state, lock_timeout, keeper, alive: _ } = self;
+        f.debug_struct("Host")
+            .field("kernel", kernel)
+            .field("state", state)
+            .field("lock_timeout", lock_timeout)
+            .field("keeper", keeper)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A run that succeeded.
@@ -72,6 +87,8 @@ pub struct DeploymentStatus {
     pub is_changing: bool,
     /// Each of its resources.
     pub resources: Vec<ResourceStatus>,
+    /// Since when those have drifted that have, as far as someone watches.
+    pub drifted_since: Since,
     /// What its maps and programs have used and done, once [`Host::usage`] was asked.
     pub usage: BTreeMap<Address, Usage>,
 }
@@ -261,8 +278,18 @@ impl<K: Kernel> Host<'_, K> {
             let resources = plan::drift(&inventory, &live);
             let holder = lock::holder(&records, &each)?;
             let is_changing = lock::is_changing(&records, &each)?;
-            let usage = BTreeMap::new();
-            all.push(DeploymentStatus { inventory, holder, is_changing, resources, usage });
+            let mut drifted_since = records.drifted_since(&each, inventory.generation);
+            drifted_since.retain(|address, _| {
+                resources.iter().any(|one| one.address == *address && one.has_drifted())
+            });
+            all.push(DeploymentStatus {
+                inventory,
+                holder,
+                is_changing,
+                resources,
+                drifted_since,
+                usage: BTreeMap::new(),
+            });
         }
         Ok(all)
     }
@@ -325,7 +352,7 @@ impl<K: Kernel> Host<'_, K> {
         verify: impl FnOnce(&Inventory) -> Result<(), ApplyError>,
     ) -> Result<Applied, ApplyError> {
         let before = records.load(&plan.after.name)?;
-        let mut executor = Executor::new(self.kernel, desired, plan.after.clone());
+        let mut executor = Executor::new(self.kernel, desired, plan.after.clone(), self.alive);
         let done = self.commit(records, &plan, &mut executor, verify);
         match done {
             Ok(()) => {

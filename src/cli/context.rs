@@ -18,6 +18,7 @@ use super::ExitStatus;
 use super::args::{Colour, Format, GlobalArgs};
 use super::checked::Checked;
 use super::failure;
+use super::journal::{self, Priority, with_priority};
 use super::log;
 use super::reader::Exposed;
 
@@ -63,7 +64,7 @@ impl Context {
         kernel: &'h K,
         keeper: Option<&'h Keeper<K>>,
     ) -> Host<'h, K> {
-        Host { kernel, state: &self.state, lock_timeout: self.lock_timeout, keeper }
+        Host { kernel, state: &self.state, lock_timeout: self.lock_timeout, keeper, alive: &|| () }
     }
 
     /// What it means for a command that acts that others could change the files it reads.
@@ -82,6 +83,12 @@ impl Context {
     /// How standard output is laid out for people.
     pub(super) fn style(&self) -> Style {
         self.out
+    }
+
+    /// The same for what is searched by lines when it is piped: none is broken then.
+    pub(super) fn line_style(&self) -> Style {
+        let width = if io::stdout().is_terminal() { self.out.width } else { usize::MAX };
+        Style { width, ..self.out }
     }
 
     /// What is printed next takes the place of what a terminal shows.
@@ -113,12 +120,26 @@ impl Context {
         }
     }
 
-    /// Writes to standard error.
+    /// Says on standard error what went wrong.
     pub(super) fn complain(&self, text: impl FnOnce(Style) -> String) {
+        self.say(Priority::Error, text);
+    }
+
+    /// Writes to standard error.
+    pub(super) fn say(&self, priority: Priority, text: impl FnOnce(Style) -> String) {
+        let mut text = text(self.err);
+        if journal::receives(io::stderr()) {
+            text = with_priority(&text, priority);
+        }
         // There is no third place to report to.
-        let text = text(self.err);
         let text = view::outlet(&text, self.err.colour);
         let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    /// The deployment that the command line names.
+    pub(super) fn deployment(&self, name: &str) -> Result<Name, ExitStatus> {
+        let refused = |error| self.misused(&format!("`{name}` names no deployment: {error}"));
+        Name::new(name).map_err(refused)
     }
 
     /// Says that a word of the command line is wrong.
@@ -159,7 +180,8 @@ impl Context {
             return Err(failure::invalid(name, &checked, self));
         };
         if !checked.report().problems.is_empty() {
-            self.complain(|style| view::problems::human(&checked.report(), style));
+            let warnings = |style| view::problems::human(&checked.report(), style);
+            self.say(Priority::Warning, warnings);
         }
         Ok(desired)
     }

@@ -9,12 +9,16 @@ use std::sync::OnceLock;
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::journal::{self, Priority, with_priority};
 
 use crate::view;
 
 /// Logs what is of that level or a more severe one, from now on.
 pub(super) fn start(level: LevelFilter, colour: bool) {
-    let subscriber = Late { level, colour, formatter: OnceLock::new() };
+    let journal = journal::receives(io::stderr());
+    let subscriber = Late { level, colour, journal, formatter: OnceLock::new() };
     // Of two, the first is the process's.
     let _second = tracing::subscriber::set_global_default(subscriber);
 }
@@ -23,6 +27,7 @@ pub(super) fn start(level: LevelFilter, colour: bool) {
 struct Late {
     level: LevelFilter,
     colour: bool,
+    journal: bool,
     formatter: OnceLock<Box<dyn Subscriber + Send + Sync>>,
 }
 
@@ -32,7 +37,7 @@ impl Late {
         self.formatter.get_or_init(|| {
             let formatter = tracing_subscriber::fmt()
                 .with_max_level(self.level)
-                .with_writer(move || Gate { colour })
+                .with_writer(StandardError { journal: self.journal, colour })
                 .with_ansi(self.colour)
                 .with_target(false)
                 .without_time()
@@ -43,14 +48,38 @@ impl Late {
 }
 
 /// Standard error, one event in one line: names and paths are in it that others chose.
-struct Gate {
+struct StandardError {
+    journal: bool,
     colour: bool,
 }
 
-impl Write for Gate {
+/// A line on its way, with its priority if the journal takes it.
+struct Line {
+    priority: Option<Priority>,
+    colour: bool,
+}
+
+impl MakeWriter<'_> for StandardError {
+    type Writer = Line;
+
+    fn make_writer(&self) -> Line {
+        Line { priority: None, colour: self.colour }
+    }
+
+    fn make_writer_for(&self, metadata: &Metadata<'_>) -> Line {
+        let priority = self.journal.then(|| metadata.level().into());
+        Line { priority, colour: self.colour }
+    }
+}
+
+impl Write for Line {
     /// Is handed each event as a whole.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        io::stderr().lock().write_all(line(event, self.colour).as_bytes())?;
+        let mut line = line(event, self.colour);
+        if let Some(priority) = self.priority {
+            line = with_priority(&line, priority);
+        }
+        io::stderr().lock().write_all(line.as_bytes())?;
         Ok(event.len())
     }
 

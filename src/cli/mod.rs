@@ -20,6 +20,7 @@ mod files;
 mod hold;
 mod init;
 mod inspect;
+mod journal;
 mod log;
 mod man;
 mod manager;

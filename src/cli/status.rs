@@ -23,7 +23,8 @@ pub(super) fn run(args: &StatusArgs, context: &Context) -> ExitStatus {
 fn show(args: &StatusArgs, context: &Context) -> Result<ExitStatus, ExitStatus> {
     let header = args.manifest.as_deref().map(|path| Checked::header(path, Exposed::Ignored));
     let header = header.transpose().map_err(|checked| invalid(None, &checked, context))?;
-    let name = header.map(|header| header.name);
+    let name = args.name.as_deref().map(|name| context.deployment(name)).transpose()?;
+    let name = name.or(header.map(|header| header.name));
     let look =
         || look(name.as_ref(), context).map_err(|error| failed(name.as_ref(), &error, context));
     if let Some(pause) = args.watch {
@@ -62,6 +63,6 @@ fn text(deployments: &[DeploymentStatus], context: &Context) -> String {
     match context.format {
         Format::Json => view::json_line(&view::status::json(deployments)),
         Format::Prometheus => view::metrics::prometheus(deployments),
-        _ => view::status::human(deployments, context.style()),
+        _ => view::status::human(deployments, context.line_style()),
     }
 }

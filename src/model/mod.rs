@@ -17,6 +17,7 @@ pub mod kinds;
 pub mod layout;
 pub mod live;
 pub mod map;
+pub mod moment;
 pub mod name;
 pub mod net_hook;
 pub mod object;

@@ -13,6 +13,7 @@ mod style;
 
 pub use printable::{json_line, json_pretty, outlet, printable};
 pub use style::Style;
+use style::wrap;
 
 /// Version of every JSON document that this program prints.
 pub const FORMAT_VERSION: u32 = 1;

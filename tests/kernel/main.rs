@@ -11,6 +11,7 @@ mod sandbox;
 mod support;
 
 mod adoption;
+mod book;
 mod crashes;
 mod examples;
 mod hooks;
@@ -27,7 +28,6 @@ mod permissions;
 mod pipeline;
 mod probes;
 mod program;
-mod readme;
 mod refusals;
 mod replacements;
 mod same_as_libbpf;

@@ -306,6 +306,7 @@ fn what_was_validated_is_what_is_loaded() {
             state: &state,
             lock_timeout: Duration::from_secs(10),
             keeper: None,
+            alive: &|| (),
         };
         let applied = host.apply(&desired, &mut |_| {}).expect("applies");
         assert_eq!(reads.get(), 1);

@@ -43,12 +43,18 @@ pub(super) struct Executor<'a, K: Kernel> {
     /// Attachments that end with this process unless somebody takes them over.
     made: BTreeMap<Descriptor, K::Held>,
     undo: Vec<Undo>,
+    alive: &'a dyn Fn(),
     /// The inventory as the steps done so far make it.
     pub(super) after: Inventory,
 }
 
 impl<'a, K: Kernel> Executor<'a, K> {
-    pub(super) fn new(kernel: &'a K, desired: Option<&'a Desired>, after: Inventory) -> Self {
+    pub(super) fn new(
+        kernel: &'a K,
+        desired: Option<&'a Desired>,
+        after: Inventory,
+        alive: &'a dyn Fn(),
+    ) -> Self {
         Self {
             kernel,
             desired,
@@ -59,6 +65,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             bridges: Vec::new(),
             made: BTreeMap::new(),
             undo: Vec::new(),
+            alive,
             after,
         }
     }
@@ -74,6 +81,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             if let Err(error) = self.step(step) {
                 return Err(Box::new(Failure { step: step.clone(), error }));
             }
+            (self.alive)();
         }
         self.settle_ids();
         Ok(())
@@ -334,7 +342,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
     /// Needs no inverse: only the new map is written.
     fn copy_entries(&mut self, from: &Slot, to: &Slot, transfer: Transfer) -> Result<()> {
         let maps = [self.handle(from)?, self.handle(to)?];
-        let copied = migrate::copy(self.kernel, maps, to, transfer)?;
+        let copied = migrate::copy(self.kernel, maps, to, transfer, self.alive)?;
         self.copied.insert(to.clone(), copied);
         Ok(())
     }

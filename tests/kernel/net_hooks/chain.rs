@@ -142,8 +142,7 @@ fn netkit() {
         let plan = deployment.renew(10);
         assert!(plan.contains("swapped atomically"), "{plan}");
         assert_eq!(deployment.counted(hits, send), 20);
-        deployment.end();
-        assert_eq!(deployment.counted(hits, send), 0);
+        deployment.end_of(hits, send);
     });
 }
 
