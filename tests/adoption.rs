@@ -7,7 +7,7 @@ mod support;
 use std::path::Path;
 use std::time::Duration;
 
-use ebpf_apply::apply::{Applied, ApplyError, Host, StateDirectory};
+use ebpf_apply::apply::{Applied, ApplyError, Host, Keeper, StateDirectory};
 use ebpf_apply::kernel::fake::{Fake, Handle};
 use ebpf_apply::kernel::{Kernel as _, LoadRequest};
 use ebpf_apply::model::attach::{Attachment, Direction, XdpMode};
@@ -23,6 +23,7 @@ use tempfile::TempDir;
 struct Machine {
     kernel: Fake,
     state: StateDirectory,
+    keeper: Keeper<Fake>,
     _directory: TempDir,
 }
 
@@ -77,12 +78,18 @@ impl Machine {
         let kernel = Fake::new();
         kernel.add_interface("eth0");
         let state = StateDirectory::new(directory.path().join("state"));
-        Self { kernel, state, _directory: directory }
+        Self { kernel, state, _directory: directory, keeper: Keeper::default() }
     }
 
     fn host(&self) -> Host<'_, Fake> {
         let lock_timeout = Duration::from_secs(10);
-        Host { kernel: &self.kernel, state: &self.state, lock_timeout, alive: &|| () }
+        Host {
+            kernel: &self.kernel,
+            state: &self.state,
+            lock_timeout,
+            keeper: Some(&self.keeper),
+            alive: &|| (),
+        }
     }
 
     fn apply(&self, text: &str) -> Result<Applied, ApplyError> {
@@ -134,6 +141,7 @@ impl Machine {
                     self.kernel.replace_filter(&foreign, key).expect("anyone may");
                 }
                 Anchor::Registration { .. } => panic!("nothing of it has struct ops"),
+                Anchor::Held(_) => panic!("nothing of it is held"),
             }
         }
         foreign

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use ebpf_apply::apply::{Applied, ApplyError, Host, StateDirectory};
+use ebpf_apply::apply::{Applied, ApplyError, Host, Keeper, StateDirectory};
 use ebpf_apply::kernel::fake::{Fake, Snapshot};
 use ebpf_apply::kernel::{Kernel as _, LoadRequest};
 use ebpf_apply::model::attach::{Attachment, Direction, XdpMode};
@@ -229,6 +229,7 @@ fn edge() -> Name {
 struct World {
     kernel: Fake,
     state: StateDirectory,
+    keeper: Keeper<Fake>,
     directory: TempDir,
     /// Pins of someone else's: path and object as the snapshot tells it.
     foreign: BTreeMap<PathBuf, String>,
@@ -249,6 +250,7 @@ impl World {
         Self {
             kernel,
             state: StateDirectory::new(directory.path().join("state")),
+            keeper: Keeper::default(),
             directory,
             foreign: BTreeMap::new(),
             foreign_filters: BTreeMap::new(),
@@ -259,7 +261,13 @@ impl World {
 
     fn host(&self) -> Host<'_, Fake> {
         let lock_timeout = Duration::from_secs(10);
-        Host { kernel: &self.kernel, state: &self.state, lock_timeout, alive: &|| () }
+        Host {
+            kernel: &self.kernel,
+            state: &self.state,
+            lock_timeout,
+            keeper: Some(&self.keeper),
+            alive: &|| (),
+        }
     }
 
     fn record(&self) -> PathBuf {

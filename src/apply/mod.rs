@@ -6,6 +6,7 @@
 mod error;
 mod execute;
 mod fault;
+mod keeper;
 mod lock;
 mod locker;
 mod migrate;
@@ -30,6 +31,7 @@ use crate::plan::{self, Adoption, Plan, ResourceStatus, SavedPlan, Step};
 use crate::validate::Desired;
 
 pub use error::{ApplyError, Failure};
+pub use keeper::Keeper;
 pub use lock::{Holder, LockError};
 pub use locker::Locker;
 pub use notes::Since;
@@ -40,24 +42,27 @@ use execute::Executor;
 use store::Records;
 
 /// One host: its kernel, and where this program keeps its records on it.
-pub struct Host<'h, K> {
+pub struct Host<'h, K: Kernel> {
     /// The kernel.
     pub kernel: &'h K,
     /// The records.
     pub state: &'h StateDirectory,
     /// How long to wait for another run's lock.
     pub lock_timeout: Duration,
+    /// Keeps what is attached without a link or a filter; without one, nothing is attached so.
+    pub keeper: Option<&'h Keeper<K>>,
     /// Called again and again while a run is at work: after each step, and while entries are copied.
     pub alive: &'h dyn Fn(),
 }
 
-impl<K: std::fmt::Debug> std::fmt::Debug for Host<'_, K> {
+impl<K: Kernel + std::fmt::Debug> std::fmt::Debug for Host<'_, K> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { kernel, state, lock_timeout, alive: _ } = self;
+        let Self { kernel, state, lock_timeout, keeper, alive: _ } = self;
         f.debug_struct("Host")
             .field("kernel", kernel)
             .field("state", state)
             .field("lock_timeout", lock_timeout)
+            .field("keeper", keeper)
             .finish_non_exhaustive()
     }
 }
@@ -108,7 +113,7 @@ impl<K: Kernel> Host<'_, K> {
     fn plan_with(&self, desired: &Desired, adoption: Adoption) -> Result<Plan, ApplyError> {
         let records = self.state.open()?;
         let inventory = self.inventory(&records, &desired.name, &desired.pin_root)?;
-        let desired = surroundings::settled(self.kernel, desired)?;
+        let desired = surroundings::settled(self.kernel, desired, self.keeper.is_some())?;
         self.plan_from(&records, &desired, &inventory, adoption)
     }
 
@@ -183,7 +188,7 @@ impl<K: Kernel> Host<'_, K> {
         let records = &lock.records;
         let inventory = self.inventory(records, &desired.name, &desired.pin_root)?;
         // Once for the whole run: what comes meanwhile is the next run's.
-        let desired = &*surroundings::settled(self.kernel, desired)?;
+        let desired = &*surroundings::settled(self.kernel, desired, self.keeper.is_some())?;
         let mut plan = self.plan_from(records, desired, &inventory, adoption)?;
         if let Some(saved) = saved {
             saved.check(&plan)?;
@@ -351,7 +356,11 @@ impl<K: Kernel> Host<'_, K> {
         let done = self.commit(records, &plan, &mut executor, verify);
         match done {
             Ok(()) => {
-                let generation = executor.finish().generation;
+                let (after, made) = executor.finish();
+                let generation = after.generation;
+                if let Some(keeper) = self.keeper {
+                    keeper.keep(made, &after);
+                }
                 Ok(Applied { plan, generation })
             }
             Err(error) => {

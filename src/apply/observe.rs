@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::kernel::{Kernel, Result};
 use crate::model::attach::Attachment;
-use crate::model::inventory::{Anchor, Inventory, MapRecord, Resource};
+use crate::model::inventory::{Anchor, Inventory, LinkRecord, MapRecord, Resource};
 use crate::model::kinds::MapType;
 use crate::model::live::{
     LiveMap, LiveObject, LiveState, OperationsState, Others, RootState, TargetState,
@@ -132,6 +132,14 @@ fn look<K: Kernel>(
             filters.insert(key.clone(), filter);
         }
     }
+    let mut held = BTreeMap::new();
+    for resource in inventory.resources.values() {
+        if let Resource::Link(LinkRecord { anchor: Anchor::Held(descriptor), .. }) = resource
+            && let Some(found) = kernel.held(descriptor)?
+        {
+            held.insert(*descriptor, found);
+        }
+    }
     let host = kernel.facts()?;
     let occupants = BTreeMap::new();
     let others = Others::default();
@@ -145,6 +153,7 @@ fn look<K: Kernel>(
         occupants,
         filters,
         clsact,
+        held,
         others,
         host,
     })

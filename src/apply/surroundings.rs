@@ -10,8 +10,13 @@ use crate::model::pattern;
 use crate::plan::{self, Surroundings};
 use crate::validate::{Desired, DesiredProgram};
 
-/// The desired state with every place by its name, and by means that the kernel has.
-pub(super) fn settled<'d, K: Kernel>(kernel: &K, desired: &'d Desired) -> Result<Cow<'d, Desired>> {
+/// The desired state with every place by its name, and by means that the kernel has; `can_hold` says
+/// whether this process can keep attachments that end with it.
+pub(super) fn settled<'d, K: Kernel>(
+    kernel: &K,
+    desired: &'d Desired,
+    can_hold: bool,
+) -> Result<Cow<'d, Desired>> {
     let mut around = Surroundings::default();
     if plan::has_patterns(desired) {
         around.interfaces = kernel.interfaces()?;
@@ -34,6 +39,9 @@ pub(super) fn settled<'d, K: Kernel>(kernel: &K, desired: &'d Desired) -> Result
                 settle(program, found);
             }
         }
+    }
+    if plan::has_events(desired) && !kernel.has_event_links()? {
+        plan::hold_events(settled.to_mut(), can_hold);
     }
     Ok(settled)
 }
@@ -99,7 +107,7 @@ impl Awaited {
         let all = || programs().flat_map(|program| &program.attachments);
         let named: BTreeSet<String> =
             all().filter(|place| !by_pattern(place)).map(ToString::to_string).collect();
-        let settled = settled(kernel, desired)?;
+        let settled = settled(kernel, desired, true)?;
         let mut places = BTreeMap::new();
         for program in settled.objects.iter().flat_map(|object| &object.programs) {
             for attachment in &program.attachments {

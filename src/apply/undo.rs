@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::model::attach::Attachment;
-use crate::model::live::FilterKey;
+use crate::model::live::{Descriptor, FilterKey};
 use crate::model::pin::PinPath;
 use crate::plan::{ProgramRef, Slot};
 
@@ -29,6 +29,8 @@ pub(super) enum Undo {
     Rename { from: PinPath, to: PinPath },
     /// Close the handle of a link we made, which detaches it.
     Detach(Slot),
+    /// Close the descriptor of an attachment we made, which ends it.
+    LetGo(Descriptor),
     /// Give a link its old program back.
     UpdateLink { link: Slot, program: Slot, expected: Slot },
     /// Attach a detached link's program again, by a new link in the place of the old one's pin.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
-use crate::apply::{Host, StateDirectory};
+use crate::apply::{Host, Keeper, StateDirectory};
 use crate::kernel::Kernel;
 use crate::model::name::Name;
 use crate::validate::Desired;
@@ -59,9 +59,13 @@ impl Context {
         }
     }
 
-    /// The host that a command acts on.
-    pub(super) fn host<'h, K: Kernel>(&'h self, kernel: &'h K) -> Host<'h, K> {
-        Host { kernel, state: &self.state, lock_timeout: self.lock_timeout, alive: &|| () }
+    /// The host that a command acts on; `keeper` is for one that goes on afterwards.
+    pub(super) fn host<'h, K: Kernel>(
+        &'h self,
+        kernel: &'h K,
+        keeper: Option<&'h Keeper<K>>,
+    ) -> Host<'h, K> {
+        Host { kernel, state: &self.state, lock_timeout: self.lock_timeout, keeper, alive: &|| () }
     }
 
     /// What it means for a command that acts that others could change the files it reads.

@@ -24,7 +24,7 @@ pub(super) fn run(args: &DestroyArgs, context: &Context) -> ExitStatus {
         Err(status) => return status,
     };
     let kernel = Linux::new();
-    let host = context.host(&kernel);
+    let host = context.host(&kernel, None);
     // Asked before anything is locked: a mistyped name leaves no lock file.
     if let Err(error) = host.root_of(&name, root.as_ref()) {
         return failed(Some(&name), &error, context);

@@ -1,5 +1,6 @@
 //! `ebpf-apply plan`
 
+use crate::apply::Keeper;
 use crate::kernel::linux::Linux;
 use crate::plan::{Adoption, SavedPlan, capabilities};
 use crate::view;
@@ -25,7 +26,9 @@ fn plan(args: &PlanArgs, context: &Context) -> Result<ExitStatus, ExitStatus> {
     let desired = context.desired(&manifest, &terms)?;
     let kernel = Linux::with_btf(args.btf.as_deref())
         .map_err(|error| failed(Some(&desired.name), &error.into(), context))?;
-    let host = context.host(&kernel);
+    // As for a run that holds what it makes.
+    let keeper = Keeper::default();
+    let host = context.host(&kernel, Some(&keeper));
     let adoption = if args.adopt { Adoption::Foreign } else { Adoption::Never };
     let plan = if args.adopt { host.plan_adoption(&desired) } else { host.plan(&desired) };
     let plan = plan.map_err(|error| failed(Some(&desired.name), &error, context))?;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::apply::{Applied, ApplyError, Awaited, DeploymentStatus, Holder, Host, Scope};
+use crate::apply::{Applied, ApplyError, Awaited, DeploymentStatus, Holder, Host, Keeper, Scope};
 use crate::kernel::VerifierLog;
 use crate::kernel::linux::Linux;
 use crate::model::capability::Capability;
@@ -37,6 +37,8 @@ pub(super) struct Session<'c> {
     open: Option<Open>,
     /// Capabilities that this process had, and cannot have again.
     given_up: BTreeSet<Capability>,
+    /// What ends with this process.
+    keeper: Keeper<Linux>,
     _holder: Holder,
 }
 
@@ -86,6 +88,7 @@ impl<'c> Session<'c> {
             generation: 0,
             open: None,
             given_up: BTreeSet::new(),
+            keeper: Keeper::default(),
             _holder: holder,
         };
         match session.apply(desired, order, &|| ()) {
@@ -157,7 +160,7 @@ impl<'c> Session<'c> {
     /// What is there of the deployment now.
     pub(super) fn observe(&self) -> Result<DeploymentStatus, String> {
         let kernel = Linux::new();
-        let seen = self.context.host(&kernel).status(Some(&self.name));
+        let seen = self.context.host(&kernel, None).status(Some(&self.name));
         let seen = seen
             .and_then(|mut all| all.pop().ok_or_else(|| ApplyError::Unknown(self.name.clone())));
         seen.map_err(|error| error.to_string())
@@ -177,7 +180,7 @@ impl<'c> Session<'c> {
     pub(super) fn awaited(&self) -> Result<Awaited, String> {
         let Some(open) = &self.open else { return Ok(Awaited::default()) };
         let kernel = Linux::new();
-        let seen = self.context.host(&kernel).awaited(&open.desired, self.scope());
+        let seen = self.context.host(&kernel, None).awaited(&open.desired, self.scope());
         seen.map_err(|error| error.to_string())
     }
 
@@ -210,7 +213,7 @@ impl<'c> Session<'c> {
         match self.args.on_exit {
             OnExit::End => {
                 let kernel = Linux::new();
-                let host = self.context.host(&kernel);
+                let host = self.context.host(&kernel, Some(&self.keeper));
                 end::end(&host, (&self.name, Some(&self.root)), false, self.context)
             }
             OnExit::Keep => {
@@ -234,7 +237,8 @@ impl<'c> Session<'c> {
         alive: &dyn Fn(),
     ) -> Result<Applied, ApplyError> {
         let kernel = Linux::with_btf(self.args.btf.as_deref())?;
-        let host = Host { alive, ..self.context.host(&kernel) };
+        let keeper = (!self.args.detach).then_some(&self.keeper);
+        let host = Host { alive, ..self.context.host(&kernel, keeper) };
         let show = &mut |plan: &Plan| {
             self.context.remark(|style| view::plan::of_deployment(&self.name, plan, style));
         };

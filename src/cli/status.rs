@@ -51,7 +51,7 @@ fn show(args: &StatusArgs, context: &Context) -> Result<ExitStatus, ExitStatus> 
 
 fn look(name: Option<&Name>, context: &Context) -> Result<Vec<DeploymentStatus>, ApplyError> {
     let kernel = Linux::new();
-    let host = context.host(&kernel);
+    let host = context.host(&kernel, None);
     let mut deployments = host.status(name)?;
     for deployment in &mut deployments {
         deployment.usage = host.usage(deployment);

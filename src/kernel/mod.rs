@@ -21,7 +21,8 @@ use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::Identity;
 use crate::model::kinds::AttachType;
 use crate::model::live::{
-    FilterKey, LiveFilter, LiveObject, Occupant, OperationsState, RootState, TargetState,
+    Descriptor, FilterKey, LiveFilter, LiveHeld, LiveObject, Occupant, OperationsState, RootState,
+    TargetState,
 };
 use crate::model::map::MapSpec;
 use crate::model::pattern::Interface;
@@ -41,6 +42,10 @@ pub type Result<T> = std::result::Result<T, KernelError>;
 pub trait Kernel {
     /// Keeps one kernel object alive.
     type Handle;
+
+    /// Keeps one attachment in place that nothing can pin, by a descriptor of this process. Dropping it
+    /// ends the attachment before the drop returns.
+    type Held;
 
     /// Which object `handle` holds.
     fn identity_of(&self, handle: &Self::Handle) -> Identity;
@@ -81,6 +86,12 @@ pub trait Kernel {
 
     /// Whether the kernel has tcx.
     fn has_tcx(&self) -> Result<bool>;
+
+    /// Whether the kernel has links to perf events: tracepoints, probes of one place, counters.
+    fn has_event_links(&self) -> Result<bool>;
+
+    /// Whether the attachment that a descriptor of any process kept in place is still there.
+    fn held(&self, descriptor: &Descriptor) -> Result<Option<LiveHeld>>;
 
     /// The programs attached at what an attachment names by its kind of link, whoever made them: at an
     /// interface of this network namespace, or a cgroup, there for every attach type. None for hooks
@@ -216,6 +227,18 @@ pub trait Kernel {
         attachment: &Attachment,
         others: &BTreeMap<&str, &Self::Handle>,
     ) -> Result<Self::Handle>;
+
+    /// Attaches a program to a perf event without a link, as every kernel does. What hook it is for says
+    /// [`Attachment::is_event`].
+    fn hold(
+        &self,
+        program: &Self::Handle,
+        spec: &ProgramSpec,
+        attachment: &Attachment,
+    ) -> Result<Self::Held>;
+
+    /// What others see of it.
+    fn descriptor(&self, held: &Self::Held) -> Result<Descriptor>;
 
     /// What the wanted attachments of a program come to on this host; `None` if to just that.
     fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>>;

@@ -395,6 +395,22 @@ impl Attachment {
         }
     }
 
+    /// Whether it is to a perf event: a tracepoint, a counter, or a probe, which may have a link of
+    /// another kind where it is of several places.
+    #[must_use]
+    pub fn is_event(&self) -> bool {
+        matches!(
+            self,
+            Self::Tracepoint { .. }
+                | Self::PerfEvent(_)
+                | Self::Kprobe(_)
+                | Self::Kretprobe(_)
+                | Self::Uprobe(_)
+                | Self::Uretprobe(_)
+                | Self::Usdt(_)
+        )
+    }
+
     /// Whether it is of several places by its own words: a list of functions, or a pattern.
     #[must_use]
     pub fn is_several(&self) -> bool {

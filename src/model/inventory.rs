@@ -13,7 +13,7 @@ use super::attach::Attachment;
 use super::digest::Digest;
 use super::host::HostIdentity;
 use super::identity::Identity;
-use super::live::{FilterKey, LiveObject};
+use super::live::{Descriptor, FilterKey, LiveObject};
 use super::map::MapShape;
 use super::name::Name;
 use super::pin::{PinPath, PinPolicy, PinRoot};
@@ -132,7 +132,8 @@ pub struct PublicPin {
 /// An attachment in place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkRecord {
-    /// Kernel id of the link; 0 for a netlink filter or a registration, which have none.
+    /// Kernel id of the link; 0 for a netlink filter, a registration, or what a process holds, which
+    /// have none.
     pub id: u32,
     /// The program it runs, or the map with the struct of operations.
     pub program: Address,
@@ -146,7 +147,7 @@ pub struct LinkRecord {
     pub public: Option<PublicPin>,
 }
 
-/// What holds an attachment in place once the process is gone.
+/// What holds an attachment in place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Anchor {
@@ -166,6 +167,8 @@ pub enum Anchor {
         /// deployment that it has met there, so that it goes when nobody uses it any more.
         made_clsact: bool,
     },
+    /// A descriptor of the process that holds the deployment: the attachment ends with it.
+    Held(Descriptor),
 }
 
 impl Inventory {
@@ -336,7 +339,9 @@ impl Resource {
             }
             Self::Link(link) => match &link.anchor {
                 Anchor::Pin(pin) => (Some(pin), link.public.as_ref().map(|public| &public.pin)),
-                Anchor::Filter { .. } | Anchor::Registration { .. } => (None, None),
+                Anchor::Filter { .. } | Anchor::Registration { .. } | Anchor::Held(_) => {
+                    (None, None)
+                }
             },
         };
         let identity = self.identity();
@@ -349,8 +354,8 @@ impl Resource {
         !matches!(self, Self::Map(map) if !map.owned)
     }
 
-    /// Which object of the kernel it is. The id is 0 for a netlink filter, and for what a run has not
-    /// made yet.
+    /// Which object of the kernel it is. The id is 0 for attachments without a link, and for what a run
+    /// has not made yet.
     #[must_use]
     pub fn identity(&self) -> Identity {
         match self {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::attach::{Attachment, Direction};
 use super::ctype::CType;
@@ -39,10 +39,31 @@ pub struct LiveState {
     pub filters: BTreeMap<FilterKey, LiveFilter>,
     /// Interfaces, by index, that have a `clsact` qdisc, of those where a filter is wanted.
     pub clsact: BTreeSet<u32>,
+    /// Attachments on record that a descriptor keeps in place, of those that are there.
+    pub held: BTreeMap<Descriptor, LiveHeld>,
     /// What other deployments of this host have on record.
     pub others: Others,
     /// Facts that normalise map shapes.
     pub host: HostFacts,
+}
+
+/// A descriptor of a process that keeps an attachment in place, which ends with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Descriptor {
+    /// The process.
+    pub pid: u32,
+    /// When it started, in clock ticks since the boot: a pid is used again.
+    pub started: u64,
+    /// The descriptor's number there.
+    pub number: u32,
+}
+
+/// An attachment that a descriptor keeps in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveHeld {
+    /// Kernel id of its program; `None` where the kernel does not tell: of counters, and to those
+    /// without `CAP_SYS_ADMIN`.
+    pub program_id: Option<u32>,
 }
 
 /// What other deployments have on record and this one meets. What one made, the last to use it

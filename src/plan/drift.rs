@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::model::address::Address;
 use crate::model::identity::Identity;
 use crate::model::inventory::{Anchor, Inventory, LinkRecord, MapRecord, ProgramRecord, Resource};
-use crate::model::live::{LinkTarget, LiveObject, LiveState};
+use crate::model::live::{LinkTarget, LiveHeld, LiveObject, LiveState};
 use crate::model::pin::PinPath;
 
 /// One resource of a deployment against the kernel.
@@ -178,6 +178,19 @@ fn link_state(link: &LinkRecord, inventory: &Inventory, live: &LiveState) -> Ver
         Anchor::Registration { .. } => {
             (ResourceState::Missing, Some("it is not registered any more".to_owned()))
         }
+        Anchor::Held(by) => match live.held.get(by) {
+            None => {
+                let detail = format!("pid {}, which held it, is gone, or has let go of it", by.pid);
+                (ResourceState::Missing, Some(detail))
+            }
+            Some(LiveHeld { program_id: Some(program) }) if Some(*program) != wanted => {
+                runs(*program, wanted)
+            }
+            Some(_) => {
+                let detail = format!("held by pid {}: not pinned, ends with it", by.pid);
+                (ResourceState::InSync, Some(detail))
+            }
+        },
         Anchor::Filter { key, .. } => match live.filters.get(key) {
             None => (ResourceState::Missing, Some("its filter is gone".to_owned())),
             Some(filter) => runs(filter.program_id, wanted),

@@ -209,6 +209,7 @@ impl<'a> Witness<'a> {
             },
             Anchor::Filter { key, .. } => self.live.filters.contains_key(key).then(|| new.clone()),
             Anchor::Registration { map } => self.live.registered.contains(map).then(|| new.clone()),
+            Anchor::Held(by) => self.live.held.contains_key(by).then(|| new.clone()),
         }
     }
 

@@ -76,6 +76,7 @@ pub(super) fn plan_one(place: Place<'_>, wanted: &BTreeSet<Address>, draft: &mut
         Err(reason) => draft.refuse(link.address, reason),
         Ok(target) => match attachment {
             Attachment::Tc { .. } => link.plan_filter(target, wanted, draft),
+            _ if terms.held.contains(attachment) => link.plan_held(draft),
             _ => link.plan_link(target, wanted, draft),
         },
     }

@@ -13,6 +13,7 @@ mod drift;
 mod end;
 mod expand;
 mod filters;
+mod held;
 mod interrupted;
 mod link_kinds;
 mod links;
@@ -49,6 +50,7 @@ pub use change::{Action, Change, summarise};
 pub use drift::{ResourceState, ResourceStatus, drift};
 pub use end::end;
 pub use expand::{Surroundings, expand, has_patterns, has_tcx};
+pub use held::{has_events, hold_events};
 pub use saved::{SavedPlan, Stale};
 pub use step::{ObjectLoad, Operations, ProgramRef, Slot, Step};
 

@@ -11,7 +11,7 @@ use crate::model::live::{FilterKey, LiveObject};
 use crate::model::pin::PinPath;
 
 use super::draft::{Draft, Phase};
-use super::{Action, Change, Step};
+use super::{Action, Change, Step, held};
 
 /// Why resources are removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,11 @@ pub(super) fn prune(mode: Mode, draft: &mut Draft<'_>) {
             }
             Resource::Link(LinkRecord { anchor: Anchor::Registration { map }, .. }) => {
                 let gone = !draft.live.registered.contains(map);
+                let reason = if gone { "already gone" } else { mode.reason() };
+                draft.change(Change::new((*address).clone(), Action::Delete, reason));
+            }
+            Resource::Link(record @ LinkRecord { anchor: Anchor::Held(_), .. }) => {
+                let gone = held::live(record, draft).is_none();
                 let reason = if gone { "already gone" } else { mode.reason() };
                 draft.change(Change::new((*address).clone(), Action::Delete, reason));
             }

@@ -170,6 +170,16 @@ pub enum Step {
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         others: BTreeMap<String, Slot>,
     },
+    /// Attaches a program by a descriptor of this process, which keeps it until the attachment is no
+    /// longer on record, or the process ends.
+    Hold {
+        /// The attachment's address.
+        address: Address,
+        /// The program.
+        program: ProgramRef,
+        /// Where to.
+        attachment: Attachment,
+    },
     /// Attaches a program at the first of some places that is free, until the run is over. If none is,
     /// nothing runs there while its own place changes hands.
     Bridge {
@@ -383,9 +393,9 @@ impl fmt::Display for Step {
             Self::Pin { slot, pin } => write!(f, "pin {slot} at {pin}"),
             Self::Swap { slot, pin, .. } => write!(f, "put {slot} in place of pin {pin}"),
             Self::Rename { from, to } => write!(f, "rename pin {from} to {to}"),
-            Self::Attach { address, .. } | Self::AttachFilter { address, .. } => {
-                write!(f, "attach {address}")
-            }
+            Self::Attach { address, .. }
+            | Self::AttachFilter { address, .. }
+            | Self::Hold { address, .. } => write!(f, "attach {address}"),
             Self::Bridge { address, .. } => write!(f, "attach {address} at a place nearby"),
             Self::TakeLink { address, link } => write!(f, "take link {link} for {address}"),
             Self::OpenForeign { program } => write!(f, "open program id {program}"),

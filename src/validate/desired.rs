@@ -91,6 +91,8 @@ pub struct Terms {
     pub waits: BTreeSet<Attachment>,
     /// Those of which there is something to say, once the host is known.
     pub notes: BTreeMap<Attachment, String>,
+    /// Those that the process which applies holds, because the kernel has no links for them.
+    pub held: BTreeSet<Attachment>,
     /// Those that cannot be had on this host, and why.
     pub impossible: BTreeMap<Attachment, String>,
 }

@@ -305,6 +305,7 @@ fn what_was_validated_is_what_is_loaded() {
             kernel: &kernel,
             state: &state,
             lock_timeout: Duration::from_secs(10),
+            keeper: None,
             alive: &|| (),
         };
         let applied = host.apply(&desired, &mut |_| {}).expect("applies");

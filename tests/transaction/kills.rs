@@ -16,7 +16,7 @@ pub(crate) type Run = fn(&Machine) -> Result<Applied, ApplyError>;
 
 /// The same deployment later, with one map of another shape and everything else that can change, the
 /// options of attachments too.
-fn replacing() -> String {
+pub(crate) fn replacing() -> String {
     other_options(&second()).replace(
         "[objects.firewall.globals]",
         "[objects.firewall.maps.flows]\nmax-entries = 1024\non-mismatch = \"replace\"\npin = \
@@ -29,11 +29,11 @@ fn migrating() -> String {
     replacing().replace("on-mismatch = \"replace\"", "on-mismatch = \"migrate\"")
 }
 
-fn apply_first(machine: &Machine) -> Result<Applied, ApplyError> {
+pub(crate) fn apply_first(machine: &Machine) -> Result<Applied, ApplyError> {
     machine.apply(FIRST)
 }
 
-fn apply_replacing(machine: &Machine) -> Result<Applied, ApplyError> {
+pub(crate) fn apply_replacing(machine: &Machine) -> Result<Applied, ApplyError> {
     machine.apply(&replacing())
 }
 
@@ -41,16 +41,16 @@ fn apply_migrating(machine: &Machine) -> Result<Applied, ApplyError> {
     machine.apply(&migrating())
 }
 
-fn end(machine: &Machine) -> Result<Applied, ApplyError> {
+pub(crate) fn end(machine: &Machine) -> Result<Applied, ApplyError> {
     machine.end(false)
 }
 
-fn purge(machine: &Machine) -> Result<Applied, ApplyError> {
+pub(crate) fn purge(machine: &Machine) -> Result<Applied, ApplyError> {
     machine.end(true)
 }
 
 /// A host whose first deployment has entries in each pinned map that holds some.
-fn deployed() -> Machine {
+pub(crate) fn deployed() -> Machine {
     let machine = Machine::new();
     apply_first(&machine).expect("applies");
     machine.write_entries();
@@ -58,7 +58,7 @@ fn deployed() -> Machine {
 }
 
 /// How many calls `run` makes on a machine from `prepare`, undisturbed, and how it looks then.
-fn undisturbed(prepare: fn() -> Machine, run: Run) -> (usize, Shape) {
+pub(crate) fn undisturbed(prepare: fn() -> Machine, run: Run) -> (usize, Shape) {
     let machine = prepare();
     let before = machine.kernel.calls().len();
     run(&machine).expect("an undisturbed run succeeds");
@@ -67,19 +67,19 @@ fn undisturbed(prepare: fn() -> Machine, run: Run) -> (usize, Shape) {
 
 /// A machine from `prepare` on which `run` was killed before its `n`-th call.
 fn killed(prepare: fn() -> Machine, run: Run, n: usize) -> Machine {
-    let machine = prepare();
+    let mut machine = prepare();
     machine.kernel.kill_at(n);
     let killed = catch_unwind(AssertUnwindSafe(|| run(&machine)));
     let payload = killed.err().unwrap_or_else(|| panic!("call {n} was not made"));
     assert!(payload.is::<Killed>(), "call {n}: {payload:?}");
-    machine.kernel.heal();
+    machine.dies();
     machine
 }
 
 /// Kills `run` before each call it makes, lets `next` run after it, and asserts that the host is then
 /// as `wanted`.
 #[expect(clippy::print_stdout, reason = "the count is worth knowing")]
-fn kill_at_every_call(prepare: fn() -> Machine, run: Run, next: Run, wanted: &Shape) {
+pub(crate) fn kill_at_every_call(prepare: fn() -> Machine, run: Run, next: Run, wanted: &Shape) {
     let (calls, _) = undisturbed(prepare, run);
     for n in 0..calls {
         let machine = killed(prepare, run, n);
@@ -176,11 +176,11 @@ fn a_run_that_is_killed_twice_is_made_good_by_the_third() {
     let (calls, wanted) = undisturbed(deployed, apply_replacing);
     for first in 0..calls {
         for second in (first % STRIDE..calls).step_by(STRIDE) {
-            let machine = killed(deployed, apply_replacing, first);
+            let mut machine = killed(deployed, apply_replacing, first);
             machine.kernel.kill_at(second);
             // It may be done before it comes to that call.
             let _killed = catch_unwind(AssertUnwindSafe(|| apply_replacing(&machine)));
-            machine.kernel.heal();
+            machine.dies();
             apply_replacing(&machine).unwrap_or_else(|error| {
                 panic!("after kills at calls {first} and {second}: {error:?}")
             });
@@ -307,6 +307,9 @@ fn without_ids(value: &mut serde_json::Value) {
         serde_json::Value::Object(table) => {
             table.remove("id");
             table.remove("generation");
+            if let Some(held) = table.get_mut("held").and_then(|it| it.as_object_mut()) {
+                held.remove("number");
+            }
             if let Some(forgotten) = table.get_mut("forgotten").and_then(|it| it.as_object_mut()) {
                 forgotten.values_mut().for_each(|identity| *identity = 0.into());
             }

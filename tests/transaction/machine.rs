@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use ebpf_apply::apply::{Applied, ApplyError, Host, StateDirectory};
+use ebpf_apply::apply::{Applied, ApplyError, Host, Keeper, StateDirectory};
 use ebpf_apply::kernel::fake::{Fake, Snapshot};
 use ebpf_apply::model::name::Name;
 use ebpf_apply::validate::{Desired, validate};
@@ -17,6 +17,8 @@ use crate::support;
 pub(crate) struct Machine {
     pub(crate) kernel: Fake,
     pub(crate) state: StateDirectory,
+    /// What ends with the process, which a killed one does not keep.
+    pub(crate) keeper: Keeper<Fake>,
     pub(crate) directory: TempDir,
 }
 
@@ -148,13 +150,25 @@ impl Machine {
         let kernel = Fake::new();
         kernel.add_interface("eth0");
         kernel.add_interface("eth1");
-        Self { kernel, state, directory }
+        Self { kernel, state, directory, keeper: Keeper::default() }
     }
 
     pub(crate) fn host(&self) -> Host<'_, Fake> {
         // Another test that starts a process holds our lock from its fork to its exec.
         let lock_timeout = Duration::from_secs(10);
-        Host { kernel: &self.kernel, state: &self.state, lock_timeout, alive: &|| () }
+        Host {
+            kernel: &self.kernel,
+            state: &self.state,
+            lock_timeout,
+            keeper: Some(&self.keeper),
+            alive: &|| (),
+        }
+    }
+
+    /// The process is gone, and the kernel does as it should again.
+    pub(crate) fn dies(&mut self) {
+        self.keeper = Keeper::default();
+        self.kernel.heal();
     }
 
     pub(crate) fn apply(&self, text: &str) -> Result<Applied, ApplyError> {

@@ -3,6 +3,7 @@
 //! Real manifests and objects, the kernel in memory. That it behaves like the real one, the contract
 //! suite proves.
 
+mod held;
 mod kills;
 mod machine;
 mod migrations;

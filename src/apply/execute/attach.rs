@@ -91,6 +91,29 @@ impl<K: Kernel> Executor<'_, K> {
         Ok(())
     }
 
+    /// Attaches by a descriptor of this process, and records it.
+    pub(super) fn attach_held(
+        &mut self,
+        address: &Address,
+        program: &ProgramRef,
+        attachment: &Attachment,
+    ) -> Result<()> {
+        let spec = self.program_spec(program)?;
+        let held = self.kernel.hold(self.handle(&program.slot)?, spec, attachment)?;
+        let descriptor = self.kernel.descriptor(&held)?;
+        self.made.insert(descriptor, held);
+        self.undo.push(Undo::LetGo(descriptor));
+        let record = LinkRecord {
+            id: 0,
+            program: Address::program(&program.object, &program.program),
+            attachment: Some(attachment.clone()),
+            anchor: Anchor::Held(descriptor),
+            public: None,
+        };
+        self.after.resources.insert(address.clone(), Resource::Link(record));
+        Ok(())
+    }
+
     pub(super) fn attach_filter(
         &mut self,
         address: &Address,

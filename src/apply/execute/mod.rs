@@ -11,7 +11,7 @@ use crate::model::address::Address;
 use crate::model::entries::Transfer;
 use crate::model::identity::Identity;
 use crate::model::inventory::Inventory;
-use crate::model::live::FilterKey;
+use crate::model::live::{Descriptor, FilterKey};
 use crate::model::map::MapSpec;
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinRoot};
@@ -40,6 +40,8 @@ pub(super) struct Executor<'a, K: Kernel> {
     copied: BTreeMap<Slot, Copied>,
     /// Links that are attached until the run is over.
     bridges: Vec<K::Handle>,
+    /// Attachments that end with this process unless somebody takes them over.
+    made: BTreeMap<Descriptor, K::Held>,
     undo: Vec<Undo>,
     alive: &'a dyn Fn(),
     /// The inventory as the steps done so far make it.
@@ -61,6 +63,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             btf: BTreeMap::new(),
             copied: BTreeMap::new(),
             bridges: Vec::new(),
+            made: BTreeMap::new(),
             undo: Vec::new(),
             alive,
             after,
@@ -96,9 +99,10 @@ impl<'a, K: Kernel> Executor<'a, K> {
         stuck
     }
 
-    /// Lets go of every handle, which detaches unpinned links, and returns the final record.
-    pub(super) fn finish(self) -> Inventory {
-        self.after
+    /// Lets go of every handle, which detaches unpinned links, and returns the final record with what
+    /// somebody has to keep.
+    pub(super) fn finish(self) -> (Inventory, BTreeMap<Descriptor, K::Held>) {
+        (self.after, self.made)
     }
 
     /// Once nothing is ours any more, directories that others use are no reason for a record.
@@ -139,6 +143,9 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 let link = self.attach(program, attachment, others)?;
                 self.attached(address, link);
                 Ok(())
+            }
+            Step::Hold { address, program, attachment } => {
+                self.attach_held(address, program, attachment)
             }
             Step::Bridge { address, program, attachments } => {
                 self.bridge(address, program, attachments)
@@ -213,6 +220,10 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Undo::Rename { from, to } => self.kernel.rename(&self.root, &from, &to),
             Undo::Detach(slot) => {
                 self.held.remove(&slot);
+                Ok(())
+            }
+            Undo::LetGo(descriptor) => {
+                self.made.remove(&descriptor);
                 Ok(())
             }
             Undo::UpdateLink { link, program, expected } => {

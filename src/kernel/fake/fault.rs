@@ -34,6 +34,7 @@ pub enum CallKind {
     CarryEntries,
     LoadPrograms,
     Attach,
+    Hold,
     UpdateLink,
     Detach,
     ReleaseLink,
@@ -119,5 +120,49 @@ impl Faults {
             Some(errno) => Err(KernelError::errno(operation, errno)),
             None => Ok(()),
         }
+    }
+}
+
+impl Fake {
+    /// Makes the `n`-th changing call from now fail (0 is the next) and have no effect.
+    pub fn fail_call(&self, n: usize, errno: Errno) {
+        self.lock().faults.at(n, errno);
+    }
+
+    /// Makes every changing call from the `n`-th on fail.
+    pub fn fail_from(&self, n: usize, errno: Errno) {
+        self.lock().faults.from(n, errno);
+    }
+
+    /// Kills the process at the `n`-th changing call from now (0 is the next), before it has an effect:
+    /// the call unwinds with [`Killed`], and no handle outlives that.
+    pub fn kill_at(&self, n: usize) {
+        self.lock().faults.kill_at(n);
+    }
+
+    /// Makes every call of that kind fail.
+    pub fn fail_kind(&self, kind: CallKind, errno: Errno) {
+        self.lock().faults.of_kind(kind, errno);
+    }
+
+    /// Lets something happen on the host just before the next call of that kind.
+    pub fn before(&self, kind: CallKind, act: impl FnOnce(&Self) + Send + 'static) {
+        self.lock().faults.interludes.insert(kind, Interlude(Box::new(act)));
+    }
+
+    /// Makes the verifier refuse a program, with these words.
+    pub fn reject_program(&self, program: &str, log: &str) {
+        self.lock().faults.rejected.insert(program.to_owned(), log.to_owned());
+    }
+
+    /// Takes all faults back.
+    pub fn heal(&self) {
+        self.lock().faults.heal();
+    }
+
+    /// The changing calls so far, failed ones included.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.lock().faults.calls().to_vec()
     }
 }

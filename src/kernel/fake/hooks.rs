@@ -30,6 +30,7 @@ pub(super) struct Hooks {
     /// Maps of struct ops that are registered without a link.
     pub(super) registered: BTreeMap<Identity, Attachment>,
     pub(super) lacks_tcx: bool,
+    pub(super) lacks_event_links: bool,
     last_index: u32,
     last_cgroup: u64,
 }

@@ -1,7 +1,9 @@
 //! What happens to the host itself, whoever does it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::super::Result;
 use super::Fake;
 
 impl Fake {
@@ -36,6 +38,11 @@ impl Fake {
         self.lock().hooks.lacks_tcx = true;
     }
 
+    /// Makes the kernel one from before links to perf events, and to several places.
+    pub fn take_event_links_away(&self) {
+        self.lock().hooks.lacks_event_links = true;
+    }
+
     /// Adds a network namespace that is mounted there.
     pub fn add_namespace(&self, path: &Path) {
         self.lock().hooks.add_namespace(path);
@@ -49,5 +56,21 @@ impl Fake {
     /// The host goes down and comes up again: nothing of BPF survives. Handles from before are dead.
     pub fn reboot(&self) {
         self.lock().reboot();
+    }
+
+    /// Writes an entry of a map; `ENOENT` if there is no such map.
+    pub fn write_entry(&self, map: u32, key: &[u8], value: &[u8]) -> Result<()> {
+        self.lock().write_entry(map, key, value)
+    }
+
+    /// Deletes an entry of a map, if it is there.
+    pub fn delete_entry(&self, map: u32, key: &[u8]) {
+        self.lock().delete_entry(map, key);
+    }
+
+    /// The entries of a map; none if there is no such map.
+    #[must_use]
+    pub fn entries(&self, map: u32) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        self.lock().entries(map)
     }
 }

@@ -35,7 +35,8 @@ use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::{Identity, ObjectKind};
 use crate::model::live::{
-    FilterKey, LiveFilter, LiveObject, Occupant, OperationsState, RootState, TargetState,
+    Descriptor, FilterKey, LiveFilter, LiveHeld, LiveObject, Occupant, OperationsState, RootState,
+    TargetState,
 };
 use crate::model::map::MapSpec;
 use crate::model::pattern::Interface;
@@ -60,6 +61,10 @@ pub struct Handle {
     object: Identity,
 }
 
+/// Keeps one attachment of a [`Fake`] host in place.
+#[derive(Debug)]
+pub struct Held(Handle);
+
 impl Drop for Handle {
     fn drop(&mut self) {
         lock(&self.state).release_by_user(self.object);
@@ -77,68 +82,10 @@ impl Fake {
         Self::default()
     }
 
-    /// Makes the `n`-th changing call from now fail (0 is the next) and have no effect.
-    pub fn fail_call(&self, n: usize, errno: Errno) {
-        self.lock().faults.at(n, errno);
-    }
-
-    /// Makes every changing call from the `n`-th on fail.
-    pub fn fail_from(&self, n: usize, errno: Errno) {
-        self.lock().faults.from(n, errno);
-    }
-
-    /// Kills the process at the `n`-th changing call from now (0 is the next), before it has an effect:
-    /// the call unwinds with [`Killed`], and no handle outlives that.
-    pub fn kill_at(&self, n: usize) {
-        self.lock().faults.kill_at(n);
-    }
-
-    /// Makes every call of that kind fail.
-    pub fn fail_kind(&self, kind: CallKind, errno: Errno) {
-        self.lock().faults.of_kind(kind, errno);
-    }
-
-    /// Lets something happen on the host just before the next call of that kind.
-    pub fn before(&self, kind: CallKind, act: impl FnOnce(&Self) + Send + 'static) {
-        self.lock().faults.interludes.insert(kind, Interlude(Box::new(act)));
-    }
-
-    /// Makes the verifier refuse a program, with these words.
-    pub fn reject_program(&self, program: &str, log: &str) {
-        self.lock().faults.rejected.insert(program.to_owned(), log.to_owned());
-    }
-
-    /// Takes all faults back.
-    pub fn heal(&self) {
-        self.lock().faults.heal();
-    }
-
-    /// The changing calls so far, failed ones included.
-    #[must_use]
-    pub fn calls(&self) -> Vec<Call> {
-        self.lock().faults.calls().to_vec()
-    }
-
     /// Everything that can be seen from outside, to compare before and after.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.lock().snapshot()
-    }
-
-    /// Writes an entry of a map; `ENOENT` if there is no such map.
-    pub fn write_entry(&self, map: u32, key: &[u8], value: &[u8]) -> Result<()> {
-        self.lock().write_entry(map, key, value)
-    }
-
-    /// Deletes an entry of a map, if it is there.
-    pub fn delete_entry(&self, map: u32, key: &[u8]) {
-        self.lock().delete_entry(map, key);
-    }
-
-    /// The entries of a map; none if there is no such map.
-    #[must_use]
-    pub fn entries(&self, map: u32) -> BTreeMap<Vec<u8>, Vec<u8>> {
-        self.lock().entries(map)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -179,6 +126,7 @@ impl Fake {
 
 impl Kernel for Fake {
     type Handle = Handle;
+    type Held = Held;
 
     fn identity_of(&self, handle: &Handle) -> Identity {
         handle.object
@@ -248,6 +196,14 @@ impl Kernel for Fake {
 
     fn has_tcx(&self) -> Result<bool> {
         Ok(!self.lock().hooks.lacks_tcx)
+    }
+
+    fn has_event_links(&self) -> Result<bool> {
+        Ok(!self.lock().hooks.lacks_event_links)
+    }
+
+    fn held(&self, descriptor: &Descriptor) -> Result<Option<LiveHeld>> {
+        Ok(self.lock().held(descriptor))
     }
 
     fn occupants(&self, attachment: &Attachment) -> Result<Vec<Occupant>> {
@@ -447,9 +403,21 @@ impl Kernel for Fake {
     ) -> Result<Handle> {
         let others: Vec<Identity> = others.values().map(|other| other.object).collect();
         let mut state = self.act(CallKind::Attach, attachment.to_string())?;
+        state.has_link_for(attachment)?;
         let link = state.attach(program.object, spec, attachment, &others)?;
         drop(state);
         Ok(self.handle(link))
+    }
+
+    fn hold(&self, program: &Handle, spec: &ProgramSpec, attachment: &Attachment) -> Result<Held> {
+        let mut state = self.act(CallKind::Hold, attachment.to_string())?;
+        let event = state.attach(program.object, spec, attachment, &[])?;
+        drop(state);
+        Ok(Held(self.handle(event)))
+    }
+
+    fn descriptor(&self, held: &Held) -> Result<Descriptor> {
+        Ok(probes::descriptor(held.0.object))
     }
 
     fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>> {

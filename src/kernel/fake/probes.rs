@@ -1,12 +1,41 @@
 //! Probes and counters: links of one place, or of several.
 
-use super::super::Settled;
-use super::state::FACTS;
+use rustix::io::Errno;
+
+use super::super::{KernelError, Result, Settled};
+use super::state::{FACTS, State};
 use crate::model::attach::Attachment;
-use crate::model::kinds::{AttachType, LinkType};
-use crate::model::live::LinkTarget;
+use crate::model::identity::Identity;
+use crate::model::kinds::{AttachType, LinkType, ProgramType};
+use crate::model::live::{Descriptor, LinkTarget, LiveHeld, LiveObject};
 use crate::model::probe::PerfEvent;
 use crate::model::program::ProgramSpec;
+
+/// The pid of every process, and when it started.
+const PROCESS: (u32, u64) = (1, 1);
+
+/// What others see of an attachment by a descriptor.
+pub(super) fn descriptor(event: Identity) -> Descriptor {
+    Descriptor { pid: PROCESS.0, started: PROCESS.1, number: event.id }
+}
+
+impl State {
+    /// `EINVAL` where the kernel has no link for that.
+    pub(super) fn has_link_for(&self, attachment: &Attachment) -> Result<()> {
+        if attachment.is_event() && self.hooks.lacks_event_links {
+            return Err(KernelError::errno(format!("attach to {attachment}"), Errno::INVAL));
+        }
+        Ok(())
+    }
+
+    /// The attachment that a descriptor keeps in place. Of counters, the program is not told.
+    pub(super) fn held(&self, of: &Descriptor) -> Option<LiveHeld> {
+        let (_, link) = self.links().find(|(id, _)| descriptor(*id) == *of)?;
+        let LiveObject::Program(program) = self.describe(link.program) else { return None };
+        let is_counter = program.program_type == ProgramType::PERF_EVENT;
+        Some(LiveHeld { program_id: (!is_counter).then_some(program.id) })
+    }
+}
 
 /// The link of a probe, by what its program is loaded for.
 pub(super) fn link(spec: &ProgramSpec, attachment: &Attachment) -> (LinkType, LinkTarget) {

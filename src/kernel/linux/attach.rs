@@ -77,11 +77,8 @@ pub(super) fn attach(
             netfilter::attach(program, *family, *at, *priority, *defrag)
                 .map_err(|errno| call.refused(errno))?
         }
-        Attachment::Tracepoint { category, name, cookie } => {
-            let id = tracefs::event_id(category, name).map_err(|missing| {
-                KernelError::reason(operation.as_str(), missing.reason(category, name))
-            })?;
-            let event = sys::open_tracepoint_event(id).map_err(|errno| call.refused(errno))?;
+        Attachment::Tracepoint { cookie, .. } => {
+            let event = tracepoint(attachment, &operation)?;
             sys::link_event(program, event.as_fd(), cookie.unwrap_or(0))
                 .map_err(|errno| call.refused(errno))?
         }
@@ -106,7 +103,8 @@ pub(super) fn attach(
         | Attachment::PerfEvent(_)
         | Attachment::Iter(_) => {
             let attach_type = spec.kind.as_ref().and_then(|kind| kind.attach_type);
-            let call = probe::Call { operation: &operation, program, attach_type, maps: others };
+            let (maps, by) = (others, probe::By::Link);
+            let call = probe::Call { operation: &operation, program, attach_type, maps, by };
             probe::attach(&call, attachment)?
         }
         Attachment::FreplacePinned { pin, function } => {
@@ -121,6 +119,21 @@ pub(super) fn attach(
         }
     };
     Handle::of_kind(link, ObjectKind::Link).map_err(|errno| call.refused(errno))
+}
+
+/// Opens the event of a tracepoint.
+pub(super) fn tracepoint(attachment: &Attachment, operation: &str) -> Result<OwnedFd> {
+    let Attachment::Tracepoint { category, name, .. } = attachment else {
+        return Err(KernelError::reason(operation, "it is no tracepoint"));
+    };
+    let id = tracefs::event_id(category, name)
+        .map_err(|missing| KernelError::reason(operation, missing.reason(category, name)))?;
+    sys::open_tracepoint_event(id).map_err(|errno| refused(attachment, operation, errno))
+}
+
+/// The refusal of an attachment, with advice.
+pub(super) fn refused(attachment: &Attachment, operation: &str, errno: Errno) -> KernelError {
+    Call { operation, attachment }.refused(errno)
 }
 
 /// Detaches `link` from what it is attached to.
@@ -287,9 +300,7 @@ impl Call<'_> {
                 since::compare((6, 10), since::running())
             ),
             (Errno::INVAL, Attachment::Tracepoint { .. }) => {
-                "links to tracepoints need Linux 5.15; or the program reads beyond the \
-                 tracepoint's fields"
-                    .to_owned()
+                "the program reads beyond the tracepoint's fields".to_owned()
             }
             (errno, Attachment::Netfilter { priority, defrag, .. }) => {
                 match netfilter::advice(errno, *priority, *defrag) {

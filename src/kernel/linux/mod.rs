@@ -12,6 +12,7 @@ mod cause;
 mod contents;
 mod externs;
 mod handle;
+mod held;
 mod host;
 mod interface;
 mod interfaces;
@@ -48,6 +49,7 @@ use std::sync::OnceLock;
 
 pub use capability::keep_only;
 pub use handle::Handle;
+pub use held::Held;
 pub use interfaces::{Interfaces, Noticed};
 use rustix::io::Errno;
 pub use target::places;
@@ -62,7 +64,8 @@ use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::{Identity, ObjectKind};
 use crate::model::live::{
-    FilterKey, LiveFilter, LiveObject, Occupant, OperationsState, RootState, TargetState,
+    Descriptor, FilterKey, LiveFilter, LiveHeld, LiveObject, Occupant, OperationsState, RootState,
+    TargetState,
 };
 use crate::model::map::MapSpec;
 use crate::model::pattern::Interface;
@@ -138,6 +141,7 @@ impl Linux {
 
 impl Kernel for Linux {
     type Handle = Handle;
+    type Held = Held;
 
     fn identity_of(&self, handle: &Handle) -> Identity {
         handle.identity()
@@ -204,6 +208,14 @@ impl Kernel for Linux {
 
     fn has_tcx(&self) -> Result<bool> {
         mprog::has_tcx().map_err(|errno| KernelError::errno("look for tcx", errno))
+    }
+
+    fn has_event_links(&self) -> Result<bool> {
+        Ok(probe::has_event_links())
+    }
+
+    fn held(&self, descriptor: &Descriptor) -> Result<Option<LiveHeld>> {
+        held::look(descriptor)
     }
 
     fn occupants(&self, attachment: &Attachment) -> Result<Vec<Occupant>> {
@@ -342,6 +354,14 @@ impl Kernel for Linux {
         others: &BTreeMap<&str, &Handle>,
     ) -> Result<Handle> {
         attach::attach(program, spec, attachment, others)
+    }
+
+    fn hold(&self, program: &Handle, spec: &ProgramSpec, attachment: &Attachment) -> Result<Held> {
+        held::attach(program, spec, attachment)
+    }
+
+    fn descriptor(&self, held: &Held) -> Result<Descriptor> {
+        held.descriptor()
     }
 
     fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>> {

@@ -47,7 +47,7 @@ pub(super) fn state(attachment: &Attachment) -> Result<TargetState> {
             netns::state(netns.as_deref(), &operation())
         }
         Attachment::Tracepoint { category, name, .. } => match tracefs::event_id(category, name) {
-            Ok(_) => Ok(probe::linkable().map_or_else(missing, |()| TargetState::Present(0))),
+            Ok(_) => Ok(TargetState::Present(0)),
             Err(why) => Ok(missing(why.reason(category, name))),
         },
         Attachment::FreplacePinned { pin, function } => Ok(replaced::state(pin, function)),

@@ -159,6 +159,7 @@ impl Host {
             ]),
             occupants: BTreeMap::new(),
             filters: BTreeMap::new(),
+            held: BTreeMap::new(),
             clsact: BTreeSet::new(),
             others: Others::default(),
             host: HostFacts { possible_cpus: 4, page_size: 4096 },

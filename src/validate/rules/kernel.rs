@@ -3,8 +3,10 @@
 //! Knows releases only: what a kernel was built without, and what a distribution brought back to an
 //! older one, shows on the host.
 
-use crate::manifest::{KeyPath, listed};
+use crate::manifest::{Hook, KeyPath, listed};
+use crate::model::attach::Attachment;
 use crate::model::code;
+use crate::model::net_hook::{Neighbour, Position};
 use crate::model::problem::Problem;
 use crate::model::program::{Instruction, ProgramSpec};
 use crate::model::release::Release;
@@ -62,12 +64,13 @@ impl Reach<'_, '_, '_, '_> {
             self.findings.at(&at, problem);
             return;
         }
-        self.hooks(spec);
+        self.hooks(program);
         self.instructions(spec);
         self.helpers(spec);
     }
 
-    fn hooks(&mut self, spec: &ProgramSpec) {
+    fn hooks(&mut self, program: &DesiredProgram) {
+        let spec = &program.spec;
         let subject = self.subject;
         let Some(entry) = subject.entry.programs.get(&spec.name) else { return };
         for (index, hook) in entry.attach.iter().enumerate() {
@@ -81,12 +84,19 @@ impl Reach<'_, '_, '_, '_> {
                 "section" => kind.and_then(|kind| hooks::fitting(kind).next()).unwrap_or_default(),
                 name => name,
             };
-            self.since(
-                &at.key("hook"),
-                &format!("hook `{name}` needs"),
-                since::of_hook(name),
-                name,
-            );
+            let newer = since::of_hook(name).filter(|since| *since > self.kernel);
+            match (newer, stand_in(hook, name, program)) {
+                (Some(since), Some(stand_in)) => {
+                    let Problem { message, .. } =
+                        self.too_old(&format!("hook `{name}` needs"), since);
+                    let warning = Problem::warning(code::KERNEL_TOO_OLD, None, message);
+                    let warning = warning.label(format!("since {since}")).help(stand_in);
+                    self.findings.at_value(&at.key("hook"), warning);
+                }
+                (since, _) => {
+                    self.since(&at.key("hook"), &format!("hook `{name}` needs"), since, name);
+                }
+            }
             if hook.cookie().is_some() {
                 let what = format!("a cookie at `{name}` needs");
                 self.since(&at.key("cookie"), &what, since::of_cookie(name), "");
@@ -152,10 +162,39 @@ impl Reach<'_, '_, '_, '_> {
     }
 }
 
+/// What does it on an older kernel without a change of the manifest (`plan/expand.rs`, `plan/held.rs`).
+fn stand_in(hook: &Hook, name: &str, program: &DesiredProgram) -> Option<&'static str> {
+    match name {
+        "tcx" if !is_beside_others(hook, program) => Some(
+            "before, a filter of `clsact` stands for it: it is not pinned, and anyone who removes the \
+             qdisc removes it",
+        ),
+        "kprobe" | "kretprobe" | "uprobe" | "uretprobe" | "tracepoint" | "perf-event" => Some(
+            "before, the process that applies holds the attachment: it is not pinned, ends with the \
+             process, and `--detach` is refused",
+        ),
+        _ => None,
+    }
+}
+
+/// Whether it is before or after a program of someone else, which a filter cannot be.
+fn is_beside_others(hook: &Hook, program: &DesiredProgram) -> bool {
+    let Hook::Tcx(tcx) = hook else { return false };
+    let positions = program.attachments.iter().filter_map(|attachment| match attachment {
+        Attachment::Tcx { position, .. } => position.as_ref().and_then(Position::neighbour),
+        _ => None,
+    });
+    let mut others = positions.filter(|beside| !matches!(beside, Neighbour::Own { .. }));
+    (tcx.before.is_some() || tcx.after.is_some()) && others.next().is_some()
+}
+
 /// What did the same before a hook.
 fn older(hook: &str) -> Option<&'static str> {
     match hook {
-        "tcx" => Some("hook `tc` attaches to the same place since 4.5"),
+        "tcx" => Some(
+            "a filter of `clsact` cannot be put beside a program of someone else: hook `tc` attaches to \
+             the same place since 4.5, by a priority",
+        ),
         "lsm-cgroup" => Some("hook `lsm` sees the whole host since 5.7"),
         "tp-btf" => Some("hook `raw-tracepoint` sees tracepoints since 4.17"),
         _ => None,

@@ -3,6 +3,7 @@
 
 mod counters;
 mod functions;
+mod held;
 mod iterators;
 mod kernel;
 mod usdt;

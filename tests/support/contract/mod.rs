@@ -82,6 +82,7 @@ macro_rules! for_each_case {
             struct_ops_are_registered_with_and_without_links,
             links_of_tracepoints_are_not_updated,
             a_counter_is_on_every_cpu,
+            an_attachment_by_a_descriptor_ends_with_it,
             an_iterator_takes_another_program,
             functions_are_probed_alone_or_together,
             a_severed_link_says_so,

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use ebpf_apply::kernel::{Kernel, LoadRequest};
 use ebpf_apply::model::attach::Attachment;
 use ebpf_apply::model::kinds::{AttachType, LinkType};
+use ebpf_apply::model::live::Descriptor;
 use ebpf_apply::model::probe::{Event, Iter, PerfEvent, Sample, UserProbe};
 use rustix::io::Errno;
 
-use super::{Host, create_maps, image};
+use super::{Host, create_maps, image, load_only};
 use crate::support;
 
 pub(crate) fn a_counter_is_on_every_cpu<K: Kernel>(host: &Host<'_, K>) {
@@ -37,6 +38,49 @@ pub(crate) fn a_counter_is_on_every_cpu<K: Kernel>(host: &Host<'_, K>) {
         let error = host.kernel.detach(&link).expect_err("it ends with its last reference");
         assert_eq!(error.raw(), Some(Errno::OPNOTSUPP));
     }
+}
+
+pub(crate) fn an_attachment_by_a_descriptor_ends_with_it<K: Kernel>(host: &Host<'_, K>) {
+    let kernel = host.kernel;
+    let (image, target) = (image("user_probes"), support::built("bpf/out/probed"));
+    let loaded = load_only(kernel, "user_probes", &["on_return"]);
+    let at = Attachment::Uretprobe(UserProbe {
+        target: target.display().to_string(),
+        symbols: vec!["probed_single".to_owned()],
+        offset: 0,
+        pid: None,
+        cookie: None,
+        inode: None,
+    });
+    let spec = image.spec.program("on_return").expect("a program");
+    let (program, one) = (loaded.program("on_return"), kernel.id(loaded.program("on_return")));
+    let attach = || kernel.hold(program, spec, &at).expect("every kernel can");
+    let (first, second) = (attach(), attach());
+    let descriptors = [&first, &second].map(|held| kernel.descriptor(held).expect("open"));
+    assert_ne!(descriptors[0], descriptors[1]);
+    for descriptor in &descriptors {
+        let found = kernel.held(descriptor).expect("it can be asked").expect("it is there");
+        assert_eq!(found.program_id, Some(one));
+    }
+    drop(first);
+    assert_eq!(kernel.held(&descriptors[0]).expect("it can be asked"), None);
+    let other = Descriptor { started: descriptors[1].started + 1, ..descriptors[1] };
+    assert_eq!(kernel.held(&other).expect("it can be asked"), None, "another process");
+    assert!(kernel.held(&descriptors[1]).expect("it can be asked").is_some());
+
+    // Of a counter, the kernel does not tell which program it runs.
+    let loaded = host.load("counter");
+    let event = Event::Software("cpu-clock".to_owned());
+    let sample = Sample::Frequency(10);
+    let at =
+        Attachment::PerfEvent(PerfEvent { event, sample, cpu: Some(0), pid: None, cookie: None });
+    let spec = loaded.spec("on_overflow");
+    let held = kernel.hold(loaded.program("on_overflow"), spec, &at).expect("it is attached");
+    let descriptor = kernel.descriptor(&held).expect("open");
+    let found = kernel.held(&descriptor).expect("it can be asked").expect("it is there");
+    assert_eq!(found.program_id, None);
+    drop(held);
+    assert_eq!(kernel.held(&descriptor).expect("it can be asked"), None);
 }
 
 pub(crate) fn an_iterator_takes_another_program<K: Kernel>(host: &Host<'_, K>) {

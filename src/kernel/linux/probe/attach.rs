@@ -29,6 +29,17 @@ pub(in crate::kernel::linux) struct Call<'a> {
     /// What the program is loaded for.
     pub(in crate::kernel::linux) attach_type: Option<AttachType>,
     pub(in crate::kernel::linux) maps: &'a BTreeMap<&'a str, &'a Handle>,
+    /// What a program at an event is kept by.
+    pub(in crate::kernel::linux) by: By,
+}
+
+/// What keeps a program at an event, and is returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kernel::linux) enum By {
+    /// A link.
+    Link,
+    /// The event's own descriptor.
+    Event,
 }
 
 /// Attaches a program to a hook of this module.
@@ -108,7 +119,7 @@ impl Call<'_> {
                     Errno::ACCESS | Errno::PERM => self.denied(errno, CapabilitySet::SYS_ADMIN),
                     _ => failed(errno),
                 })?;
-                self.link_event(&event, place.cookie)
+                self.put(event, place.cookie)
             }
             (None, places) => Err(self.several(places.len())),
         }
@@ -156,7 +167,7 @@ impl Call<'_> {
             Errno::ACCESS | Errno::PERM => self.denied(errno, CapabilitySet::PERFMON),
             _ => self.refused(errno),
         })?;
-        self.link_event(&event, cookie)
+        self.put(event, cookie)
     }
 
     fn counter(&self, event: &PerfEvent) -> Result<OwnedFd> {
@@ -195,10 +206,15 @@ impl Call<'_> {
             Errno::ACCESS | Errno::PERM => self.denied(errno, CapabilitySet::PERFMON),
             _ => self.refused(errno),
         })?;
-        self.link_event(&opened, event.cookie.unwrap_or(0))
+        self.put(opened, event.cookie.unwrap_or(0))
     }
 
-    fn link_event(&self, event: &OwnedFd, cookie: u64) -> Result<OwnedFd> {
+    /// Puts the program at an event.
+    fn put(&self, event: OwnedFd, cookie: u64) -> Result<OwnedFd> {
+        if self.by == By::Event {
+            let put = sys::set_event_program(event.as_fd(), self.program);
+            return put.map(|()| event).map_err(|errno| self.refused(errno));
+        }
         sys::link_event(self.program, event.as_fd(), cookie).map_err(|errno| match errno {
             Errno::INVAL => too_old(self.refused(errno), (5, 15)),
             _ => self.refused(errno),

@@ -5,11 +5,10 @@ use std::sync::OnceLock;
 
 use rustix::io::Errno;
 
-use super::super::since;
 use super::super::sys;
 
-/// Why this kernel cannot keep a program at an event; nothing if it can.
-pub(in crate::kernel::linux) fn linkable() -> Result<(), String> {
+/// Whether this kernel can keep a program at an event by itself.
+pub(in crate::kernel::linux) fn has_event_links() -> bool {
     static HAS_LINKS: OnceLock<bool> = OnceLock::new();
     let has_links = || match sys::load_event_program() {
         Ok(program) => sys::has_event_links(program.as_fd()),
@@ -17,12 +16,5 @@ pub(in crate::kernel::linux) fn linkable() -> Result<(), String> {
         Err(Errno::PERM) => true,
         Err(_) => false,
     };
-    if *HAS_LINKS.get_or_init(has_links) {
-        return Ok(());
-    }
-    Err(format!(
-        "this kernel has no links to events, so its program would be detached when whoever attached it \
-         ends; {}",
-        since::compare((5, 15), since::running())
-    ))
+    *HAS_LINKS.get_or_init(has_links)
 }

@@ -15,8 +15,8 @@ mod symbols;
 mod target;
 mod usdt;
 
-pub(super) use attach::{Call, attach};
-pub(super) use events::linkable;
+pub(super) use attach::{By, Call, attach};
+pub(super) use events::has_event_links;
 pub(super) use file::candidates;
 pub(super) use settle::settle;
 pub(super) use target::state;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::super::target::{self, missing};
-use super::{events, functions, places, pmu};
+use super::{functions, places, pmu};
 use crate::kernel::Result;
 use crate::model::attach::Attachment;
 use crate::model::live::TargetState;
@@ -34,23 +34,10 @@ pub(in crate::kernel::linux) fn state(attachment: &Attachment) -> Result<TargetS
         // The kernel's types tell when the program is loaded.
         _ => Ok(()),
     };
-    let kept = || if is_event(attachment) { events::linkable() } else { Ok(()) };
-    Ok(match found.and_then(|()| kept()) {
+    Ok(match found {
         Ok(()) => TargetState::Present(0),
         Err(reason) => missing(reason),
     })
-}
-
-fn is_event(attachment: &Attachment) -> bool {
-    matches!(
-        attachment,
-        Attachment::Kprobe(_)
-            | Attachment::Kretprobe(_)
-            | Attachment::Uprobe(_)
-            | Attachment::Uretprobe(_)
-            | Attachment::Usdt(_)
-            | Attachment::PerfEvent(_)
-    )
 }
 
 fn user_probe(probe: &UserProbe) -> std::result::Result<(), String> {

@@ -22,6 +22,7 @@ pub(super) enum Command {
     RawTracepointOpen = 17,
     BtfLoad = 18,
     BtfGetFdById = 19,
+    TaskFdQuery = 20,
     MapFreeze = 22,
     BtfGetNextId = 23,
     MapLookupBatch = 24,
@@ -345,6 +346,20 @@ pub(super) struct RawTracepointOpen {
     pub(super) cookie: u64,
 }
 
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TaskFdQuery {
+    pub(super) pid: u32,
+    pub(super) fd: u32,
+    pub(super) flags: u32,
+    pub(super) buf_len: u32,
+    pub(super) buf: u64,
+    pub(super) prog_id: u32,
+    pub(super) fd_type: u32,
+    pub(super) probe_offset: u64,
+    pub(super) probe_addr: u64,
+}
+
 /// The beginning of what `BPF_OBJ_GET_INFO_BY_FD` fills: numbers, all of them zero at first.
 pub(super) trait Info: Default {}
 
@@ -484,6 +499,7 @@ mod tests {
             (Command::RawTracepointOpen, bpf_cmd::BPF_RAW_TRACEPOINT_OPEN),
             (Command::BtfLoad, bpf_cmd::BPF_BTF_LOAD),
             (Command::BtfGetFdById, bpf_cmd::BPF_BTF_GET_FD_BY_ID),
+            (Command::TaskFdQuery, bpf_cmd::BPF_TASK_FD_QUERY),
             (Command::MapFreeze, bpf_cmd::BPF_MAP_FREEZE),
             (Command::BtfGetNextId, bpf_cmd::BPF_BTF_GET_NEXT_ID),
             (Command::MapLookupBatch, bpf_cmd::BPF_MAP_LOOKUP_BATCH),
@@ -568,6 +584,7 @@ mod tests {
         assert_eq!(size_of::<ProgBindMap>(), 12);
         assert_eq!(size_of::<ProgQuery>(), 64);
         assert_eq!(size_of::<RawTracepointOpen>(), 24);
+        assert_eq!(size_of::<TaskFdQuery>(), 48);
         assert_eq!(size_of::<PerfEvent>(), 72);
         assert_eq!(size_of::<LinkCreatePerfEvent>(), 24);
         assert_eq!(size_of::<LinkCreateTracing>(), 32);

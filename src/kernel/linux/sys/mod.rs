@@ -43,8 +43,8 @@ pub(super) use load::{
 pub(super) use mapped::{Mapped, map_kernel_btf};
 pub(super) use operations::{OperationsState, delete_operations, operations_state, set_operations};
 pub(super) use perf::{
-    CounterType, ProbeType, Sampling, Scope, open_counter, open_kprobe, open_tracepoint_event,
-    open_uprobe,
+    CounterType, ProbeType, Sampling, Scope, event_program, open_counter, open_kprobe,
+    open_tracepoint_event, open_uprobe, set_event_program,
 };
 pub(super) use pin::{object_at, pin};
 pub(super) use probe::{

@@ -1,10 +1,13 @@
 //! `perf_event_open(2)`: tracepoints, counters, and probes of one place.
 
 use std::ffi::CStr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
-use super::abi::PerfEvent;
-use super::{Answer, address, check, own};
+use rustix::io::Errno;
+use rustix::ioctl::{self, IntegerSetter};
+
+use super::abi::{self, Command, PerfEvent};
+use super::{Answer, address, bpf, check, number, own};
 
 /// `PERF_TYPE_TRACEPOINT`.
 const TRACEPOINT: u32 = 2;
@@ -121,6 +124,28 @@ pub(in crate::kernel::linux) fn open_kprobe(
     unsafe { open(event, Scope::Cpu(0)) }
 }
 
+/// Attaches `program` to `event`, which takes one (`PERF_EVENT_IOC_SET_BPF`). It is attached as long as a
+/// descriptor of the event is open. The events that are opened here are enabled from the beginning.
+pub(in crate::kernel::linux) fn set_event_program(
+    event: BorrowedFd<'_>,
+    program: BorrowedFd<'_>,
+) -> Answer<()> {
+    const SET_BPF: ioctl::Opcode = ioctl::opcode::write::<u32>(b'$', 8);
+    let program = usize::try_from(number(program)).map_err(|_beyond| Errno::BADF)?;
+    // SAFETY: the request takes a descriptor as its argument, by value.
+    unsafe { ioctl::ioctl(event, IntegerSetter::<SET_BPF>::new_usize(program)) }
+}
+
+/// The kernel id of the program that an event runs, of which process `pid` has the descriptor `fd`
+/// (`BPF_TASK_FD_QUERY`; the id is `event->prog` of a tracepoint or a probe). Of a counter that runs one
+/// it is `EOPNOTSUPP`, of other files `ENOTSUPP` (524), without `CAP_SYS_ADMIN` `EPERM`.
+pub(in crate::kernel::linux) fn event_program(pid: u32, fd: u32) -> Answer<u32> {
+    let mut attr = abi::TaskFdQuery { pid, fd, ..abi::TaskFdQuery::default() };
+    // SAFETY: `TaskFdQuery` is what `BPF_TASK_FD_QUERY` takes; with no buffer it holds no address.
+    unsafe { bpf(Command::TaskFdQuery, &mut attr) }?;
+    Ok(attr.prog_id)
+}
+
 /// Opens an event.
 ///
 /// # Safety
@@ -128,10 +153,10 @@ pub(in crate::kernel::linux) fn open_kprobe(
 unsafe fn open(event: PerfEvent, scope: Scope) -> Answer<OwnedFd> {
     let size = u32::try_from(size_of::<PerfEvent>()).unwrap_or_default();
     let event = PerfEvent { size, ..event };
-    let number = |number: u32| libc::c_int::try_from(number).unwrap_or(libc::c_int::MAX);
+    let signed = |number: u32| libc::c_int::try_from(number).unwrap_or(libc::c_int::MAX);
     let (thread, cpu): (libc::pid_t, libc::c_int) = match scope {
-        Scope::Cpu(cpu) => (-1, number(cpu)),
-        Scope::Thread(thread, cpu) => (number(thread), cpu.map_or(-1, number)),
+        Scope::Cpu(cpu) => (-1, signed(cpu)),
+        Scope::Thread(thread, cpu) => (signed(thread), cpu.map_or(-1, signed)),
     };
     let no_group: libc::c_int = -1;
     // SAFETY: `event` is a `perf_event_attr` of the size it states, and outlives the call; the addresses
