@@ -12,6 +12,7 @@ mod support;
 
 mod adoption;
 mod crashes;
+mod dispatchers;
 mod examples;
 mod host;
 mod layer;
