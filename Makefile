@@ -12,7 +12,8 @@ BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=bpf/out/%.bpf.o)
 # What tests watch.
 PROBED := bpf/out/probed
 
-.PHONY: help deps build bpf demo test test-vm attack package package-test flood lint bench fuzz clean
+.PHONY: help deps build bpf demo test test-vm hooks attack package package-test kubernetes-test flood lint \
+	lint-manifests bench fuzz clean
 .DELETE_ON_ERROR:
 
 help: ## print this
@@ -52,6 +53,13 @@ attack: deps bpf ## let an attacker swap directories below the pin root 100000 t
 test-vm: ## run the kernel suite on KERNELS (5.10 6.1 6.12 6.18 7.3) under qemu; TESTS= picks tests
 	scripts/vm/run.sh
 
+HOOKS ?= docs/hooks.md
+
+# One round for each hook.
+hooks: ## try every hook on KERNELS, and make a table of it, HOOKS (docs/hooks.md)
+	TESTS="hooks::events hooks::functions hooks::network" scripts/vm/run.sh
+	scripts/vm/hooks.sh $${CARGO_TARGET_DIR:-target}/vm/results.tsv >$(HOOKS)
+
 export KERNELS TESTS COMMAND
 
 lint: ## formatting, clippy, documentation, licenses and sources of dependencies
@@ -59,6 +67,9 @@ lint: ## formatting, clippy, documentation, licenses and sources of dependencies
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 	$(CARGO) deny --locked check bans licenses sources
+
+lint-manifests: ## the examples against the schema and their formatting, with taplo (python3-venv)
+	scripts/lint-manifests.sh
 
 bench: deps build bpf ## loading next to bpftool's: time, memory, share of bpf(2); how long a reload takes; what validating costs (root)
 	benches/compare.sh
@@ -70,6 +81,10 @@ package: build ## build target/debian/ebpf-apply_*.deb (cargo-deb)
 
 package-test: package ## install it in an empty root, use it there, remove it (root)
 	packaging/debian/test.sh
+
+kubernetes-test: bpf ## render the kustomize base and the Helm chart, and check them against the Kubernetes API (PyPI)
+	$(CARGO) build --locked
+	packaging/kubernetes/test.sh
 
 SWAPS   ?= 200
 PACKETS ?= 1000000

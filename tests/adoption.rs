@@ -82,7 +82,7 @@ impl Machine {
 
     fn host(&self) -> Host<'_, Fake> {
         let lock_timeout = Duration::from_secs(10);
-        Host { kernel: &self.kernel, state: &self.state, lock_timeout }
+        Host { kernel: &self.kernel, state: &self.state, lock_timeout, alive: &|| () }
     }
 
     fn apply(&self, text: &str) -> Result<Applied, ApplyError> {

@@ -156,6 +156,8 @@ fn from_sarif(log: &Value) -> Vec<Line> {
         let location = &result["locations"][0]["physicalLocation"];
         let region = &location["region"];
         let place = region["startLine"].as_u64().zip(region["startColumn"].as_u64());
+        // Errata 01: a region begins somewhere.
+        assert_eq!(region.is_null(), place.is_none(), "{region}");
         let rule = usize::try_from(result["ruleIndex"].as_u64().expect("a number")).expect("small");
         assert_eq!(run["tool"]["driver"]["rules"][rule]["id"], result["ruleId"]);
         let file = text(&location["artifactLocation"]["uri"]);

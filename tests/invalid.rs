@@ -1,6 +1,8 @@
 //! Every way a manifest can be wrong has an example in `examples/invalid/`, and every example is
 //! answered with the problems it was written for.
 
+#[path = "invalid/advice.rs"]
+mod advice;
 #[path = "support/fixtures.rs"]
 mod fixtures;
 #[path = "invalid/mutations.rs"]

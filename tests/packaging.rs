@@ -3,6 +3,7 @@
 mod support;
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -58,9 +59,14 @@ fn the_daemonset_calls_the_program_as_it_can_be_called() {
         })
         .collect();
     assert_eq!(ours.len(), 3, "the container and two probes: {lists:?}");
+    let state = tempfile::tempdir().expect("a directory for this test");
+    let state = state.path().join("none").display().to_string();
     for words in ours {
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        assert_eq!(status(&words), Some(3), "{words:?}");
+        let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+        // There is no such manifest, and no such deployment.
+        let wanted = if words[0] == "apply" { 3 } else { 1 };
+        words.extend(["--state-dir", &state]);
+        assert_eq!(status(&words), Some(wanted), "{words:?}");
     }
     assert!(!daemonset.contains("privileged: true"));
 }
@@ -82,4 +88,112 @@ fn the_manifest_of_the_kubernetes_base_is_valid() {
         status(&["validate", &manifest.display().to_string(), "--deny", "warnings"]),
         Some(0)
     );
+}
+
+/// Says so where a run should have had it; `.ci/run` installs it.
+fn skip() {
+    writeln!(std::io::stdout(), "skipped: systemd-analyze is not installed").expect("a reader");
+}
+
+/// Units that systemd is asked about: what it says of each, the program being where the tests have it.
+fn verified(units: &[&str]) -> Option<String> {
+    let Ok(version) = Command::new("systemd-analyze").arg("--version").output() else {
+        skip();
+        return None;
+    };
+    let directory = tempfile::tempdir().expect("a directory for this test");
+    let mut paths = Vec::new();
+    for unit in units {
+        let text = read(&format!("systemd/{unit}"));
+        let path = directory.path().join(unit.replace('@', "@edge"));
+        let program = env!("CARGO_BIN_EXE_ebpf-apply");
+        fs::write(&path, text.replace("/usr/bin/ebpf-apply", program)).expect("writable");
+        paths.push(path);
+    }
+    let said = Command::new("systemd-analyze")
+        .args(["verify", "--man=no"])
+        .args(&paths)
+        .env("SYSTEMD_UNIT_PATH", format!("{}:", directory.path().display()))
+        .output()
+        .expect("it starts");
+    let version = String::from_utf8_lossy(&version.stdout);
+    let version = version.split_whitespace().nth(1).and_then(|word| word.parse::<u32>().ok());
+    let is_old = version.expect("systemd 252 (…)") < 253;
+    let said = String::from_utf8_lossy(&said.stderr);
+    // The unit says `notify` as well, for these.
+    let known = |line: &&str| is_old && line.ends_with("service type, ignoring: notify-reload");
+    let ours = |line: &&str| line.contains("ebpf-apply");
+    Some(said.lines().filter(ours).filter(|line| !known(line)).collect())
+}
+
+#[test]
+fn systemd_has_nothing_to_say_of_the_units() {
+    let units = ["ebpf-apply@.service", "ebpf-apply-metrics.service", "ebpf-apply-metrics.timer"];
+    let Some(said) = verified(&units) else { return };
+    assert_eq!(said, "");
+}
+
+#[test]
+fn systemd_measures_the_exposure_that_the_book_tells() {
+    let unit = support::root().join("packaging/systemd/ebpf-apply@.service");
+    let measured = Command::new("systemd-analyze")
+        .args(["security", "--offline=true", "--no-pager"])
+        .arg(&unit)
+        .output();
+    let Ok(measured) = measured else {
+        skip();
+        return;
+    };
+    let measured = String::from_utf8_lossy(&measured.stdout);
+    let level = measured
+        .lines()
+        .find_map(|line| line.split_once("exposure level for ")?.1.split_once(": "));
+    let (_, level) = level.expect("an overall exposure level");
+    let version = Command::new("systemd-analyze").arg("--version").output().expect("it starts");
+    if !version.stdout.starts_with(b"systemd 252 ") {
+        let number: f32 =
+            level.split(' ').next().and_then(|word| word.parse().ok()).expect("a number");
+        assert!(number < 2.5, "it is {level}");
+        return;
+    }
+    let told = level.split(' ').take(2).collect::<Vec<_>>().join(" ");
+    let page = fs::read_to_string(support::root().join("docs/systemd.md")).expect("the page");
+    assert!(page.contains(&format!("   # {told}\n")), "it is {told}");
+}
+
+#[test]
+fn the_unit_for_metrics_calls_the_program_as_it_can_be_called() {
+    let unit = read("systemd/ebpf-apply-metrics.service");
+    let [start] = values(&unit, "ExecStart")[..] else { panic!("one command: {unit}") };
+    let directory = tempfile::tempdir().expect("a directory for this test");
+    let out = directory.path().join("ebpf-apply.prom").display().to_string();
+    let words = start.replace("/var/lib/prometheus/node-exporter/ebpf-apply.prom", &out);
+    let words: Vec<&str> = words.split(' ').skip(1).collect();
+    let state = directory.path().join("state").display().to_string();
+    let words: Vec<&str> = words.into_iter().chain(["--state-dir", &state]).collect();
+    assert_eq!(status(&words), Some(0), "{words:?}");
+    assert!(fs::exists(&out).expect("readable"));
+    let writable = values(&unit, "ReadWritePaths")[0];
+    assert!(start.ends_with(&format!(" {writable}/ebpf-apply.prom")));
+}
+
+#[test]
+fn the_chart_and_the_base_are_of_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let chart = read("kubernetes/helm/Chart.yaml");
+    assert!(chart.contains(&format!("\nappVersion: {version}\n")), "{chart}");
+    assert!(read("kubernetes/daemonset.yaml").contains(&format!("/ebpf-apply:{version}\n")));
+}
+
+#[test]
+fn the_manifest_of_the_chart_is_that_of_the_base() {
+    let values = read("kubernetes/helm/values.yaml");
+    let (_, manifest) = values.split_once("manifest: |\n").expect("a manifest");
+    let indented = manifest.lines().take_while(|line| line.is_empty() || line.starts_with("  "));
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let chart = words(&indented.collect::<Vec<_>>().join("\n"));
+    let base = read("kubernetes/edge.toml");
+    let base = base.lines().filter(|line| !line.starts_with('#'));
+    let base = base.map(|line| line.split("   #").next().unwrap_or_default());
+    assert_eq!(chart, words(&base.collect::<Vec<_>>().join("\n")));
 }

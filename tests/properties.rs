@@ -259,7 +259,7 @@ impl World {
 
     fn host(&self) -> Host<'_, Fake> {
         let lock_timeout = Duration::from_secs(10);
-        Host { kernel: &self.kernel, state: &self.state, lock_timeout }
+        Host { kernel: &self.kernel, state: &self.state, lock_timeout, alive: &|| () }
     }
 
     fn record(&self) -> PathBuf {

@@ -40,7 +40,9 @@ bash -n "$root/usr/share/bash-completion/completions/ebpf-apply"
 for shell in zsh/vendor-completions/_ebpf-apply fish/vendor_completions.d/ebpf-apply.fish; do
 	[ -s "$root/usr/share/$shell" ] || fail "$shell is missing"
 done
-[ -s "$root/usr/lib/systemd/system/ebpf-apply@.service" ] || fail "the unit is missing"
+for unit in ebpf-apply@.service ebpf-apply-metrics.service ebpf-apply-metrics.timer; do
+	[ -s "$root/usr/lib/systemd/system/$unit" ] || fail "the unit $unit is missing"
+done
 [ -s "$root/usr/share/doc/ebpf-apply/copyright" ] || fail "the copyright is missing"
 
 files | sed 's/^\.//'

@@ -14,7 +14,7 @@ set -euo pipefail
 cache=${EBPF_APPLY_KERNELS:-${XDG_CACHE_HOME:-$HOME/.cache}/ebpf-apply/kernels}
 # What the tests need and Debian's cloud kernels have as modules, with what those depend on.
 modules=(veth dummy tun sch_ingress cls_bpf act_bpf x_tables
-	libcrc32c nf_defrag_ipv4 nf_defrag_ipv6 nf_conntrack)
+	libcrc32c nf_defrag_ipv4 nf_defrag_ipv6 nf_conntrack overlay)
 
 suite() {
 	case $1 in
@@ -87,6 +87,7 @@ fetch() {
 			*) echo "kernels.sh: cannot read $file" >&2 && return 1 ;;
 		esac
 	done
+	echo "${modules[*]}" >"$made/wanted"
 	echo "$release" >"$made/release"
 	rm -rf "${cache:?}/$series"
 	mv "$made" "$cache/$series"
@@ -100,7 +101,8 @@ exec 9>"$cache/lock"
 flock 9
 missing=()
 for series in "$@"; do
-	[ -e "$cache/$series/release" ] || missing+=("$series")
+	# One that was fetched for other modules is fetched again.
+	[ "$(cat "$cache/$series/wanted" 2>/dev/null)" = "${modules[*]}" ] || missing+=("$series")
 done
 if [ ${#missing[@]} -gt 0 ]; then
 	work=$(mktemp -d "$cache/fetch.XXXXXX")

@@ -13,7 +13,8 @@
 #	TIMEOUT  seconds after which a test has failed (300)
 #
 # Results are kept in target/vm. results.tsv has a line of KERNEL, TEST, RESULT (passed, lacks or
-# failed), SECONDS, and a remark: what the kernel lacks, what the test went without, or why it failed.
+# failed), SECONDS, a remark (what the kernel lacks, what the test went without, or why it failed), and
+# what the test found, from which hooks.sh makes a table.
 # KERNEL.log is a machine's console, with what failed tests said. kernels.sh says where kernels are kept.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -36,7 +37,7 @@ fail() {
 build() {
 	local executables
 	make --silent bpf
-	executables=$(cargo test --locked --test kernel --no-run --message-format=json |
+	executables=$(cargo test --locked --profile matrix --test kernel --no-run --message-format=json |
 		sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
 	program=$(grep '/ebpf-apply$' <<<"$executables")
 	suite=$(grep '/kernel-[0-9a-f]*$' <<<"$executables")
@@ -85,7 +86,7 @@ results() {
 				result = "failed"
 				remark = $3 == "timeout" ? "took too long" : "exit status " $3
 			}
-			line[$2] = kernel OFS $2 OFS result OFS $4 OFS remark
+			line[$2] = kernel OFS $2 OFS result OFS $4 OFS remark OFS $7
 			begun = ""
 		}
 		END {

@@ -13,9 +13,11 @@ pub(super) fn copy<K: Kernel>(
     [from, into]: [&K::Handle; 2],
     to: &Slot,
     transfer: Transfer,
+    alive: &dyn Fn(),
 ) -> Result<Copied, KernelError> {
     let mut reported = 0;
     let copied = kernel.copy_entries(from, into, transfer, &mut |entries| {
+        alive();
         if entries / REPORT > reported {
             reported = entries / REPORT;
             tracing::info!("{entries} entries copied into {to}, and it goes on");

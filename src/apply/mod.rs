@@ -9,6 +9,7 @@ mod fault;
 mod lock;
 mod locker;
 mod migrate;
+mod notes;
 mod observe;
 mod store;
 mod surroundings;
@@ -31,6 +32,7 @@ use crate::validate::Desired;
 pub use error::{ApplyError, Failure};
 pub use lock::{Holder, LockError};
 pub use locker::Locker;
+pub use notes::Since;
 pub use store::{StateDirectory, StoreError};
 pub use surroundings::{Awaited, Scope};
 
@@ -38,7 +40,6 @@ use execute::Executor;
 use store::Records;
 
 /// One host: its kernel, and where this program keeps its records on it.
-#[derive(Debug)]
 pub struct Host<'h, K> {
     /// The kernel.
     pub kernel: &'h K,
@@ -46,6 +47,19 @@ pub struct Host<'h, K> {
     pub state: &'h StateDirectory,
     /// How long to wait for another run's lock.
     pub lock_timeout: Duration,
+    /// Called again and again while a run is at work: after each step, and while entries are copied.
+    pub alive: &'h dyn Fn(),
+}
+
+impl<K: std::fmt::Debug> std::fmt::Debug for Host<'_, K> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { kernel, state, lock_timeout, alive: _ } = self;
+        f.debug_struct("Host")
+            .field("kernel", kernel)
+            .field("state", state)
+            .field("lock_timeout", lock_timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A run that succeeded.
@@ -68,6 +82,8 @@ pub struct DeploymentStatus {
     pub is_changing: bool,
     /// Each of its resources.
     pub resources: Vec<ResourceStatus>,
+    /// Since when those have drifted that have, as far as someone watches.
+    pub drifted_since: Since,
     /// What its maps and programs have used and done, once [`Host::usage`] was asked.
     pub usage: BTreeMap<Address, Usage>,
 }
@@ -257,8 +273,18 @@ impl<K: Kernel> Host<'_, K> {
             let resources = plan::drift(&inventory, &live);
             let holder = lock::holder(&records, &each)?;
             let is_changing = lock::is_changing(&records, &each)?;
-            let usage = BTreeMap::new();
-            all.push(DeploymentStatus { inventory, holder, is_changing, resources, usage });
+            let mut drifted_since = records.drifted_since(&each, inventory.generation);
+            drifted_since.retain(|address, _| {
+                resources.iter().any(|one| one.address == *address && one.has_drifted())
+            });
+            all.push(DeploymentStatus {
+                inventory,
+                holder,
+                is_changing,
+                resources,
+                drifted_since,
+                usage: BTreeMap::new(),
+            });
         }
         Ok(all)
     }
@@ -321,7 +347,7 @@ impl<K: Kernel> Host<'_, K> {
         verify: impl FnOnce(&Inventory) -> Result<(), ApplyError>,
     ) -> Result<Applied, ApplyError> {
         let before = records.load(&plan.after.name)?;
-        let mut executor = Executor::new(self.kernel, desired, plan.after.clone());
+        let mut executor = Executor::new(self.kernel, desired, plan.after.clone(), self.alive);
         let done = self.commit(records, &plan, &mut executor, verify);
         match done {
             Ok(()) => {

@@ -117,15 +117,20 @@ fn judged(path: &Path) -> Result<Option<OwnedFd>, StoreError> {
 #[derive(Debug)]
 pub(super) struct Records {
     /// None if there is no such directory.
-    directory: Option<OwnedFd>,
-    path: PathBuf,
+    pub(super) directory: Option<OwnedFd>,
+    pub(super) path: PathBuf,
 }
 
 /// A deployment's record, in a directory of its name.
 const INVENTORY: &str = "inventory.json";
 
-/// What a record is written to before it takes the old one's place.
-const FRESH: &str = "inventory.json.new";
+/// What was noticed of a deployment between its applies.
+pub(super) const NOTES: &str = "drift.json";
+
+/// What a file is written to before it takes the old one's place.
+fn fresh(file: &str) -> String {
+    format!("{file}.new")
+}
 
 /// The mode of what is written: for its owner only, whatever the umask.
 const OWN_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -214,22 +219,43 @@ impl Records {
         let name = inventory.name.as_str();
         let text = serde_json::to_vec_pretty(inventory)
             .map_err(|error| self.failed("write", name, error.into()))?;
-        match self.write(name, &text) {
+        match self.write(name, INVENTORY, &text) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // The directory was removed since it was opened.
                 let anew = StateDirectory(self.path.clone()).make()?;
-                anew.write(name, &text).map_err(|source| self.failed("write", name, source))
+                anew.write(name, INVENTORY, &text)
+                    .map_err(|source| self.failed("write", name, source))
             }
             written => written.map_err(|source| self.failed("write", name, source)),
         }
     }
 
-    /// Writes a file that only its owner may read, and puts it in the record's place. It lies on a
+    /// Writes the notes of a deployment that has a record; of one without there is nothing to note.
+    pub(super) fn save_notes(&self, name: &Name, text: &str) -> Result<(), StoreError> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        let record = format!("{name}/{INVENTORY}");
+        if rustix::fs::statat(directory, &record, AtFlags::empty()).is_err() {
+            return Ok(());
+        }
+        let written = self.write(name.as_str(), NOTES, text.as_bytes());
+        written.map_err(|source| self.failed("write the notes beside", name.as_str(), source))
+    }
+
+    /// Removes the notes of a deployment, if there are any.
+    pub(super) fn forget_notes(&self, name: &Name) {
+        let Some(directory) = &self.directory else { return };
+        for file in [fresh(NOTES), NOTES.to_owned()] {
+            // Most often there are none; what stays is of another generation soon.
+            let _ = rustix::fs::unlinkat(directory, format!("{name}/{file}"), AtFlags::empty());
+        }
+    }
+
+    /// Writes a file that only its owner may read, and puts it in the old one's place. It lies on a
     /// tmpfs that goes with the boot, as what it tells of does, so nothing is gained by waiting for a
     /// disk.
-    fn write(&self, name: &str, text: &[u8]) -> io::Result<()> {
+    fn write(&self, name: &str, file: &str, text: &[u8]) -> io::Result<()> {
         let directory = self.directory.as_ref().ok_or(Errno::NOENT)?;
-        let (fresh, record) = (format!("{name}/{FRESH}"), format!("{name}/{INVENTORY}"));
+        let (fresh, record) = (format!("{name}/{}", fresh(file)), format!("{name}/{file}"));
         let open = || {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
             rustix::fs::openat(directory, &fresh, flags | OFlags::NOFOLLOW, OWN_FILE)
@@ -253,14 +279,16 @@ impl Records {
 
     fn remove(&self, name: &Name) -> Result<(), StoreError> {
         let Some(directory) = &self.directory else { return Ok(()) };
-        let unlink =
-            |file| rustix::fs::unlinkat(directory, format!("{name}/{file}"), AtFlags::empty());
+        let unlink = |file: &str| {
+            rustix::fs::unlinkat(directory, format!("{name}/{file}"), AtFlags::empty())
+        };
         match unlink(INVENTORY) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(errno) => return Err(self.failed("remove", name.as_str(), errno.into())),
         }
         // With the record gone, the rest means nothing; a directory with someone's file in it stays.
-        let _ = unlink(FRESH);
+        let _ = unlink(&fresh(INVENTORY));
+        self.forget_notes(name);
         let _ = rustix::fs::unlinkat(directory, name.as_str(), AtFlags::REMOVEDIR);
         Ok(())
     }

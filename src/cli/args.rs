@@ -326,6 +326,10 @@ pub(super) struct StatusArgs {
     #[arg(value_name = "MANIFEST")]
     pub(super) manifest: Option<PathBuf>,
 
+    /// Show only the deployment of that name, whatever has become of its manifest
+    #[arg(long, conflicts_with = "manifest")]
+    pub(super) name: Option<String>,
+
     /// Exit with 2 unless every deployment shown is ready
     #[arg(long)]
     pub(super) detailed_exitcode: bool,

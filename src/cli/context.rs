@@ -18,8 +18,12 @@ use super::ExitStatus;
 use super::args::{Colour, Format, GlobalArgs};
 use super::checked::Checked;
 use super::failure;
+use super::journal::{self, Priority, with_priority};
 use super::log;
 use super::reader::Exposed;
+
+/// Puts the cursor at the top left and clears what is below it (ECMA-48 CUP, ED).
+const HOME_AND_CLEAR: &[u8] = b"\x1b[H\x1b[J";
 
 /// What every command shares.
 pub(super) struct Context {
@@ -56,7 +60,7 @@ impl Context {
 
     /// The host that a command acts on.
     pub(super) fn host<'h, K: Kernel>(&'h self, kernel: &'h K) -> Host<'h, K> {
-        Host { kernel, state: &self.state, lock_timeout: self.lock_timeout }
+        Host { kernel, state: &self.state, lock_timeout: self.lock_timeout, alive: &|| () }
     }
 
     /// What it means for a command that acts that others could change the files it reads.
@@ -67,7 +71,7 @@ impl Context {
     /// Prints a result in the form asked for.
     pub(super) fn result(&self, human: impl FnOnce(Style) -> String, json: impl FnOnce() -> Value) {
         match self.format {
-            Format::Json => self.print(&format!("{}\n", json())),
+            Format::Json => self.print(&view::json_line(&json())),
             _ => self.print(&human(self.out)),
         }
     }
@@ -77,10 +81,19 @@ impl Context {
         self.out
     }
 
-    /// Whether standard output is a terminal.
+    /// The same for what is searched by lines when it is piped: none is broken then.
+    pub(super) fn line_style(&self) -> Style {
+        let width = if io::stdout().is_terminal() { self.out.width } else { usize::MAX };
+        Style { width, ..self.out }
+    }
+
+    /// What is printed next takes the place of what a terminal shows.
     #[expect(clippy::unused_self, reason = "output belongs to the context")]
-    pub(super) fn has_terminal(&self) -> bool {
-        io::stdout().is_terminal()
+    pub(super) fn anew(&self) {
+        if io::stdout().is_terminal() {
+            // What cannot be cleared is followed by what is new.
+            let _ = io::stdout().lock().write_all(HOME_AND_CLEAR);
+        }
     }
 
     /// Prints text that only people want.
@@ -92,9 +105,9 @@ impl Context {
 
     /// Writes to standard output. A reader that went away is no failure: what is left unsaid is
     /// lost, and the work goes on.
-    #[expect(clippy::unused_self, reason = "output belongs to the context")]
     pub(super) fn print(&self, text: &str) {
         let mut out = io::stdout().lock();
+        let text = view::outlet(text, self.out.colour);
         let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         if let Err(error) = written
             && error.kind() != io::ErrorKind::BrokenPipe
@@ -103,10 +116,26 @@ impl Context {
         }
     }
 
-    /// Writes to standard error.
+    /// Says on standard error what went wrong.
     pub(super) fn complain(&self, text: impl FnOnce(Style) -> String) {
+        self.say(Priority::Error, text);
+    }
+
+    /// Writes to standard error.
+    pub(super) fn say(&self, priority: Priority, text: impl FnOnce(Style) -> String) {
+        let mut text = text(self.err);
+        if journal::receives(io::stderr()) {
+            text = with_priority(&text, priority);
+        }
         // There is no third place to report to.
-        let _ = io::stderr().lock().write_all(text(self.err).as_bytes());
+        let text = view::outlet(&text, self.err.colour);
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    /// The deployment that the command line names.
+    pub(super) fn deployment(&self, name: &str) -> Result<Name, ExitStatus> {
+        let refused = |error| self.misused(&format!("`{name}` names no deployment: {error}"));
+        Name::new(name).map_err(refused)
     }
 
     /// Says that a word of the command line is wrong.
@@ -128,7 +157,7 @@ impl Context {
     }
 
     fn error(&self, what: &str) {
-        self.complain(|style| format!("{}: {what}\n", style.red("error")));
+        self.complain(|style| view::failure::error(what, style));
     }
 
     /// The desired state of a manifest. Warnings are shown; if it is invalid, that is said.
@@ -147,7 +176,8 @@ impl Context {
             return Err(failure::invalid(name, &checked, self));
         };
         if !checked.report().problems.is_empty() {
-            self.complain(|style| view::problems::human(&checked.report(), style));
+            let warnings = |style| view::problems::human(&checked.report(), style);
+            self.say(Priority::Warning, warnings);
         }
         Ok(desired)
     }

@@ -42,10 +42,7 @@ fn deployment(
     context: &Context,
 ) -> Result<(Name, Option<PinRoot>), ExitStatus> {
     match (&args.name, &args.manifest) {
-        (Some(name), _) => match Name::new(name) {
-            Ok(name) => Ok((name, None)),
-            Err(error) => Err(context.misused(&format!("`{name}` names no deployment: {error}"))),
-        },
+        (Some(name), _) => context.deployment(name).map(|name| (name, None)),
         (None, Some(manifest)) => match Checked::header(manifest, context.exposed()) {
             Ok(header) => Ok((header.name, Some(header.pin_root))),
             Err(checked) => Err(invalid(None, &checked, context)),

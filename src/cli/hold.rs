@@ -14,7 +14,7 @@ use super::arrivals::Arrivals;
 use super::checked::Checked;
 use super::drift::{Guard, Look};
 use super::files::Files;
-use super::manager::Manager;
+use super::manager::{Manager, Pulse};
 use super::reader::Exposed;
 use super::session::{Reloaded, Session};
 use super::signals::{Asked, Signals};
@@ -31,8 +31,7 @@ pub(super) struct Hold<'c> {
     arrivals: Arrivals,
     signals: Signals,
     manager: Manager,
-    /// When the service manager is told next that this loop goes round.
-    alive: Option<Instant>,
+    pulse: Pulse,
     /// Why changes are found by polling, as last said.
     polls_because: Option<String>,
 }
@@ -47,7 +46,7 @@ impl<'c> Hold<'c> {
     ) -> Self {
         let exposed = session.exposed();
         let manager = Manager::from_environment();
-        let alive = manager.watchdog().map(|_| Instant::now());
+        let pulse = Pulse::new(&manager);
         let polls_because = None;
         let guard = watcher.is_some().then(Guard::default);
         let arrivals = Arrivals::default();
@@ -60,7 +59,7 @@ impl<'c> Hold<'c> {
             arrivals,
             signals,
             manager,
-            alive,
+            pulse,
             polls_because,
         }
     }
@@ -83,7 +82,7 @@ impl<'c> Hold<'c> {
             if let Some(checked) = self.turn(asked) {
                 self.reload(checked);
             }
-            self.tell_that_alive();
+            self.pulse.tell(&self.manager);
         }
     }
 
@@ -138,7 +137,7 @@ impl<'c> Hold<'c> {
 
     fn reapply(&mut self) {
         self.manager.reloading();
-        let reloaded = self.session.reapply();
+        let reloaded = self.session.reapply(&|| self.pulse.tell(&self.manager));
         if !reloaded.applied {
             self.arrivals.failed(Instant::now());
         }
@@ -153,7 +152,7 @@ impl<'c> Hold<'c> {
 
     fn reload(&mut self, checked: Checked) {
         self.manager.reloading();
-        let reloaded = self.session.reload(checked);
+        let reloaded = self.session.reload(checked, &|| self.pulse.tell(&self.manager));
         let retry = reloaded.retry;
         self.done(reloaded);
         if let Some(watcher) = self.watcher.as_mut().filter(|_| retry) {
@@ -177,7 +176,8 @@ impl<'c> Hold<'c> {
         let deadline = self.watcher.as_ref().map(Watcher::deadline);
         let look = self.guard.as_ref().and_then(Guard::deadline);
         let arrival = self.arrivals.deadline();
-        let deadline = deadline.into_iter().chain(look).chain(arrival).chain(self.alive).min();
+        let pulse = self.pulse.due();
+        let deadline = deadline.into_iter().chain(look).chain(arrival).chain(pulse).min();
         let timeout = deadline.map(|deadline| timespec(deadline - Instant::now()));
         let noticed = self.watcher.as_ref().and_then(Watcher::descriptor);
         let ready = |descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN);
@@ -188,16 +188,6 @@ impl<'c> Hold<'c> {
         match poll(&mut descriptors, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => tracing::warn!(%error, "cannot wait for changes"),
-        }
-    }
-
-    fn tell_that_alive(&mut self) {
-        let now = Instant::now();
-        if let (Some(alive), Some(interval)) = (&mut self.alive, self.manager.watchdog())
-            && *alive <= now
-        {
-            self.manager.alive();
-            *alive = now + interval;
         }
     }
 

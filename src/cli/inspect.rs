@@ -1,11 +1,10 @@
 //! `ebpf-apply inspect`
 
-use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
 use crate::object::Image;
+use crate::view;
 use crate::view::object::Inspected;
-use crate::view::{self, Style};
 
 use super::ExitStatus;
 use super::args::InspectArgs;
@@ -15,20 +14,12 @@ use super::context::Context;
 pub(super) fn run(args: &InspectArgs, context: &Context) -> ExitStatus {
     let inspected: Vec<Inspected> = args.objects.iter().map(|path| inspect(path)).collect();
     for failed in inspected.iter().filter_map(|one| one.as_ref().err()) {
-        context.complain(|style| format!("{}: {failed}\n", style.red("error")));
+        context.complain(|style| view::failure::error(failed, style));
     }
-    // What is piped is searched by lines, so none is broken.
-    let fits = |style: Style| {
-        let width = if io::stdout().is_terminal() { style.width } else { usize::MAX };
-        Style { width, ..style }
-    };
     context.result(
-        |style| {
-            inspected
-                .iter()
-                .flatten()
-                .map(|image| view::object::human(image, fits(style)))
-                .collect()
+        |_| {
+            let style = context.line_style();
+            inspected.iter().flatten().map(|image| view::object::human(image, style)).collect()
         },
         || view::object::json(&inspected),
     );

@@ -1,12 +1,15 @@
 //! What a service manager is told: the protocol of `sd_notify(3)`.
 
+use std::cell::Cell;
 use std::env;
 use std::ffi::OsStr;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use crate::view::printable;
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -14,6 +17,7 @@ use rustix::time::{ClockId, clock_gettime};
 #[derive(Debug)]
 pub(super) struct Manager {
     address: Option<SocketAddr>,
+    /// How often it wants to hear that the work goes on; it waits for twice as long.
     watchdog: Option<Duration>,
 }
 
@@ -26,12 +30,6 @@ impl Manager {
         });
         let watchdog = address.is_some().then(watchdog).flatten();
         Self { address, watchdog }
-    }
-
-    /// How often [`Manager::alive`] is to be called, if it is. A manager expects it within twice
-    /// that time.
-    pub(super) fn watchdog(&self) -> Option<Duration> {
-        self.watchdog
     }
 
     /// The deployment is applied, or a reload is over, whatever came of it.
@@ -57,8 +55,8 @@ impl Manager {
         self.tell("STOPPING=1\n");
     }
 
-    /// The loop goes round.
-    pub(super) fn alive(&self) {
+    /// The work goes on.
+    fn alive(&self) {
         self.tell("WATCHDOG=1\n");
     }
 
@@ -73,9 +71,38 @@ impl Manager {
     }
 }
 
+/// When the service manager is told that the work goes on: by the loop of a held deployment, and by
+/// the steps of an apply, which may take long.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    due: Cell<Option<Instant>>,
+}
+
+impl Pulse {
+    pub(super) fn new(manager: &Manager) -> Self {
+        Self { due: Cell::new(manager.watchdog.map(|_| Instant::now())) }
+    }
+
+    /// When to tell it next, if it wants to be told.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due.get()
+    }
+
+    /// Tells it, if it is time.
+    pub(super) fn tell(&self, manager: &Manager) {
+        let now = Instant::now();
+        if let (Some(due), Some(interval)) = (self.due.get(), manager.watchdog)
+            && due <= now
+        {
+            manager.alive();
+            self.due.set(Some(now + interval));
+        }
+    }
+}
+
 /// A line break would end the status and begin another variable.
 fn line(status: &str) -> String {
-    format!("STATUS={}\n", status.replace('\n', "; "))
+    format!("STATUS={}\n", printable(&status.replace('\n', "; ")))
 }
 
 /// A path, or a name in the abstract namespace behind an `@`.

@@ -20,6 +20,7 @@ mod files;
 mod hold;
 mod init;
 mod inspect;
+mod journal;
 mod log;
 mod man;
 mod manager;
@@ -32,9 +33,13 @@ mod signals;
 mod status;
 mod validate;
 
+use std::borrow::Cow;
+use std::io::{self, Write as _};
+
 use clap::Parser as _;
 use clap::error::ErrorKind;
 
+use crate::view;
 use args::{Cli, Command};
 use context::Context;
 pub use exit::ExitStatus;
@@ -80,7 +85,13 @@ pub fn run() -> ExitStatus {
 /// clap's own status for a usage error is 2, which is "changes present" here.
 fn usage(error: &clap::Error) -> ExitStatus {
     let wanted = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let plain = error.render().to_string();
+    let safe = view::outlet(&plain, false);
     // Nothing can be done about an output that is closed.
-    let _ = error.print();
+    let _ = match safe {
+        Cow::Borrowed(_) => error.print(),
+        // What was typed, or a script put there, is among its words.
+        Cow::Owned(safe) => io::stderr().lock().write_all(safe.as_bytes()),
+    };
     if wanted { ExitStatus::Ok } else { ExitStatus::Usage }
 }

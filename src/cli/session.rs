@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::SystemTime;
 
-use crate::apply::{Applied, ApplyError, Awaited, DeploymentStatus, Holder, Scope};
+use crate::apply::{Applied, ApplyError, Awaited, DeploymentStatus, Holder, Host, Scope};
 use crate::kernel::VerifierLog;
 use crate::kernel::linux::Linux;
 use crate::model::name::Name;
@@ -19,6 +20,7 @@ use super::checked::Checked;
 use super::context::Context;
 use super::end;
 use super::failure::{failed, nothing};
+use super::journal::Priority;
 use super::reader::Exposed;
 
 /// A deployment and the right to hold it.
@@ -74,7 +76,7 @@ impl<'c> Session<'c> {
         };
         let mut session =
             Self { args, context, name, root, generation: 0, open: None, _holder: holder };
-        match session.apply(desired, order) {
+        match session.apply(desired, order, &|| ()) {
             Ok(applied) => {
                 session.report(&applied, Some(session.future()));
                 if args.detach {
@@ -87,21 +89,21 @@ impl<'c> Session<'c> {
     }
 
     /// Brings the host to what was read. If that cannot be, the generation that runs goes on, and it
-    /// is said why.
-    pub(super) fn reload(&mut self, mut checked: Checked) -> Reloaded {
+    /// is said why. `alive` is called while the work goes on.
+    pub(super) fn reload(&mut self, mut checked: Checked, alive: &dyn Fn()) -> Reloaded {
         checked.keep_to(&self.name, &self.root);
         let retry = checked.exposed;
         let Ok(desired) = self.context.accept(checked, Some(&self.name)) else {
             return self.goes_on("the manifest or an object is invalid", retry);
         };
-        self.apply_again(&desired)
+        self.apply_again(&desired, alive)
     }
 
     /// Applies what runs to what is there now.
-    pub(super) fn reapply(&mut self) -> Reloaded {
+    pub(super) fn reapply(&mut self, alive: &dyn Fn()) -> Reloaded {
         match self.open.take() {
             Some(open) => {
-                let reloaded = self.apply_again(&open.desired);
+                let reloaded = self.apply_again(&open.desired, alive);
                 if !reloaded.applied {
                     self.open = Some(open);
                 }
@@ -111,8 +113,8 @@ impl<'c> Session<'c> {
         }
     }
 
-    fn apply_again(&mut self, desired: &Desired) -> Reloaded {
-        match self.apply(desired, &Order::Converge(self.args.on_drift.into())) {
+    fn apply_again(&mut self, desired: &Desired, alive: &dyn Fn()) -> Reloaded {
+        match self.apply(desired, &Order::Converge(self.args.on_drift.into()), alive) {
             Ok(applied) => {
                 self.report(&applied, None);
                 Reloaded { applied: true, retry: false, status: self.status() }
@@ -161,7 +163,14 @@ impl<'c> Session<'c> {
     /// Says what has drifted, or that nothing has any more.
     pub(super) fn report_drift(&self, drifted: &[ResourceStatus]) {
         let (name, heals) = (&self.name, self.heals());
-        self.context.complain(|style| view::drift::human(name, drifted, heals, style));
+        let addresses = drifted.iter().map(|resource| resource.address.clone());
+        let now = SystemTime::now().into();
+        let noted = self.context.state.note_drift((name, self.generation), addresses, now);
+        if let Err(error) = noted {
+            tracing::warn!("since when it has drifted will not be known: {error}");
+        }
+        let priority = if drifted.is_empty() { Priority::Info } else { Priority::Warning };
+        self.context.say(priority, |style| view::drift::human(name, drifted, heals, style));
         let result = RunResult {
             outcome: if drifted.is_empty() { Outcome::InSync } else { Outcome::Drifted },
             generation: Some(self.generation),
@@ -202,9 +211,14 @@ impl<'c> Session<'c> {
     }
 
     /// Each apply asks the kernel anew: modules come and go while a deployment is held.
-    fn apply(&mut self, desired: &Desired, order: &Order) -> Result<Applied, ApplyError> {
+    fn apply(
+        &mut self,
+        desired: &Desired,
+        order: &Order,
+        alive: &dyn Fn(),
+    ) -> Result<Applied, ApplyError> {
         let kernel = Linux::with_btf(self.args.btf.as_deref())?;
-        let host = self.context.host(&kernel);
+        let host = Host { alive, ..self.context.host(&kernel) };
         let show = &mut |plan: &Plan| {
             self.context.remark(|style| view::plan::of_deployment(&self.name, plan, style));
         };
@@ -256,14 +270,17 @@ impl<'c> Session<'c> {
 
     fn goes_on(&self, why: &str, retry: bool) -> Reloaded {
         let (name, generation) = (&self.name, self.generation);
-        self.context.complain(|style| view::failure::goes_on(name, generation, style));
+        let goes_on = |style| view::failure::goes_on(name, generation, style);
+        self.context.say(Priority::Warning, goes_on);
         Reloaded { applied: false, retry, status: format!("{why}; serving {}", self.status()) }
     }
 }
 
 /// Writes a log of the verifier to a file of its own and says where.
 fn keep(directory: &Path, log: &VerifierLog, context: &Context) {
-    let path = directory.join(format!("{}.{}.log", log.object, log.program));
+    let file = format!("{}.{}.log", log.object, log.program);
+    // The name of a program is the object's word.
+    let path = directory.join(file.replace(['/', '\0'], "_"));
     let written = fs::create_dir_all(directory).and_then(|()| fs::write(&path, &log.text));
-    context.complain(|style| view::failure::kept(&path, &written, style));
+    context.say(Priority::Info, |style| view::failure::kept(&path, &written, style));
 }

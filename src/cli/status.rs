@@ -16,9 +16,6 @@ use super::failure::{failed, invalid};
 use super::reader::Exposed;
 use super::replace::replace;
 
-/// Puts the cursor at the top left and clears what is below it (ECMA-48 CUP, ED).
-const HOME_AND_CLEAR: &str = "\x1b[H\x1b[J";
-
 pub(super) fn run(args: &StatusArgs, context: &Context) -> ExitStatus {
     show(args, context).unwrap_or_else(|status| status)
 }
@@ -26,14 +23,15 @@ pub(super) fn run(args: &StatusArgs, context: &Context) -> ExitStatus {
 fn show(args: &StatusArgs, context: &Context) -> Result<ExitStatus, ExitStatus> {
     let header = args.manifest.as_deref().map(|path| Checked::header(path, Exposed::Ignored));
     let header = header.transpose().map_err(|checked| invalid(None, &checked, context))?;
-    let name = header.map(|header| header.name);
+    let name = args.name.as_deref().map(|name| context.deployment(name)).transpose()?;
+    let name = name.or(header.map(|header| header.name));
     let look =
         || look(name.as_ref(), context).map_err(|error| failed(name.as_ref(), &error, context));
     if let Some(pause) = args.watch {
         loop {
             let text = text(&look()?, context);
-            let home = if context.has_terminal() { HOME_AND_CLEAR } else { "" };
-            context.print(&format!("{home}{text}"));
+            context.anew();
+            context.print(&text);
             sleep(pause);
         }
     }
@@ -63,8 +61,8 @@ fn look(name: Option<&Name>, context: &Context) -> Result<Vec<DeploymentStatus>,
 
 fn text(deployments: &[DeploymentStatus], context: &Context) -> String {
     match context.format {
-        Format::Json => format!("{}\n", view::status::json(deployments)),
+        Format::Json => view::json_line(&view::status::json(deployments)),
         Format::Prometheus => view::metrics::prometheus(deployments),
-        _ => view::status::human(deployments, context.style()),
+        _ => view::status::human(deployments, context.line_style()),
     }
 }

@@ -9,6 +9,7 @@ use crate::model::code;
 use crate::model::problem::Problem;
 use crate::validate::{OBJECT_MAX, Validator, manifests_in};
 use crate::view::problems::{Report, concise, full, github, json, sarif};
+use crate::view::{json_line, json_pretty};
 
 use super::ExitStatus;
 use super::args::{Deny, Format, ValidateArgs};
@@ -53,8 +54,8 @@ pub(super) fn run(args: &ValidateArgs, context: &Context) -> ExitStatus {
         Format::Human | Format::Markdown | Format::Prometheus => full(&reports, context.style()),
         Format::Concise => concise(&reports, context.style()),
         Format::Github => github(&reports),
-        Format::Json => format!("{}\n", json(&reports)),
-        Format::Sarif => format!("{:#}\n", sarif(&reports)),
+        Format::Json => json_line(&json(&reports)),
+        Format::Sarif => json_pretty(&sarif(&reports)),
     };
     context.print(&text);
     let unreadable = reports.len() > report.manifests.len();

@@ -6,7 +6,10 @@ fn names_are_quoted_where_they_must_be() {
     assert_eq!(key("flows"), "flows");
     assert_eq!(key("a.b"), "\"a.b\"");
     assert_eq!(key(""), "\"\"");
-    assert_eq!(quoted("a\"\\\n\u{1b}é"), "\"a\\\"\\\\\\u000A\\u001Bé\"");
+    assert_eq!(
+        quoted("a\"\\\n\u{1b}é\u{202e}\u{e0041}"),
+        "\"a\\\"\\\\\\u000A\\u001Bé\\u202E\\U000E0041\""
+    );
     assert_eq!(comment("a\nversion = 2"), "a?version = 2");
 }
 

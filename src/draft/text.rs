@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::model::unprintable::is_unprintable;
+
 /// A key of a table.
 pub(super) fn key(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -17,8 +19,11 @@ pub(super) fn quoted(text: &str) -> String {
                 quoted.push('\\');
                 quoted.push(c);
             }
-            c if c.is_control() => {
-                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            c if is_unprintable(c) => {
+                let _ = match u32::from(c) {
+                    low @ ..=0xffff => write!(quoted, "\\u{low:04X}"),
+                    high => write!(quoted, "\\U{high:08X}"),
+                };
             }
             c => quoted.push(c),
         }
@@ -29,5 +34,5 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// Text that can stand in a comment.
 pub(super) fn comment(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars().map(|c| if is_unprintable(c) { '?' } else { c }).collect()
 }

@@ -97,6 +97,12 @@ impl<'s> Document<'s> {
             self.garbled.push(self.line(span.as_ref()));
             problems.push(self.syntax_problem(error.message(), span));
         }
+        let first =
+            problems.iter_mut().min_by_key(|problem| problem.span.as_ref().map(|s| s.start));
+        if let (Some(first), Some(language)) = (first, other_language(self.source)) {
+            first.help =
+                Some(format!("this looks like {language}; a manifest is TOML: `version = 1`"));
+        }
         problems
     }
 
@@ -211,6 +217,20 @@ fn step<'d, 's>(
             Some((Some(key.span()), value))
         }
         (Segment::Index(index), Some(list)) => Some((None, list.get(*index)?)),
+        _ => None,
+    }
+}
+
+/// What a text without TOML's assignments begins like.
+fn other_language(source: &str) -> Option<&'static str> {
+    let mut lines = source.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.find(|line| !line.starts_with('#'))?;
+    let key = first.split_once(':').map(|(key, _)| key);
+    let is_key = |key: &str| key.chars().all(|c| c.is_ascii_alphanumeric() || "_-\"".contains(c));
+    match first {
+        _ if first.starts_with('{') => Some("JSON"),
+        "---" => Some("YAML"),
+        _ if key.is_some_and(is_key) => Some("YAML"),
         _ => None,
     }
 }

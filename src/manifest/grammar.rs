@@ -61,6 +61,12 @@ fn subpath(text: &str) -> Result<(), Flaw> {
                     component.replace('.', "-")
                 ))
             }
+            SubPathError::Component { reason: NameError::Empty, .. } if text.is_empty() => {
+                Some("leave `subpath` out for pins directly below the pin root".to_owned())
+            }
+            SubPathError::Component { reason: NameError::Empty, .. } => {
+                Some("one `/` between two names, and none at the end".to_owned())
+            }
             SubPathError::Component { component, reason } => rename(component, reason),
             SubPathError::Traversal | SubPathError::TooDeep(_) => None,
         };
@@ -82,6 +88,49 @@ pub(super) fn stand_in() -> Name {
     match Name::new("unnamed") {
         Ok(name) => name,
         Err(error) => unreachable!("`unnamed` follows the grammar: {error}"),
+    }
+}
+
+/// What maps of a type are for (`Documentation/bpf/map_*.rst` of the kernel).
+fn purpose(map_type: MapType) -> &'static str {
+    match map_type {
+        MapType::HASH => "A hash table.",
+        MapType::ARRAY => "An array, all of whose entries exist from the start.",
+        MapType::PROG_ARRAY => "Programs for tail calls.",
+        MapType::PERF_EVENT_ARRAY => "Perf events, one a CPU: counters, or buffers to user space.",
+        MapType::PERCPU_HASH => "A hash table with a value for each CPU.",
+        MapType::PERCPU_ARRAY => "An array with a value for each CPU.",
+        MapType::STACK_TRACE => "Stack traces by their ids.",
+        MapType::CGROUP_ARRAY => "Cgroups, to ask whether a task or packet belongs to one.",
+        MapType::LRU_HASH => "A hash table that evicts what was used least recently.",
+        MapType::LRU_PERCPU_HASH => "As `lru_hash`, with a value for each CPU.",
+        MapType::LPM_TRIE => "Prefixes, of which the longest that matches is found.",
+        MapType::ARRAY_OF_MAPS => "An array of maps of one shape.",
+        MapType::HASH_OF_MAPS => "A hash table of maps of one shape.",
+        MapType::DEVMAP => "Interfaces by index, for XDP to redirect to.",
+        MapType::SOCKMAP => "Sockets by index, for programs that redirect between them.",
+        MapType::CPUMAP => "CPUs for XDP to redirect to.",
+        MapType::XSKMAP => "AF_XDP sockets for XDP to redirect to.",
+        MapType::SOCKHASH => "Sockets by key, for programs that redirect between them.",
+        MapType::CGROUP_STORAGE => {
+            "Data of a cgroup and an attached program; older than `cgrp_storage`."
+        }
+        MapType::REUSEPORT_SOCKARRAY => "Sockets of a reuseport group to choose from.",
+        MapType::PERCPU_CGROUP_STORAGE => "As `cgroup_storage`, with a value for each CPU.",
+        MapType::QUEUE => "A queue: first in, first out.",
+        MapType::STACK => "A stack: last in, first out.",
+        MapType::SK_STORAGE => "Data of a socket, gone with it.",
+        MapType::DEVMAP_HASH => "Interfaces by key, for XDP to redirect to.",
+        MapType::STRUCT_OPS => "Operations that the kernel calls.",
+        MapType::RINGBUF => "A ring buffer to user space; entries are its bytes.",
+        MapType::INODE_STORAGE => "Data of an inode, gone with it.",
+        MapType::TASK_STORAGE => "Data of a task, gone with it.",
+        MapType::BLOOM_FILTER => "A set that tells whether a value may be in it.",
+        MapType::USER_RINGBUF => "A ring buffer from user space; entries are its bytes.",
+        MapType::CGRP_STORAGE => "Data of a cgroup, gone with it.",
+        MapType::ARENA => "Memory shared with user space; entries are its pages.",
+        MapType::INSN_ARRAY => "Instructions for jumps by table.",
+        _ => "",
     }
 }
 
@@ -130,18 +179,20 @@ schema_of! {
     });
     MapTypeName as "MapTypeName" => {
         let known = MapType::KNOWN.iter().filter(|(number, _)| *number != MapType::UNSPEC);
-        let names: Vec<&str> = known.map(|(_, name)| *name).collect();
+        let words = known.map(|(number, name)| {
+            json_schema!({ "description": purpose(*number), "type": "string", "const": name })
+        });
         json_schema!({
             "description": "A map type, as libbpf names it.",
-            "type": "string",
-            "enum": names,
+            "oneOf": words.collect::<Vec<_>>(),
         })
     };
     Names as "Names" => json_schema!({
         "description": "A name, or a list of names.",
-        "type": ["string", "array"],
-        "items": { "type": "string" },
-        "minItems": 1,
+        "anyOf": [
+            { "type": "string" },
+            { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+        ],
     });
     GlobalValue as "GlobalValue" => {
         let inner = json_schema!({ "$ref": "#/definitions/GlobalValue" });
@@ -149,9 +200,14 @@ schema_of! {
             "description": "A value that fits the variable's C type: a boolean, a number, a string \
                             for text or for the name of an enum's value, an array, or a table for a \
                             struct.",
-            "type": ["boolean", "integer", "number", "string", "array", "object"],
-            "items": inner,
-            "additionalProperties": inner,
+            "anyOf": [
+                { "type": "boolean" },
+                { "type": "integer" },
+                { "type": "number" },
+                { "type": "string" },
+                { "type": "array", "items": inner },
+                { "type": "object", "additionalProperties": inner },
+            ],
         })
     };
 }

@@ -7,7 +7,8 @@ const LISTED_MAX: usize = 12;
 const COMPARED_MAX: usize = 1024;
 
 /// The name nearest to `word`, if one is near enough to be what was meant: at most a third of the
-/// word's characters away (Damerau–Levenshtein), case and `_` against `-` not counted.
+/// word's characters away (Damerau–Levenshtein), case and `_` against `-` not counted. Otherwise the
+/// one name that begins with the word.
 #[must_use]
 pub fn suggest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let typed = folded(word);
@@ -21,8 +22,15 @@ pub fn suggest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Opti
         }
         strsim::damerau_levenshtein(&typed, &name)
     };
-    let scored = names.into_iter().take(COMPARED_MAX).map(|name| (distance(name), name));
-    scored.filter(|(far, _)| *far <= limit).min_by_key(|(far, _)| *far).map(|(_, name)| name)
+    let names: Vec<&str> = names.into_iter().take(COMPARED_MAX).collect();
+    let scored = names.iter().map(|name| (distance(name), *name));
+    let near = scored.filter(|(far, _)| *far <= limit).min_by_key(|(far, _)| *far);
+    let mut begun =
+        names.iter().copied().filter(|name| length > 2 && folded(name).starts_with(&typed));
+    match (near, begun.next(), begun.next()) {
+        (Some((_, name)), ..) | (None, Some(name), None) => Some(name),
+        _ => None,
+    }
 }
 
 fn folded(name: &str) -> String {
@@ -52,6 +60,9 @@ mod tests {
         assert_eq!(suggest("Max-Entrys", keys), Some("max-entries"));
         assert_eq!(suggest("pni", keys), Some("pin"));
         assert_eq!(suggest("pinning", keys), None);
+        assert_eq!(suggest("max", keys), Some("max-entries"));
+        assert_eq!(suggest("max", ["max-a", "max-b"]), None, "either could be meant");
+        assert_eq!(suggest("ma", keys), None);
         assert_eq!(suggest("", keys), None);
         assert_eq!(suggest(&"x".repeat(1_000_000), keys), None);
     }

@@ -13,6 +13,7 @@ pub(super) enum Tree {
 }
 
 /// The manifest's schema without what is only for people: descriptions, titles, patterns.
+#[expect(clippy::unreadable_literal, reason = "a program wrote it for the compiler")]
 pub(super) static TREE: Tree = include!(concat!(env!("OUT_DIR"), "/schema_tree.rs"));
 
 impl Tree {

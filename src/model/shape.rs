@@ -85,6 +85,10 @@ pub fn refused(shape: &MapShape) -> Vec<String> {
         needs(max_entries > 0, "has `max_entries` of at least 1", max_entries);
     }
     reasons.extend(flags(shape).map(str::to_owned));
+    if map_type == T::BLOOM_FILTER && shape.map_extra > 15 {
+        let hashes = shape.map_extra;
+        reasons.push(format!("has at most 15 hash functions (`map_extra`), not {hashes}"));
+    }
     if shape.map_extra != 0 && !matches!(map_type, T::BLOOM_FILTER | T::ARENA) {
         reasons.push("has no `map_extra`".to_owned());
     }
@@ -151,6 +155,17 @@ mod tests {
             refused(&MapShape { map_extra: 3, ..shape(T::HASH, 4, 4, 1, 0) }),
             ["has no `map_extra`"]
         );
+        let bloom = |map_extra| MapShape { map_extra, ..shape(T::BLOOM_FILTER, 0, 4, 1, 0) };
+        assert_eq!(refused(&bloom(15)), [""; 0]);
+        assert_eq!(refused(&bloom(16)), ["has at most 15 hash functions (`map_extra`), not 16"]);
+        for map_type in [T::DEVMAP, T::DEVMAP_HASH] {
+            assert_eq!(refused(&shape(map_type, 4, 4, 8, 0)), [""; 0], "an index");
+            assert_eq!(refused(&shape(map_type, 4, 8, 8, 0)), [""; 0], "and a program");
+            assert_eq!(
+                refused(&shape(map_type, 4, 12, 8, 0)),
+                ["has values of 4 or 8 bytes, not 12"]
+            );
+        }
         assert_eq!(refused(&shape(T(999), 0, 0, 0, 0)), [""; 0], "what is not known is not judged");
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn load(
                     findings.at_value(&at.key("sha256"), problem);
                 }
             }
-            Err(error) => findings.at_value(&at.key("path"), unloaded(error, &path)),
+            Err(error) => findings.at_value(&at.key("path"), unloaded(error, &entry.path, &path)),
         }
         let image = image.as_ref().ok().map(Arc::clone);
         files.push(ObjectFile { name: name.clone(), path, image });
@@ -100,13 +100,24 @@ fn open(
     Image::new(path, bytes).map(Arc::new).map_err(Unloaded::Invalid)
 }
 
-fn unloaded(error: &Unloaded, path: &Path) -> Problem {
+fn unloaded(error: &Unloaded, named: &Path, path: &Path) -> Problem {
+    if named.as_os_str().is_empty() {
+        return Problem::error(code::OBJECT_UNREADABLE, None, "the path of the object is empty")
+            .help("name the file that clang has made, such as `firewall.bpf.o`");
+    }
+    let source = path.extension().is_some_and(|extension| extension == "c");
+    let compiled = path.with_extension("o");
     let path = path.display();
     match error {
         Unloaded::Read(error) => {
             let message = format!("`{path}` cannot be read: {error}");
             let problem = Problem::error(code::OBJECT_UNREADABLE, None, message);
-            if error.kind() == io::ErrorKind::NotFound {
+            if error.kind() == io::ErrorKind::NotFound && source {
+                problem.help(format!(
+                    "an object is what clang makes of a source, such as `{}`",
+                    compiled.display()
+                ))
+            } else if error.kind() == io::ErrorKind::NotFound {
                 problem.help("a relative path begins at the manifest's directory")
             } else {
                 problem

@@ -59,6 +59,34 @@ pub struct Validation {
 ///
 /// `path` is the manifest's: paths of objects are relative to its directory. `read` yields a file's
 /// bytes and is asked once for each file; it need not read more than [`OBJECT_MAX`] bytes and one.
+///
+/// [`Validator`] does so for all manifests of a host, and holds them against each other.
+///
+/// ```
+/// use std::path::Path;
+/// use ebpf_apply::validate::validate;
+///
+/// let text = "\
+/// version = 1
+/// name = \"edge\"
+///
+/// [objects.firewall]
+/// path = \"firewall.bpf.o\"
+/// load = \"some\"
+/// ";
+/// let no_files = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
+/// let validation = validate(Path::new("edge.toml"), text, &no_files);
+/// let found: Vec<_> = validation
+///     .problems
+///     .iter()
+///     .map(|problem| (problem.code, &text[problem.span.clone().expect("a place")]))
+///     .collect();
+/// assert_eq!(
+///     found,
+///     [("object-unreadable", "\"firewall.bpf.o\""), ("bad-value", "\"some\"")]
+/// );
+/// assert!(validation.desired.is_none());
+/// ```
 pub fn validate(
     path: &Path,
     text: &str,

@@ -121,7 +121,9 @@ pub(crate) fn manifest_text(
     let text = read(path).and_then(|bytes| {
         String::from_utf8(bytes).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
-            io::Error::new(io::ErrorKind::InvalidData, format!("it is not UTF-8 at byte {at}"))
+            let line = error.as_bytes()[..at].split(|byte| *byte == b'\n').count();
+            let message = format!("it is not UTF-8 at byte {at}, in line {line}");
+            io::Error::new(io::ErrorKind::InvalidData, message)
         })
     });
     text.map_err(|error| {

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::model::name::Name;
 use crate::plan::ResourceStatus;
 
-use super::Style;
 use super::plan::{RunResult, result_json};
+use super::{Style, printable};
 
 /// What has drifted for people, and what is done about it; or that nothing has any more.
 #[must_use]
@@ -18,13 +18,18 @@ pub fn human(name: &Name, drifted: &[ResourceStatus], heals: bool, style: Style)
     }
     let mut text = format!("{}: deployment `{name}` has drifted\n", style.yellow("warning"));
     for resource in drifted {
-        let _ = write!(text, "  {} is {}", resource.address, resource.state.as_str());
+        let address = printable(resource.address.as_str());
+        let _ = write!(text, "  {address} is {}", resource.state.as_str());
         let pin = resource.pin.iter().map(|pin| format!("pin {pin}"));
         let why: Vec<String> = resource.detail.iter().cloned().chain(pin).collect();
         let _ = writeln!(
             text,
             "{}",
-            if why.is_empty() { String::new() } else { format!(" ({})", why.join("; ")) }
+            if why.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", printable(&why.join("; ")))
+            }
         );
     }
     if heals {

@@ -8,8 +8,8 @@ use crate::apply::ApplyError;
 use crate::model::name::Name;
 use crate::model::problem::Severity;
 
-use super::Style;
 use super::problems::ProblemJson;
+use super::{Style, printable};
 
 /// How much of the verifier's log is shown.
 const LOG_LINES: usize = 20;
@@ -17,10 +17,11 @@ const LOG_LINES: usize = 20;
 /// A failure for people.
 #[must_use]
 pub fn human(error: &ApplyError, style: Style) -> String {
-    let mut text = format!("{}: {error}\n", style.red("error"));
+    let mut text = self::error(&error.to_string(), style);
     if let ApplyError::Refused(plan) = error {
         for change in plan.refusals() {
-            let _ = writeln!(text, "  {}: {}", change.address, change.reason);
+            let what = format!("{}: {}", change.address, change.reason);
+            let _ = writeln!(text, "  {}", printable(&what));
         }
     }
     if let Some(log) = error.verifier_log() {
@@ -34,20 +35,26 @@ pub fn human(error: &ApplyError, style: Style) -> String {
         };
         let _ = writeln!(text, "  the verifier says{cut}:");
         for line in tail.lines() {
-            let _ = writeln!(text, "    {line}");
+            let _ = writeln!(text, "    | {}", printable(line));
         }
     }
     if let ApplyError::Stuck { stuck, .. } = error {
         text.push_str("  what could not be undone:\n");
         for error in stuck {
-            let _ = writeln!(text, "    {error}");
+            let _ = writeln!(text, "    {}", printable(&error.to_string()));
         }
     }
     if let Some(advice) = error.advice() {
-        let _ = writeln!(text, "  {}: {advice}", style.bold("help"));
+        let _ = writeln!(text, "  {}: {}", style.bold("help"), printable(&advice));
     }
     let _ = writeln!(text, "  {}", consequence(error));
     text
+}
+
+/// What is wrong, in one line.
+#[must_use]
+pub fn error(what: &str, style: Style) -> String {
+    format!("{}: {}\n", style.red("error"), printable(what))
 }
 
 /// That a failed reload leaves what ran before.
@@ -60,12 +67,14 @@ pub fn goes_on(name: &Name, generation: u64, style: Style) -> String {
 /// Where the verifier's log was written, or why not.
 #[must_use]
 pub fn kept(path: &Path, written: &io::Result<()>, style: Style) -> String {
-    let path = path.display();
+    let path = path.display().to_string();
+    let path = printable(&path);
     match written {
         Ok(()) => format!("the verifier's log is in {path}\n"),
         Err(error) => {
             let warning = style.yellow("warning");
-            format!("{warning}: cannot write the verifier's log to {path}: {error}\n")
+            let error = error.to_string();
+            format!("{warning}: cannot write the verifier's log to {path}: {}\n", printable(&error))
         }
     }
 }

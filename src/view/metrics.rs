@@ -6,7 +6,8 @@ use crate::apply::DeploymentStatus;
 use crate::model::address::Address;
 use crate::model::usage::Usage;
 
-use super::status::Conditions;
+use super::printable;
+use super::status::{Conditions, attachment};
 
 /// One metric: its name without the prefix, its type, and what it tells.
 type Metric = (&'static str, &'static str, &'static str);
@@ -93,6 +94,19 @@ pub fn prometheus(deployments: &[DeploymentStatus]) -> String {
         })
     });
     write_metric(&mut text, in_sync, samples);
+    let link_info = ("link_info", "gauge", "Where a program is attached; always 1.");
+    let samples = deployments.iter().flat_map(|deployment| {
+        deployment.resources.iter().filter_map(move |resource| {
+            let place = attachment(resource, deployment)?;
+            let more = [
+                ("resource", resource.address.as_str()),
+                ("hook", place.hook()),
+                ("target", &place.target().join(":")),
+            ];
+            Some((labels(deployment, &more), 1.0))
+        })
+    });
+    write_metric(&mut text, link_info, samples);
     for (kind, metric, value) in USAGE {
         let samples = deployments.iter().flat_map(|deployment| {
             deployment.usage.iter().filter_map(move |(address, usage)| {
@@ -131,7 +145,7 @@ fn labels(deployment: &DeploymentStatus, more: &[(&str, &str)]) -> String {
     for (label, value) in more {
         // What the format wants escaped.
         let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-        let _ = write!(text, ",{label}=\"{value}\"");
+        let _ = write!(text, ",{label}=\"{}\"", printable(&value));
     }
     text.push('}');
     text

@@ -6,32 +6,14 @@ pub mod failure;
 pub mod metrics;
 pub mod object;
 pub mod plan;
+mod printable;
 pub mod problems;
 pub mod status;
 mod style;
 
+pub use printable::{json_line, json_pretty, outlet, printable};
 pub use style::Style;
+use style::wrap;
 
 /// Version of every JSON document that this program prints.
 pub const FORMAT_VERSION: u32 = 1;
-
-/// Text of an object or a manifest without what would command a terminal, or begin a line that a log
-/// takes for a command.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
-/// The text of a file without what would command a terminal; every byte offset in it stays as it was.
-fn printable_source(text: &str) -> String {
-    let mut rest = text.chars().peekable();
-    let mut printable = String::with_capacity(text.len());
-    while let Some(c) = rest.next() {
-        let ends_line = c == '\n' || (c == '\r' && rest.peek() == Some(&'\n'));
-        printable.push(match c {
-            c if !c.is_control() || c == '\t' || ends_line => c,
-            c if c.len_utf8() == 1 => '?',
-            _ => '¿',
-        });
-    }
-    printable
-}

@@ -6,10 +6,11 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::model::name::Name;
+use crate::model::unprintable::is_unprintable;
 use crate::plan::{Action, Change, Plan, summarise};
 
 use super::problems::ProblemJson;
-use super::{FORMAT_VERSION, Style};
+use super::{FORMAT_VERSION, Style, printable};
 
 /// A plan for people: each change with its reason, then a count.
 #[must_use]
@@ -20,14 +21,14 @@ pub fn human(plan: &Plan, style: Style) -> String {
             text,
             "  {} {}",
             symbol(change.action, style),
-            style.bold(change.address.as_str())
+            style.bold(&printable(change.address.as_str()))
         );
-        let _ = writeln!(text, "      {}: {}", change.action, change.reason);
+        let _ = writeln!(text, "      {}: {}", change.action, printable(&change.reason));
         if let Some(before) = &change.before {
-            let _ = writeln!(text, "      {} {before}", style.dim("found "));
+            let _ = writeln!(text, "      {} {}", style.dim("found "), printable(before));
         }
         if let Some(after) = &change.after {
-            let _ = writeln!(text, "      {} {after}", style.dim("wanted"));
+            let _ = writeln!(text, "      {} {}", style.dim("wanted"), printable(after));
         }
     }
     if !text.is_empty() {
@@ -40,7 +41,8 @@ pub fn human(plan: &Plan, style: Style) -> String {
 /// A plan with whose it is.
 #[must_use]
 pub fn of_deployment(name: &Name, plan: &Plan, style: Style) -> String {
-    format!("deployment `{name}`, pins below {}\n\n{}", plan.after.pin_root, human(plan, style))
+    let root = plan.after.pin_root.to_string();
+    format!("deployment `{name}`, pins below {}\n\n{}", printable(&root), human(plan, style))
 }
 
 /// `Plan: 3 to create, 1 to update, 2 unchanged.`
@@ -108,7 +110,7 @@ pub fn markdown(name: &Name, plan: &Plan) -> String {
             text,
             "| {} | `{}` | {} |",
             symbol(change.action, Style::PLAIN),
-            change.address.as_str().replace('|', "\\|"),
+            printable(change.address.as_str()).replace('|', "\\|").replace('`', "'"),
             cell.join("<br>")
         );
     }
@@ -132,6 +134,7 @@ fn cell(text: &str) -> String {
                 escaped.push('\\');
                 escaped.push(character);
             }
+            other if is_unprintable(other) => escaped.push('\u{fffd}'),
             other => escaped.push(other),
         }
     }

@@ -47,3 +47,20 @@ impl Style {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
+
+/// Text in lines of at most `width` characters: broken at a space if there is one, else anywhere.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while rest.chars().count() > width {
+        let end = rest.char_indices().nth(width).map_or(rest.len(), |(at, _)| at);
+        let at = rest[..end].rfind(' ').filter(|at| *at > 0).unwrap_or(end);
+        let (line, more) = rest.split_at(at);
+        lines.push(line.trim_end().to_owned());
+        rest = more.trim_start();
+    }
+    if !rest.is_empty() || lines.is_empty() {
+        lines.push(rest.to_owned());
+    }
+    lines
+}

@@ -167,6 +167,25 @@ const SCENARIOS: &[Scenario] = &[
         ..NONE
     },
     Scenario {
+        source: "libbpf: map_is_reuse_compat, selftest pinning_devmap_reuse",
+        given: "another `map_extra`, and values of a devmap with and without a program",
+        objects: &["shape_redirect_4", "shape_redirect_8"],
+        raises: &[
+            "shared-map-differs: `seen` and differ in map_extra (0x3 and 0x5)",
+            "shared-map-differs: `ports` and differ in value size (4 and 8)",
+        ],
+        pins: &[],
+        ..NONE
+    },
+    Scenario {
+        source: "selftest pinning_devmap_reuse",
+        given: "a devmap twice alike: one map, whatever flags the kernel adds",
+        objects: &["shape_redirect_8"],
+        manifest: "[objects.other]\npath = 'bpf/out/shape_redirect_8.bpf.o'",
+        pins: &["demo.ports: ports", "demo.seen: seen", "other.ports: ports", "other.seen: seen"],
+        ..NONE
+    },
+    Scenario {
         source: "kernel: bpf_map_attr_numa_node",
         given: "a NUMA node without its flag",
         objects: &["invalid_numa"],

@@ -90,10 +90,16 @@ fn attached_to(cgroup: &Path) -> Vec<serde_json::Value> {
     };
     let path = cgroup.to_str().expect("a path of ASCII");
     let shown = bpftool(&["cgroup", "show", path]);
-    // For none it says nothing, and nothing for any on Linux 5.10, which does not know how it asks.
-    if !shown.stdout.trim_ascii().is_empty() {
-        return serde_json::from_slice(&shown.stdout).expect("JSON");
+    if shown.status.success() {
+        // For none it says nothing.
+        let text = shown.stdout.trim_ascii();
+        return if text.is_empty() {
+            Vec::new()
+        } else {
+            serde_json::from_slice(text).expect("JSON")
+        };
     }
+    // Linux 5.10 does not know how it asks.
     let id = fs::metadata(cgroup).expect("it is there").ino();
     let links = bpftool(&["link", "show"]).stdout;
     let links: Vec<serde_json::Value> = serde_json::from_slice(&links).unwrap_or_default();

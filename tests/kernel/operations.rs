@@ -23,13 +23,13 @@ use ebpf_apply::kernel::linux::Linux;
 use ebpf_apply::model::pin::{PinPath, PinRoot, SubPath};
 
 /// Congestion controls under a name that no other test has.
-struct Controls {
+pub(crate) struct Controls {
     program: Program,
     name: String,
 }
 
 impl Controls {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let number = RandomState::new().build_hasher().finish() % 10_000_000;
         let controls = Self { program: Program::new(), name: format!("ea{number:07}") };
         controls.bring("congestion");
@@ -38,6 +38,12 @@ impl Controls {
 
     /// Puts an object where the manifest names one.
     fn bring(&self, version: &str) {
+        fs::write(self.program.directory().join("cc.bpf.o"), self.renamed(version))
+            .expect("a writable directory");
+    }
+
+    /// An object with that name in the place of its own.
+    pub(crate) fn renamed(&self, version: &str) -> Vec<u8> {
         let mut bytes = fs::read(object(version)).expect("an object");
         let stand_in = b"ea0000000";
         let places: Vec<usize> = bytes
@@ -49,7 +55,7 @@ impl Controls {
         for at in places {
             bytes[at..at + stand_in.len()].copy_from_slice(self.name.as_bytes());
         }
-        fs::write(self.program.directory().join("cc.bpf.o"), bytes).expect("a writable directory");
+        bytes
     }
 
     fn manifest(&self, deployment: &str, map: &str) -> String {
@@ -61,14 +67,14 @@ impl Controls {
         self.program.manifest(&format!("{deployment}.toml"), &text)
     }
 
-    fn is_registered(&self, suffix: &str) -> bool {
+    pub(crate) fn is_registered(&self, suffix: &str) -> bool {
         let available = fs::read_to_string("/proc/sys/net/ipv4/tcp_available_congestion_control")
             .expect("the kernel has TCP");
         available.split_whitespace().any(|known| known == format!("{}_{suffix}", self.name))
     }
 
     /// Sends something over a TCP connection under that control.
-    fn connect(&self, suffix: &str) {
+    pub(crate) fn connect(&self, suffix: &str) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen on lo");
         let address = listener.local_addr().expect("an address");
         let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None);

@@ -79,6 +79,8 @@ fn a_status_tells_what_maps_and_programs_use() {
         };
         let loaded = usage("program.counter.count_packets");
         assert!(loaded["memory"].as_u64().expect("bytes") > 0, "{loaded}");
+        let link = resources.iter().find(|one| one["kind"] == "link").expect("a link");
+        assert_eq!((&link["hook"], &link["target"]), (&"xdp".into(), &"veth0".into()));
         let map = usage("map.counter.totals");
         assert!(map["memory"].as_u64().expect("bytes") > 0, "{map}");
         assert!(map["max_entries"].as_u64().expect("a number") > 0, "{map}");
@@ -92,6 +94,24 @@ fn a_status_tells_what_maps_and_programs_use() {
             );
             assert_eq!(conditions[place]["observed_generation"], 1);
         }
+    });
+}
+
+#[test]
+fn a_status_is_coloured_as_the_environment_asks() {
+    Sandbox::run(|sandbox| {
+        let (program, manifest) = three_policies(sandbox);
+        let coloured = |variables: &[(&str, &str)], words: &[&str]| {
+            let mut command = program.command(&["status", &manifest]);
+            command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+            command.args(words).envs(variables.iter().copied());
+            let said: crate::program::Said = command.output().expect("it starts").into();
+            said.status(0).out.contains("\u{1b}[32min-sync")
+        };
+        assert!(!coloured(&[], &[]), "this is no terminal");
+        assert!(coloured(&[("CLICOLOR_FORCE", "1")], &[]));
+        assert!(!coloured(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], &[]));
+        assert!(coloured(&[("NO_COLOR", "1")], &["--color", "always"]));
     });
 }
 
@@ -134,6 +154,7 @@ fn metrics_are_what_prometheus_reads_and_go_to_a_file_at_once() {
         for sample in [
             "ebpf_apply_deployment_ready{deployment=\"three-policies\"} 1",
             "ebpf_apply_deployment_generation{deployment=\"three-policies\"} 1",
+            "ebpf_apply_link_info{deployment=\"three-policies\",resource=\"link.counter.count_packets[xdp:veth0]\",hook=\"xdp\",target=\"veth0\"} 1",
             "ebpf_apply_resource_in_sync{deployment=\"three-policies\",kind=\"map\",resource=\"map.counter.totals\"} 1",
         ] {
             assert!(said.lines().any(|line| line == sample), "{sample} is not in\n{said}");

@@ -154,7 +154,7 @@ impl Machine {
     pub(crate) fn host(&self) -> Host<'_, Fake> {
         // Another test that starts a process holds our lock from its fork to its exec.
         let lock_timeout = Duration::from_secs(10);
-        Host { kernel: &self.kernel, state: &self.state, lock_timeout }
+        Host { kernel: &self.kernel, state: &self.state, lock_timeout, alive: &|| () }
     }
 
     pub(crate) fn apply(&self, text: &str) -> Result<Applied, ApplyError> {

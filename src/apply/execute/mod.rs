@@ -41,12 +41,18 @@ pub(super) struct Executor<'a, K: Kernel> {
     /// Links that are attached until the run is over.
     bridges: Vec<K::Handle>,
     undo: Vec<Undo>,
+    alive: &'a dyn Fn(),
     /// The inventory as the steps done so far make it.
     pub(super) after: Inventory,
 }
 
 impl<'a, K: Kernel> Executor<'a, K> {
-    pub(super) fn new(kernel: &'a K, desired: Option<&'a Desired>, after: Inventory) -> Self {
+    pub(super) fn new(
+        kernel: &'a K,
+        desired: Option<&'a Desired>,
+        after: Inventory,
+        alive: &'a dyn Fn(),
+    ) -> Self {
         Self {
             kernel,
             desired,
@@ -56,6 +62,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             copied: BTreeMap::new(),
             bridges: Vec::new(),
             undo: Vec::new(),
+            alive,
             after,
         }
     }
@@ -71,6 +78,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             if let Err(error) = self.step(step) {
                 return Err(Box::new(Failure { step: step.clone(), error }));
             }
+            (self.alive)();
         }
         self.settle_ids();
         Ok(())
@@ -323,7 +331,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
     /// Needs no inverse: only the new map is written.
     fn copy_entries(&mut self, from: &Slot, to: &Slot, transfer: Transfer) -> Result<()> {
         let maps = [self.handle(from)?, self.handle(to)?];
-        let copied = migrate::copy(self.kernel, maps, to, transfer)?;
+        let copied = migrate::copy(self.kernel, maps, to, transfer, self.alive)?;
         self.copied.insert(to.clone(), copied);
         Ok(())
     }

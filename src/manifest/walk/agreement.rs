@@ -1,11 +1,17 @@
 //! The walker and the types must refuse the same manifests: thousands of mutated ones say so.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
 use crate::manifest::{Manifest, parse};
 use crate::model::code;
+
+static SCHEMA: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
+    let schema = serde_json::from_str(crate::manifest::SCHEMA).expect("the schema is JSON");
+    jsonschema::draft7::new(&schema).expect("a schema")
+});
 
 /// A valid manifest with every key and every hook, one option a line.
 const FULL: &str = include_str!("full.toml");
@@ -183,8 +189,14 @@ proptest! {
             prop_assert_eq!(path_kept, path_ok, "{:?}", parsed.problems);
         }
         assert_spans_are_inside(&text);
+        // An editor has nothing to say against what we take, as far as JSON has numbers for it.
+        let json = toml::from_str::<serde_json::Value>(&text);
+        if let Ok(json) = json && clean && !["inf", "nan"].iter().any(|none| text.contains(none)) {
+            let found: Vec<String> =
+                SCHEMA.iter_errors(&json).map(|error| error.to_string()).collect();
+            prop_assert!(found.is_empty(), "{found:?}");
+        }
     }
-
 }
 
 proptest! {

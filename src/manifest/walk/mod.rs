@@ -61,11 +61,10 @@ impl Walker<'_> {
             let found = article(found);
             let message = format!("`{}` must be {}, not {found}", self.path, wanted.join(" or "));
             let mut problem = Problem::error(code::WRONG_TYPE, Some(value.span()), message);
-            if let ["array"] = types.as_slice() {
-                problem = problem.help("a list stands in brackets: `[…]`");
-            }
+            problem.help = otherwise(node, value.get_ref());
             return self.flaw(problem);
         }
+        let node = node.of_type(found);
         match value.get_ref() {
             DeValue::String(text) => self.text(node, text, value),
             DeValue::Integer(number) => self.integer(node, number, value),
@@ -276,8 +275,12 @@ impl Walker<'_> {
         };
         let mut problem =
             Problem::error(code::MISSING_KEY, self.document.key_span(&self.path), message);
-        if key == "version" {
-            problem = problem.help("put `version = 1` on the first line");
+        if self.path.segments().is_empty() {
+            problem.help = match key {
+                "version" => Some("put `version = 1` on the first line".to_owned()),
+                "name" => Some("the deployment's, such as `name = \"edge\"`".to_owned()),
+                _ => None,
+            };
         }
         self.found.problems.push(problem);
         self.found.marked.push(self.path.key(key));
@@ -289,5 +292,32 @@ impl Walker<'_> {
         self.found.problems.push(Problem { span, ..problem });
         self.found.marked.push(self.path.clone());
         Fit::No
+    }
+}
+
+/// How a value of the wrong type was probably meant.
+fn otherwise(node: Node<'_>, value: &DeValue<'_>) -> Option<String> {
+    let types = node.types();
+    let takes = |name: &str| types.contains(&name);
+    match value {
+        DeValue::String(text)
+            if (takes("integer") && text.parse::<i64>().is_ok())
+                || (takes("boolean") && matches!(&**text, "true" | "false")) =>
+        {
+            Some(format!("without quotes: `{text}`"))
+        }
+        DeValue::Array(_) if takes("object") && node.other_keys().is_some() => {
+            Some("its keys are names: `[….NAME]` with one pair of brackets for each".to_owned())
+        }
+        DeValue::Array(_) if takes("object") => {
+            Some("a table stands in one pair of brackets: `[…]`".to_owned())
+        }
+        DeValue::String(text) if takes("object") => {
+            let key = node.required().next()?;
+            Some(format!("such as `{{ {key} = {text:?} }}`"))
+        }
+        _ if !node.words().is_empty() => Some(format!("allowed: {}", listed(node.words()))),
+        _ if types == ["array"] => Some("a list stands in brackets: `[…]`".to_owned()),
+        _ => None,
     }
 }

@@ -12,12 +12,11 @@ pub(super) const KEYWORDS: &[&str] = &[
     "$schema",
     "additionalProperties",
     "allOf",
+    "anyOf",
     "const",
     "default",
     "definitions",
     "description",
-    "enum",
-    "format",
     "items",
     "maximum",
     "minItems",
@@ -63,21 +62,28 @@ impl<'s> Node<'s> {
         self.definition
     }
 
+    /// The alternatives of a value that may be of several types, each of one.
+    fn alternatives(self) -> impl Iterator<Item = Self> {
+        let branches = self.at.get("anyOf").map_or(&[][..], Tree::list);
+        branches.iter().map(move |at| Self { at, ..self })
+    }
+
+    /// What a value of that type is held against.
+    pub(super) fn of_type(self, name: &str) -> Self {
+        self.alternatives().find(|node| node.types().contains(&name)).unwrap_or(self)
+    }
+
     /// Names of the types a value may have; empty means none was said.
     pub(super) fn types(self) -> Vec<&'s str> {
         match self.at.get("type") {
             Some(Tree::Text(name)) => vec![name],
-            Some(Tree::List(names)) => names.iter().filter_map(Tree::text).collect(),
             _ if !self.words().is_empty() => vec!["string"],
-            _ => Vec::new(),
+            _ => self.alternatives().flat_map(Self::types).collect(),
         }
     }
 
     /// The words a string must be one of; empty for any.
     pub(super) fn words(self) -> Vec<&'s str> {
-        if let Some(words) = self.at.get("enum") {
-            return words.list().iter().filter_map(Tree::text).collect();
-        }
         let branches = self.at.get("oneOf").map_or(&[][..], Tree::list);
         let constants = branches.iter().filter_map(|branch| branch.get("const"));
         constants.filter_map(Tree::text).collect()
@@ -89,16 +95,7 @@ impl<'s> Node<'s> {
         if let Some(constant) = bound("const") {
             return (constant, constant);
         }
-        let (low, high) = match self.at.get("format").and_then(Tree::text) {
-            Some("uint16") => (0, u16::MAX.into()),
-            Some("uint32") => (0, u32::MAX.into()),
-            Some("uint64") => (0, u64::MAX.into()),
-            Some("int32") => (i32::MIN.into(), i32::MAX.into()),
-            _ => (i128::MIN, i128::MAX),
-        };
-        let low = bound("minimum").map_or(low, |bound| bound.max(low));
-        let high = bound("maximum").map_or(high, |bound| bound.min(high));
-        (low, high)
+        (bound("minimum").unwrap_or(i128::MIN), bound("maximum").unwrap_or(i128::MAX))
     }
 
     pub(super) fn least_items(self) -> usize {
@@ -225,7 +222,7 @@ mod tests {
                 ("properties" | "definitions", Value::Object(inner)) => {
                     inner.values().for_each(check);
                 }
-                ("oneOf" | "allOf", Value::Array(inner)) => inner.iter().for_each(check),
+                ("oneOf" | "allOf" | "anyOf", Value::Array(inner)) => inner.iter().for_each(check),
                 ("items" | "additionalProperties" | "propertyNames", inner) => check(inner),
                 _ => {}
             }
@@ -241,13 +238,5 @@ mod tests {
         let hook = TREE.get("definitions").and_then(|all| all.get("Hook")).expect("a definition");
         let hook = root.of(hook);
         assert_eq!(hook.tagged().map(|tagged| tagged.tag), Some("hook"));
-    }
-
-    #[test]
-    fn integer_formats_are_all_known() {
-        for (at, _) in SCHEMA.match_indices("\"format\": ") {
-            let format = SCHEMA[at..].split('"').nth(3).expect("a format has a name");
-            assert!(["uint16", "uint32", "uint64", "int32"].contains(&format), "{format}");
-        }
     }
 }

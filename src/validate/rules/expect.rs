@@ -79,7 +79,11 @@ fn difference(
     }
     let message = format!("{what} is `{found}`, not `{wanted}`");
     let Some(known) = image.type_named(&words(wanted)).or_else(|| scalar(&words(wanted))) else {
-        return Some(mismatch(format!("{message}, which the object does not have")));
+        let mut problem = mismatch(format!("{message}, which the object does not have"));
+        if found.name.split_once(' ').is_some_and(|(_, name)| name == wanted.trim()) {
+            problem = problem.help(format!("C names it with its tag: `{found}`"));
+        }
+        return Some(problem);
     };
     match layout_difference(found, &known) {
         // A typedef, or another name of the same integer.

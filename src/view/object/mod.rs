@@ -21,7 +21,7 @@ use table::table;
 pub fn human(image: &Image, style: Style) -> String {
     let spec = &image.spec;
     let license = printable(spec.license.as_deref().unwrap_or("none (non-GPL)"));
-    let title = style.bold(&image.path.display().to_string());
+    let title = style.bold(&printable(&image.path.display().to_string()));
     let mut text = format!("{title}  sha256 {}  license {license}\n", image.digest);
     let maps: Vec<_> = spec.maps.iter().map(map_row).collect();
     let head = ["name", "type", "key", "value", "entries", "flags", "pinning"];

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::view::{Style, printable};
+use crate::view::{Style, printable, wrap};
 
 /// Narrowest a column is made, in characters.
 const NARROWEST: usize = 12;
@@ -27,7 +27,7 @@ pub(super) fn table(
         .collect();
     let pick = |row: &[String]| -> Vec<String> {
         used.iter()
-            .map(|at| row.get(*at).map_or_else(String::new, |cell| printable(cell)))
+            .map(|at| row.get(*at).map_or_else(String::new, |cell| printable(cell).into_owned()))
             .collect()
     };
     let head: Vec<String> = head.iter().map(ToString::to_string).collect();
@@ -91,23 +91,6 @@ fn lines(cells: &[String], widths: &[usize]) -> Vec<String> {
         padded.collect::<String>().trim_end().to_owned()
     };
     (0..height).map(line).collect()
-}
-
-/// Text in lines of at most `width` characters: broken at a space if there is one, else anywhere.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut rest = text;
-    while rest.chars().count() > width {
-        let end = rest.char_indices().nth(width).map_or(rest.len(), |(at, _)| at);
-        let at = rest[..end].rfind(' ').filter(|at| *at > 0).unwrap_or(end);
-        let (line, more) = rest.split_at(at);
-        lines.push(line.trim_end().to_owned());
-        rest = more.trim_start();
-    }
-    if !rest.is_empty() || lines.is_empty() {
-        lines.push(rest.to_owned());
-    }
-    lines
 }
 
 #[cfg(test)]

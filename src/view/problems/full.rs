@@ -12,7 +12,8 @@ use miette::{
 use super::{Report, Sources, plural};
 use crate::model::code;
 use crate::model::problem::{Problem, Related, Severity};
-use crate::view::{Style, printable, printable_source};
+use crate::view::printable::printable_source;
+use crate::view::{Style, printable};
 
 /// Every problem of one manifest at its place, with advice, then a count.
 #[must_use]
@@ -55,7 +56,7 @@ fn draw(text: &mut String, report: &Report<'_>, sources: &Sources<'_>, style: St
         }
         let source = NamedSource::new(printable(report.file), Arc::clone(&source));
         if handler.render_report(text, &Drawn { problem, source, help }).is_err() {
-            text.push_str(&problem.message);
+            text.push_str(&printable(&problem.message));
         }
         for other in &elsewhere {
             let mut drawn = String::new();
@@ -125,7 +126,7 @@ impl Diagnostic for Drawn<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.map(|help| Box::new(printable(help)) as Box<dyn fmt::Display>)
+        self.help.map(|help| Box::new(printable(help)) as Box<dyn fmt::Display + '_>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -133,12 +134,16 @@ impl Diagnostic for Drawn<'_> {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let label = Some(printable(&self.problem.label)).filter(|label| !label.is_empty());
+        let label =
+            Some(printable(&self.problem.label).into_owned()).filter(|label| !label.is_empty());
         let primary = self.problem.span.clone();
         let primary = primary.map(|span| LabeledSpan::new_primary_with_span(label, span));
         let related = self.problem.related.iter().filter(|related| related.file.is_none());
         let related = related.map(|related| {
-            LabeledSpan::new_with_span(Some(printable(&related.message)), related.span.clone())
+            LabeledSpan::new_with_span(
+                Some(printable(&related.message).into_owned()),
+                related.span.clone(),
+            )
         });
         Some(Box::new(primary.into_iter().chain(related)))
     }
@@ -174,7 +179,7 @@ impl Diagnostic for Elsewhere<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.map(|help| Box::new(printable(help)) as Box<dyn fmt::Display>)
+        self.help.map(|help| Box::new(printable(help)) as Box<dyn fmt::Display + '_>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -182,7 +187,8 @@ impl Diagnostic for Elsewhere<'_> {
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let (label, span) = (Some(printable(&self.related.message)), self.related.span.clone());
+        let label = Some(printable(&self.related.message).into_owned());
+        let span = self.related.span.clone();
         Some(Box::new(std::iter::once(LabeledSpan::new_primary_with_span(label, span))))
     }
 }

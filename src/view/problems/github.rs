@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use super::{Report, Sources, word};
+use crate::view::printable;
 
 /// A workflow command for each problem.
 #[must_use]
@@ -41,7 +42,8 @@ pub fn github(reports: &[Report<'_>]) -> String {
 
 /// What follows `::`.
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    let text = text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    printable(&text).into_owned()
 }
 
 /// The value of a property.

@@ -42,7 +42,7 @@ fn grid() -> impl Iterator<Item = MapShape> {
             VALUES.iter().flat_map(move |value| {
                 ENTRIES.iter().flat_map(move |entries| {
                     FLAGS.iter().flat_map(move |flags| {
-                        [0, 1].map(|map_extra| MapShape {
+                        [0, 1, 16].map(|map_extra| MapShape {
                             map_type,
                             key_size: *key,
                             value_size: *value,

@@ -142,13 +142,12 @@ fn netkit() {
         let plan = deployment.renew(10);
         assert!(plan.contains("swapped atomically"), "{plan}");
         assert_eq!(deployment.counted(hits, send), 20);
-        deployment.end();
-        assert_eq!(deployment.counted(hits, send), 0);
+        deployment.end_of(hits, send);
     });
 }
 
 /// The other end of a pair, which the kernel gave a name.
-fn peer_of(interface: &str) -> String {
+pub(crate) fn peer_of(interface: &str) -> String {
     let shown = Command::new("ip").args(["-json", "link", "show", interface]).output();
     let shown = shown.expect("iproute2 is installed").stdout;
     let shown: serde_json::Value = serde_json::from_slice(&shown).expect("JSON");

@@ -2,10 +2,10 @@
 //! is gone with the deployment.
 
 mod cgroups;
-mod chain;
+pub(crate) mod chain;
 mod netfilter;
-mod netns;
-mod sockmap;
+pub(crate) mod netns;
+pub(crate) mod sockmap;
 
 use std::fs;
 use std::path::Path;
@@ -14,6 +14,7 @@ use aya::maps::{Array, Map, MapData};
 use serde_json::Value;
 
 use crate::host::{bpftool, tree};
+use crate::layer::running::eventually;
 use crate::program::Program;
 use crate::support::object;
 
@@ -74,6 +75,14 @@ impl Deployment {
         let plan = self.program.run(&["plan", &self.manifest, "--detailed-exitcode"]).status(2);
         self.program.run(&["apply", &self.manifest, "--detach"]).status(0);
         plan.out
+    }
+
+    /// Ends it, after which nothing is counted any more.
+    #[track_caller]
+    fn end_of(&self, hook: u32, act: impl Fn()) {
+        self.end();
+        // Older kernels let go of a link a little after its last pin.
+        eventually("it is detached", || self.counted(hook, &act) == 0);
     }
 
     /// Ends it. Nothing may be left.

@@ -5,7 +5,6 @@ use std::process::{Command, Stdio};
 
 use super::{Deployment, link};
 use crate::host::tree;
-use crate::layer::running::eventually;
 use crate::program::Program;
 use crate::sandbox::{Sandbox, ip};
 use crate::support::object;
@@ -31,9 +30,7 @@ fn sk_lookup() {
         assert!(plan.contains("swapped atomically"), "{plan}");
         assert_eq!(link("on_sk_lookup:sk-lookup:own")["id"], before);
         assert_eq!(deployment.counted(SK_LOOKUP, connect), 10);
-        deployment.end();
-        // Older kernels let go of a link a little after its last pin.
-        eventually("it is detached", || deployment.counted(SK_LOOKUP, connect) == 0);
+        deployment.end_of(SK_LOOKUP, connect);
     });
 }
 
@@ -64,8 +61,7 @@ fn sk_lookup_of_a_named_namespace_by_its_section_and_by_its_path() {
                        netns = \"/run/netns/blue\" }]\n";
         deployment.change(by_path, 1);
         assert_eq!(deployment.counted(SK_LOOKUP, there), 1);
-        deployment.end();
-        assert_eq!(deployment.counted(SK_LOOKUP, there), 0);
+        deployment.end_of(SK_LOOKUP, there);
     });
 }
 
@@ -108,7 +104,7 @@ fn what_is_no_namespace_is_refused() {
 /// The kernel dissects what goes out by a packet socket, to find where its transport header is
 /// (`packet_parse_headers` in `net/packet/af_packet.c`).
 #[expect(unsafe_code, reason = "no crate wraps sockets of the link layer")]
-fn send_raw(interface: &str) {
+pub(crate) fn send_raw(interface: &str) {
     const IPV4: u16 = 0x0800;
     let mut frame = [0_u8; 64];
     frame[12..14].copy_from_slice(&IPV4.to_be_bytes());
@@ -154,7 +150,6 @@ fn flow_dissector() {
         let plan = deployment.renew(10);
         assert!(plan.contains("swapped atomically"), "{plan}");
         assert_eq!(deployment.counted(FLOW_DISSECTOR, send), 10 * once);
-        deployment.end();
-        assert_eq!(deployment.counted(FLOW_DISSECTOR, send), 0);
+        deployment.end_of(FLOW_DISSECTOR, send);
     });
 }

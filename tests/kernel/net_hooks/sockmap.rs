@@ -13,18 +13,26 @@ const SK_MSG: u32 = 2;
 const PARSER: u32 = 3;
 const VERDICT: u32 = 4;
 
+/// The map, which lives on while it is open.
+pub(crate) fn sockets() -> SockMap<MapData> {
+    let map = MapData::from_pin("/sys/fs/bpf/hooks/sockets").expect("a pin");
+    Map::SockMap(map).try_into().expect("a sockmap")
+}
+
 /// Two ends of a connection, the first of them in the map.
-fn connection() -> (TcpStream, TcpStream) {
+pub(crate) fn connection_in(map: &mut SockMap<MapData>) -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let one = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
     let (other, _) = listener.accept().expect("a connection");
-    let map = MapData::from_pin("/sys/fs/bpf/hooks/sockets").expect("a pin");
-    let mut map: SockMap<_> = Map::SockMap(map).try_into().expect("a sockmap");
     map.set(0, &one, 0).expect("a TCP socket");
     (one, other)
 }
 
-fn pass(from: &mut TcpStream, to: &mut TcpStream) {
+fn connection() -> (TcpStream, TcpStream) {
+    connection_in(&mut sockets())
+}
+
+pub(crate) fn pass(from: &mut TcpStream, to: &mut TcpStream) {
     from.write_all(b"x").expect("a connection");
     let mut byte = [0];
     to.read_exact(&mut byte).expect("a byte");

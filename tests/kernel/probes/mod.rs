@@ -76,12 +76,12 @@ fn destroy(program: &Program, file: &str) {
 }
 
 /// A running `bpf/probed.c`, which calls a function for each letter.
-struct Probed {
+pub(crate) struct Probed {
     child: Child,
 }
 
 impl Probed {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let mut command = Command::new(Self::path());
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         Self { child: command.spawn().expect("it was built") }
@@ -92,7 +92,7 @@ impl Probed {
     }
 
     /// Has functions called by their letters; gives the last answer.
-    fn call(&mut self, letters: &str) -> u8 {
+    pub(crate) fn call(&mut self, letters: &str) -> u8 {
         let mut answer = [0];
         for letter in letters.bytes() {
             let input = self.child.stdin.as_mut().expect("a pipe");
@@ -104,7 +104,7 @@ impl Probed {
     }
 
     /// What an attachment to it alone has in common: the file and the process.
-    fn options(&self) -> String {
+    pub(crate) fn options(&self) -> String {
         format!("target = \"{}\", pid = {}", Self::path().display(), self.child.id())
     }
 }

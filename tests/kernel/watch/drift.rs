@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use ebpf_apply::kernel::Kernel as _;
 use ebpf_apply::kernel::linux::Linux;
 use ebpf_apply::model::attach::{Attachment, XdpMode};
+use ebpf_apply::model::moment::Moment;
 use ebpf_apply::model::name::Name;
 use ebpf_apply::model::pin::{PinPath, PinRoot};
 use rustix::process::Signal;
@@ -107,6 +108,43 @@ fn a_pin_that_was_removed_is_reported_once_and_left() {
         healed(&mut held);
         manager.wait("STATUS=generation 2");
         assert_eq!(map_id(COUNTED), counted);
+    });
+}
+
+#[test]
+fn since_when_something_has_drifted_is_noted_by_who_watches() {
+    Sandbox::run(|sandbox| {
+        host::wire(sandbox);
+        let edge = Edge::new();
+        let since = || {
+            let status = edge.program.run(&["status", "--format", "json"]).status(0).json();
+            let resources =
+                status["deployments"][0]["resources"].as_array().expect("resources").clone();
+            let map = resources.iter().find(|one| one["address"] == "map.edge.counted");
+            map.expect("the map")["drifted_since"].as_str().map(str::to_owned)
+        };
+        let (mut held, _) = edge.program.watch(&edge.manifest, &[]);
+        assert_eq!(since(), None);
+        let before: Moment = SystemTime::now().into();
+        fs::remove_file(COUNTED).expect("a pin");
+        drifted(&mut held, "map.edge.counted", "missing");
+        let first = since().expect("it was noticed");
+        assert!(
+            before.to_string() <= first && first <= Moment::from(SystemTime::now()).to_string()
+        );
+        // Something else as well: the first keeps its time.
+        fs::remove_file(LINK).expect("a pin");
+        outcome(&mut held, "drifted");
+        assert_eq!(since(), Some(first));
+
+        assert_eq!(held.end(Signal::KILL).0, None);
+        edge.program.run(&["apply", &edge.manifest, "--detach"]).status(0);
+        assert_eq!(since(), None);
+        // Nobody watches now, and what was noted is of another generation.
+        fs::remove_file(COUNTED).expect("a pin");
+        assert_eq!(since(), None);
+        edge.program.run(&["destroy", "--name", "edge", "--purge"]).status(0);
+        assert!(!edge.program.state().join("edge").exists(), "the notes are gone as well");
     });
 }
 

@@ -35,14 +35,14 @@ fn packets() -> u64 {
 }
 
 /// A process that sends datagrams as fast as it can, from a cgroup if one is given.
-struct Sender {
+pub(super) struct Sender {
     child: Child,
     until: ChildStdin,
 }
 
 impl Sender {
     /// Sends at least so many.
-    fn start(at_least: u64, cgroup: Option<&Path>) -> Self {
+    pub(super) fn start(at_least: u64, cgroup: Option<&Path>) -> Self {
         // A socket belongs to the cgroup of the process that makes it.
         let enter = "test -z \"$1\" || echo $$ > \"$1/cgroup.procs\"; shift; exec \"$@\"";
         let mut child = Command::new("sh")
@@ -61,7 +61,7 @@ impl Sender {
     }
 
     /// Lets it end, and returns how many it sent.
-    fn end(self) -> u64 {
+    pub(super) fn end(self) -> u64 {
         drop(self.until);
         let out = self.child.wait_with_output().expect("a child");
         let out = String::from_utf8(out.stdout).expect("UTF-8");
@@ -101,7 +101,7 @@ pub(super) fn counted() -> Vec<u64> {
 }
 
 /// Packets that the wire lost before they came to a hook: its ring was full.
-fn lost() -> u64 {
+pub(super) fn lost() -> u64 {
     let out = Command::new("ip").args(["-json", "-stats", "link", "show", "veth1"]).output();
     let out = out.expect("iproute2 is installed").stdout;
     let shown: serde_json::Value = serde_json::from_slice(&out).expect("JSON");

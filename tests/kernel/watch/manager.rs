@@ -133,6 +133,66 @@ fn an_abstract_socket_and_the_watchdog_are_served() {
 }
 
 #[test]
+fn the_watchdog_is_served_during_a_reload() {
+    Sandbox::run(|sandbox| {
+        host::wire(sandbox);
+        let edge = Edge::new();
+        let manager = Manager::new();
+        let mut command = edge.program.command(&["apply", &edge.manifest]);
+        // So short that each step is late for it.
+        command.env("NOTIFY_SOCKET", manager.path()).env("WATCHDOG_USEC", "2");
+        let held = Held::start(&mut command);
+        manager.wait("READY=1");
+        edge.replace(&text(2));
+        held.signal(Signal::HUP);
+        manager.wait("RELOADING=1");
+        let mut told = 0;
+        while manager.next()[0] == "WATCHDOG=1" {
+            told += 1;
+        }
+        assert!(told >= 3, "a reload has more steps than {told}");
+        // The socket's queue is full by now, which would keep it from ending.
+        drop(manager);
+        assert_eq!(held.end(Signal::TERM).0, Some(0));
+    });
+}
+
+#[test]
+fn lines_for_the_journal_have_their_priority() {
+    Sandbox::run(|sandbox| {
+        host::wire(sandbox);
+        let edge = Edge::new();
+        let log = edge.program.directory().join("log");
+        let file = fs::File::create(&log).expect("a writable directory");
+        let stat = rustix::fs::fstat(&file).expect("a file");
+        let run = |stream: String, words: &[&str]| {
+            let mut command = edge.program.command(words);
+            command.env("JOURNAL_STREAM", stream).stderr(file.try_clone().expect("a file"));
+            command.output().expect("it starts");
+            let said = fs::read_to_string(&log).expect("a log");
+            file.set_len(0).expect("a file");
+            said
+        };
+        let journal = format!("{}:{}", stat.st_dev, stat.st_ino);
+        edge.replace("version = ");
+        let said = run(journal.clone(), &["apply", &edge.manifest, "--detach"]);
+        let said = said.trim_start_matches('\0');
+        assert!(said.contains("toml-syntax"), "{said}");
+        assert!(said.lines().all(|line| line.starts_with("<3>")), "{said}");
+
+        edge.replace(&text(1));
+        let said = run(journal, &["apply", &edge.manifest, "--detach", "-vv"]);
+        let said = said.trim_start_matches('\0');
+        assert!(said.lines().all(|line| line.starts_with("<7>")) && said.len() > 3, "{said}");
+        let elsewhere = run("1:1".to_owned(), &["plan", "/no/such/manifest"]);
+        assert!(
+            !elsewhere.contains('<') && elsewhere.contains("manifest-unreadable"),
+            "{elsewhere}"
+        );
+    });
+}
+
+#[test]
 fn a_watchdog_of_another_process_and_a_manager_that_is_gone_are_no_concern() {
     Sandbox::run(|sandbox| {
         host::wire(sandbox);

@@ -3,6 +3,7 @@
 //! the next.
 
 mod arrivals;
+mod config_map;
 mod drift;
 mod flood;
 mod idle;

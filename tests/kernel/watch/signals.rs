@@ -1,9 +1,11 @@
 //! SIGHUP, SIGTERM and SIGINT of a held deployment.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use super::flood::{Sender, counted, lost};
 use super::manager::Manager;
 use super::{Edge, text};
 use crate::host::{self, attached, tree};
@@ -75,6 +77,38 @@ fn a_reload_is_finished_before_the_deployment_ends() {
             assert!(attached("veth0").is_empty() && tree().is_empty());
         });
     }
+}
+
+/// Waits until more are counted than now.
+fn wait_for_packets() {
+    let total = || counted().iter().sum::<u64>();
+    let (before, deadline) = (total(), Instant::now() + Duration::from_secs(30));
+    while total() == before {
+        assert!(Instant::now() < deadline, "no packet is counted");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_restart_that_keeps_leaves_no_packet_uncounted() {
+    Sandbox::run(|sandbox| {
+        host::wire(sandbox);
+        let edge = Edge::new();
+        let keep = ["--on-exit", "keep"];
+        let (held, _) = edge.program.watch(&edge.manifest, &keep);
+        let sender = Sender::start(10_000, None);
+        wait_for_packets();
+        assert_eq!(held.end(Signal::TERM).0, Some(0));
+        wait_for_packets();
+        // What an upgrade of a package changes as well.
+        edge.replace(&text(2));
+        let (held, next) = edge.program.watch(&edge.manifest, &keep);
+        assert_eq!(next["outcome"], "applied");
+        wait_for_packets();
+        let sent = sender.end();
+        assert_eq!(counted().iter().sum::<u64>() + lost(), sent);
+        assert_eq!(held.end(Signal::TERM).0, Some(0));
+    });
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(crate) fn an_interface_takes_one_xdp_program<K: Kernel>(host: &Host<'_, K>) 
     let refused = host.kernel.attach(other.program("count_b"), other.spec("count_b"), &xdp()).err();
     assert_eq!(refused.and_then(|error| error.raw()), Some(Errno::BUSY));
     drop(link);
-    host.attach(&other, "count_b", &xdp());
+    host.attach_once_free(&other, "count_b", &xdp());
 }
 
 pub(crate) fn links_are_updated_if_they_run_the_old_program<K: Kernel>(host: &Host<'_, K>) {

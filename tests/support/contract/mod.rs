@@ -212,6 +212,23 @@ impl<K: Kernel> Host<'_, K> {
     }
 
     /// What the kernel says of a link, by way of a pin.
+    /// Attaches where a link was that is gone: Linux 5.10 may keep its place for a moment.
+    pub(crate) fn attach_once_free(
+        &self,
+        loaded: &Loaded<K::Handle>,
+        program: &str,
+        attachment: &Attachment,
+    ) -> K::Handle {
+        let (handle, spec) = (loaded.program(program), loaded.spec(program));
+        for _ in 0..500 {
+            if let Ok(link) = self.kernel.attach(handle, spec, attachment) {
+                return link;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        self.attach(loaded, program, attachment)
+    }
+
     fn link(&self, link: &K::Handle) -> LiveLink {
         let root = self.root();
         let path = pin("link-to-be-described");
