@@ -228,7 +228,8 @@ impl Call<'_> {
     ) -> KernelError {
         let error = KernelError::errno(self.operation, errno);
         match errno {
-            Errno::BUSY => error.advice(occupant::of_xdp(interface, index, mode)),
+            // `EEXIST`: what runs there runs in the other mode (`dev_xdp_attach`).
+            Errno::BUSY | Errno::EXIST => error.advice(occupant::of_xdp(interface, index, mode)),
             Errno::OPNOTSUPP if mode == XdpMode::Native => error.advice(
                 "the interface's driver does not run XDP itself; use mode `generic` or `auto`",
             ),
