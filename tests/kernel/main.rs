@@ -15,6 +15,7 @@ mod support;
 mod adoption;
 mod book;
 mod crashes;
+mod dispatchers;
 mod examples;
 mod hooks;
 mod host;

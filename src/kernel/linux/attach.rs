@@ -40,7 +40,7 @@ pub(super) fn attach(
                 AttachType::XDP,
                 xdp::flags(*mode),
             );
-            link.map_err(|errno| call.xdp_refused(errno, index, *mode))?
+            link.map_err(|errno| call.xdp_refused(errno, (interface, index), *mode))?
         }
         Attachment::Tcx { interface, direction, position } => {
             let hook = call.hook(interface, direction.tcx_type())?;
@@ -233,10 +233,16 @@ impl Call<'_> {
             .map_err(|errno| self.refused(errno))
     }
 
-    fn xdp_refused(&self, errno: Errno, index: u32, mode: XdpMode) -> KernelError {
+    fn xdp_refused(
+        &self,
+        errno: Errno,
+        (interface, index): (&str, u32),
+        mode: XdpMode,
+    ) -> KernelError {
         let error = KernelError::errno(self.operation, errno);
         match errno {
-            Errno::BUSY => error.advice(occupant::of_xdp(index, mode)),
+            // `EEXIST`: what runs there runs in the other mode (`dev_xdp_attach`).
+            Errno::BUSY | Errno::EXIST => error.advice(occupant::of_xdp(interface, index, mode)),
             Errno::OPNOTSUPP if mode == XdpMode::Native => error.advice(
                 "the interface's driver does not run XDP itself; use mode `generic` or `auto`",
             ),

@@ -10,6 +10,7 @@ mod btf_file;
 mod capability;
 mod cause;
 mod contents;
+mod dispatcher;
 mod externs;
 mod handle;
 mod held;

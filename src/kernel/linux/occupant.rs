@@ -9,9 +9,10 @@ use std::os::fd::AsFd as _;
 use rustix::io::Errno;
 
 use super::super::{KernelError, Result};
+use super::dispatcher::{self, Dispatcher};
 use super::handle::Handle;
 use super::sys::{self, Answer};
-use super::xdp::{self, By};
+use super::xdp::{self, By, Running};
 use super::{observe, target};
 use crate::model::attach::{Attachment, XdpMode};
 use crate::model::identity::ObjectKind;
@@ -50,19 +51,46 @@ pub(super) fn open(id: u32, kind: ObjectKind) -> Result<Handle> {
 }
 
 /// Describes what runs as XDP on an interface, as advice for `EBUSY`.
-pub(super) fn of_xdp(index: u32, mode: XdpMode) -> String {
-    let who = match xdp::running(index, mode) {
-        // The name needs CAP_SYS_ADMIN; the id alone is a help too.
-        Ok(Some(running)) => match program_name(running.program_id).as_str() {
-            "" => format!("program {} runs there already", running.program_id),
-            name => format!("program {} (`{name}`) runs there already", running.program_id),
-        },
-        _ => "another program runs there already".to_owned(),
+pub(super) fn of_xdp(interface: &str, index: u32, mode: XdpMode) -> String {
+    let Ok(Some(running)) = xdp::running(index, mode) else {
+        return format!("another program runs there already, {}", ways(&[]));
     };
-    format!(
-        "{who}, and an interface takes one XDP program; `bpftool net` and `bpftool link` show who \
-         attached it, and `ebpf-apply adopt` takes a link over"
-    )
+    let id = running.program_id;
+    if let Ok(Some(dispatcher)) = Dispatcher::of(id, index) {
+        return format!(
+            "program {id} runs there already, {}; a deployment attaches its program alone, so that one \
+             must go first (`{}`)",
+            dispatcher.describe(),
+            dispatcher::unload(interface)
+        );
+    }
+    // The name needs CAP_SYS_ADMIN; the id alone is a help too.
+    let who = match program_name(id).as_str() {
+        "" => format!("program {id} runs there already"),
+        name => format!("program {id} (`{name}`) runs there already"),
+    };
+    let free = match xdp::attached_by(index, running) {
+        Ok(By::Netlink) => Some(detach(interface, running)),
+        _ => None,
+    };
+    format!("{who}, {}", ways(free.as_slice()))
+}
+
+/// What to do about a program that runs alone.
+fn ways(free: &[String]) -> String {
+    match free {
+        [command, ..] => format!(
+            "attached without a link, and an interface takes one XDP program; `{command}` detaches it"
+        ),
+        [] => "and an interface takes one XDP program; `bpftool net` and `bpftool link` show who \
+               attached it, and `ebpf-apply adopt` takes a link over"
+            .to_owned(),
+    }
+}
+
+/// The command that detaches what was attached without a link.
+fn detach(interface: &str, running: Running) -> String {
+    format!("ip link set dev {interface} {} off", running.word())
 }
 
 /// One search under way, for its errors.
@@ -94,8 +122,11 @@ impl Search<'_> {
                 Occupant::Unproven { program_id, program, links }
             }
             (By::Netlink, ..) => {
-                let free = Some(format!("ip link set dev {interface} {} off", running.word()));
-                Occupant::Bare { program_id, program, free }
+                let free = match Dispatcher::of(program_id, index) {
+                    Ok(Some(_)) => dispatcher::unload(interface),
+                    _ => detach(interface, running),
+                };
+                Occupant::Bare { program_id, program, free: Some(free) }
             }
             (By::Link, None, _) | (By::Nothing, ..) => return Err(self.changed()),
         }])
