@@ -6,6 +6,7 @@
 use crate::manifest::{Hook, KeyPath, listed};
 use crate::model::attach::Attachment;
 use crate::model::code;
+use crate::model::kinds::ProgramType;
 use crate::model::net_hook::{Neighbour, Position};
 use crate::model::problem::Problem;
 use crate::model::program::{Instruction, ProgramSpec};
@@ -56,7 +57,10 @@ impl Reach<'_, '_, '_, '_> {
         let spec = &program.spec;
         let Some(kind) = &spec.kind else { return };
         let at = self.subject.program_spot(&spec.name);
-        let attach_type = kind.attach_type.filter(|_| !kind.attach_type_optional);
+        // What a classifier is made for, no kernel looks at when it loads one (`bpf_prog_load_check_attach`
+        // in `kernel/bpf/syscall.c`); the hook tells.
+        let is_checked = !kind.attach_type_optional && kind.program_type != ProgramType::SCHED_CLS;
+        let attach_type = kind.attach_type.filter(|_| is_checked);
         let since = since::of_kind(kind).max(attach_type.and_then(since::of_attach_type));
         if let Some(since) = since.filter(|since| *since > self.kernel) {
             let what = format!("program `{}` of section `{}` needs", spec.name, spec.section);

@@ -2,13 +2,12 @@
 
 use std::error::Error;
 use std::fmt::{self, Write as _};
-use std::sync::Arc;
 
 use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource,
-    Severity as Level, SourceCode,
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, Severity as Level, SourceCode,
 };
 
+use super::source::Source;
 use super::{Report, Sources, plural};
 use crate::model::code;
 use crate::model::problem::{Problem, Related, Severity};
@@ -45,7 +44,7 @@ fn draw(text: &mut String, report: &Report<'_>, sources: &Sources<'_>, style: St
         if style.colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler =
         GraphicalReportHandler::new_themed(theme).with_width(style.width).with_links(false);
-    let source = Arc::new(printable_source(report.source));
+    let source = Source::new(printable(report.file), printable_source(report.source));
     for problem in report.problems {
         // The last of its pieces has the advice, so that it stands below all places.
         let mut elsewhere: Vec<Elsewhere<'_>> =
@@ -54,8 +53,7 @@ fn draw(text: &mut String, report: &Report<'_>, sources: &Sources<'_>, style: St
         if let Some(last) = elsewhere.last_mut() {
             last.help = help.take();
         }
-        let source = NamedSource::new(printable(report.file), Arc::clone(&source));
-        if handler.render_report(text, &Drawn { problem, source, help }).is_err() {
+        if handler.render_report(text, &Drawn { problem, source: &source, help }).is_err() {
             text.push_str(&printable(&problem.message));
         }
         for other in &elsewhere {
@@ -101,7 +99,7 @@ fn count<'p>(problems: impl IntoIterator<Item = &'p Problem>) -> String {
 #[derive(Debug)]
 struct Drawn<'p> {
     problem: &'p Problem,
-    source: NamedSource<Arc<String>>,
+    source: &'p Source,
     help: Option<&'p str>,
 }
 
@@ -130,7 +128,7 @@ impl Diagnostic for Drawn<'_> {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.problem.span.as_ref().map(|_| &self.source as &dyn SourceCode)
+        self.problem.span.as_ref().map(|_| self.source as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
@@ -153,15 +151,15 @@ impl Diagnostic for Drawn<'_> {
 #[derive(Debug)]
 struct Elsewhere<'p> {
     related: &'p Related,
-    source: NamedSource<Arc<String>>,
+    source: Source,
     help: Option<&'p str>,
 }
 
 impl<'p> Elsewhere<'p> {
     fn new(related: &'p Related, sources: &Sources<'_>) -> Option<Self> {
         let file = related.file.as_ref()?.display().to_string();
-        let source = Arc::new(printable_source(sources.source(&file)));
-        Some(Self { related, source: NamedSource::new(printable(&file), source), help: None })
+        let source = Source::new(printable(&file), printable_source(sources.source(&file)));
+        Some(Self { related, source, help: None })
     }
 }
 

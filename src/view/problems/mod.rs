@@ -8,6 +8,7 @@ mod full;
 mod github;
 mod json;
 mod sarif;
+mod source;
 #[cfg(test)]
 mod tests;
 

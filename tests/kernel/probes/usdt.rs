@@ -73,6 +73,9 @@ fn a_probe_at_several_places_is_one() {
 
 #[test]
 fn a_probe_that_is_not_there_is_told_with_those_that_are() {
+    if lacks(&[PERF_EVENT_LINKS]) {
+        return;
+    }
     Sandbox::run(|_| {
         let (program, probed) = (Program::new(), Probed::start());
         let file = manifest(&program, "user_probes", &attach(&probed, "nonesuch", ""));

@@ -200,7 +200,7 @@ fn what_is_not_there_is_told_before_anything_is_done() {
         let (program, probed) = (Program::new(), Probed::start());
         let refused = |rest: &str, why: &str| {
             let file = manifest(&program, "user_probes", rest);
-            let said = program.run(&["apply", &file, "--detach"]).status(1);
+            let said = program.run(&["apply", &file]).status(1);
             assert!((said.out + &said.err).contains(why), "{why}");
             assert!(host::tree().is_empty(), "{:?}", host::tree());
         };
