@@ -13,7 +13,7 @@ BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=bpf/out/%.bpf.o)
 PROBED := bpf/out/probed
 
 .PHONY: help deps build bpf demo test test-vm hooks attack package package-test kubernetes-test flood lint \
-	lint-manifests bench fuzz clean
+	lint-manifests bench fuzz release reproduce clean
 .DELETE_ON_ERROR:
 
 help: ## print this
@@ -81,6 +81,12 @@ package: build ## build target/debian/ebpf-apply_*.deb (cargo-deb)
 
 package-test: package ## install it in an empty root, use it there, remove it (root)
 	packaging/debian/test.sh
+
+release: ## build the program, its SBOM (cargo-cyclonedx) and their checksums into target/dist/; TARGET= cross-builds
+	packaging/release/build.sh
+
+reproduce: ## build this commit in two directories and compare the programs
+	packaging/release/reproduce.sh
 
 kubernetes-test: bpf ## render the kustomize base and the Helm chart, and check them against the Kubernetes API (PyPI)
 	$(CARGO) build --locked

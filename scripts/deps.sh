@@ -26,6 +26,7 @@ need libbpf-dev "bpf_helpers.h and its like, which those objects include" test -
 need linux-libc-dev "the kernel's own headers (linux/bpf.h)" test -e /usr/include/linux/bpf.h
 need bpftool "shows in the demo and the tests what the kernel holds" tool bpftool
 need iproute2 "makes the network interfaces of the demo and the tests" tool ip
+need minisign "signs the manifests of the tests" tool minisign
 need xdp-tools "brings the object that examples/manifests/xdp-filter.toml applies" \
 	sh -c 'ls /usr/lib/*/bpf/xdpfilt_alw_all.o'
 

@@ -33,6 +33,7 @@ const FENCED: &[(&str, &[&str])] = &[
     ("aya", &["kernel"]),
     ("clap", &["cli"]),
     ("miette", &["view"]),
+    ("minisign_verify", &["validate"]),
     ("toml", &["manifest", "validate"]),
     ("schemars", &["manifest", "model"]),
     ("netlink_packet_route", &["kernel"]),

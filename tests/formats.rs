@@ -7,8 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use ebpf_apply::model::release::Release;
-use ebpf_apply::validate::{Report, Severity, Validator, manifests_in};
+use ebpf_apply::validate::{Demands, Report, Severity, Validator, manifests_in};
 use ebpf_apply::view::{Style, problems};
 use serde_json::Value;
 
@@ -25,19 +24,22 @@ fn checked(manifests: &[PathBuf]) -> Report {
     }
     let read = |path: &Path| fs::read(support::root().join(path));
     let mut validator = Validator::with_reader(&read);
-    if let [manifest] = manifests
-        && let Some(release) = kernel(manifest)
-    {
-        validator = validator.for_kernel(release);
+    if let [manifest] = manifests {
+        if let Some(release) = said(manifest, "kernel") {
+            validator = validator.for_kernel(release.parse().expect("a release"));
+        }
+        if said(manifest, "requires").is_some() {
+            validator = validator.demanding(Demands { digests: true, ..Demands::default() });
+        }
     }
     validator.check(manifests)
 }
 
-/// The release that an example is to be checked for.
-fn kernel(manifest: &Path) -> Option<Release> {
+/// What an example says of how it is to be checked: `# kernel: 5.10`.
+fn said(manifest: &Path, what: &str) -> Option<String> {
     let text = fs::read_to_string(support::root().join(manifest)).expect("a manifest is text");
-    let release = text.lines().find_map(|line| line.strip_prefix("# kernel: "))?;
-    Some(release.parse().expect("a release"))
+    let line = text.lines().find_map(|line| line.strip_prefix("# ")?.strip_prefix(what));
+    line.and_then(|line| line.strip_prefix(": ")).map(str::to_owned)
 }
 
 /// The examples, each with its name: a manifest, or several for one host.

@@ -16,7 +16,7 @@ use ebpf_apply::model::inventory::Inventory;
 use ebpf_apply::model::name::Name;
 use ebpf_apply::model::pin::PinRoot;
 use ebpf_apply::model::unprintable::is_unprintable;
-use ebpf_apply::plan::{Action, Change, Plan, ResourceState, ResourceStatus, Step};
+use ebpf_apply::plan::{Action, Capabilities, Change, Plan, ResourceState, ResourceStatus, Step};
 use ebpf_apply::view::{self, Style};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -238,10 +238,13 @@ fn plan() -> Plan {
 fn plans_and_failures_are_harmless() {
     let plan = plan();
     assert_drawn("plan", |style| view::plan::of_deployment(&name(), &plan, style));
-    let markdown = view::plan::markdown(&name(), &plan);
+    let markdown = view::plan::markdown(&name(), &plan, &Capabilities::default());
     assert_harmless("markdown", &markdown);
     assert_eq!(markdown.lines().filter(|line| line.starts_with("| ")).count(), 5, "{markdown}");
-    assert_harmless("json", &view::json_line(&view::plan::json(&name(), &plan)));
+    assert_harmless(
+        "json",
+        &view::json_line(&view::plan::json(&name(), &plan, &Capabilities::default())),
+    );
 
     let refused = ApplyError::Refused(Box::new(plan));
     assert_drawn("refusal", |style| view::failure::human(&refused, style));

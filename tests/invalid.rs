@@ -31,6 +31,8 @@ const WITHOUT_EXAMPLE: &[(&str, &str)] = &[
     (code::MANIFEST_UNREADABLE, "what cannot be read is no example; tests/cmd shows it"),
     (code::MANIFEST_TOO_LARGE, "the example would have a megabyte"),
     (code::INSECURE_PERMISSIONS, "permissions are not in the repository; tests/kernel shows it"),
+    (code::SIGNATURE_MISSING, "it takes a key; tests/signature.rs shows it"),
+    (code::SIGNATURE_INVALID, "it takes a key; tests/signature.rs shows it"),
     (code::TOO_MANY_OBJECTS, "the example would have 257 objects"),
     (code::DUPLICATE_DEPLOYMENT, "it takes two manifests; examples/invalid-together has them"),
     (code::DEPLOYMENT_CHANGED, "only a running deployment has it; tests/kernel/watch shows it"),

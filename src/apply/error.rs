@@ -1,6 +1,7 @@
 //! Why a run failed, and what that means for the host.
 
 use crate::kernel::{KernelError, VerifierLog};
+use crate::model::capability::Capability;
 use crate::model::name::Name;
 use crate::plan::{Plan, Stale, Step};
 
@@ -43,6 +44,9 @@ pub enum ApplyError {
     /// Another run or process has the deployment.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// It needs what this process gave up when it had applied what it holds; nothing was done.
+    #[error("it needs {}, which this process gave up at its start", names(.0))]
+    GivenUp(Vec<Capability>),
     /// No deployment of that name is on record.
     #[error("no deployment `{0}` is on record")]
     Unknown(Name),
@@ -54,6 +58,10 @@ pub enum ApplyError {
         /// What could not be undone, each with its reason.
         stuck: Vec<KernelError>,
     },
+}
+
+fn names(capabilities: &[Capability]) -> String {
+    capabilities.iter().map(|one| one.as_str()).collect::<Vec<_>>().join(" and ")
 }
 
 /// A step that failed.
@@ -88,6 +96,11 @@ impl ApplyError {
             Self::OtherNamespace { .. } => Some(
                 "its interfaces are there: run this inside it, for example with `nsenter --net=…` or \
                  `ip netns exec`"
+                    .to_owned(),
+            ),
+            Self::GivenUp(_) => Some(
+                "restart the process, which keeps what its manifest needs then: `--on-exit keep` leaves \
+                 no gap"
                     .to_owned(),
             ),
             Self::Unknown(_) => {

@@ -15,46 +15,53 @@ use super::hold::Hold;
 use super::saved;
 use super::session::{Order, Session};
 use super::signals::Signals;
+use super::terms::Terms;
 
 pub(super) fn run(args: &ApplyArgs, context: &Context) -> ExitStatus {
+    let terms = match Terms::of(&args.trust(), context.exposed(), context) {
+        Ok(terms) => terms,
+        Err(status) => return status,
+    };
     let order = match (&args.manifest, &args.plan) {
         (Some(manifest), _) => Ok((manifest.clone(), Order::Converge(args.on_drift.into()))),
-        (None, Some(plan)) => saved::read(plan, context)
+        (None, Some(plan)) => saved::read(plan, &terms, context)
             .map(|saved| (saved.plan.after.manifest.clone(), Order::CarryOut(Box::new(saved)))),
         (None, None) => Err(context.misused("a manifest or a saved plan is needed")),
     };
     match order {
-        Ok((manifest, order)) => carry_out(&manifest, &order, args, context),
+        Ok((manifest, order)) => {
+            apply(&manifest, &order, args, &terms, context).unwrap_or_else(|status| status)
+        }
         Err(status) => status,
     }
 }
 
 /// `ebpf-apply adopt`.
 pub(super) fn adopt(manifest: &Path, args: &ApplyArgs, context: &Context) -> ExitStatus {
-    carry_out(manifest, &Order::Converge(Adoption::Foreign), args, context)
-}
-
-fn carry_out(manifest: &Path, order: &Order, args: &ApplyArgs, context: &Context) -> ExitStatus {
-    apply(manifest, order, args, context).unwrap_or_else(|status| status)
+    let order = Order::Converge(Adoption::Foreign);
+    Terms::of(&args.trust(), context.exposed(), context)
+        .and_then(|terms| apply(manifest, &order, args, &terms, context))
+        .unwrap_or_else(|status| status)
 }
 
 fn apply(
     manifest: &Path,
     order: &Order,
     args: &ApplyArgs,
+    terms: &Terms,
     context: &Context,
 ) -> Result<ExitStatus, ExitStatus> {
     let (watcher, checked) = if args.watch {
         let options =
             Options { method: args.watch_method.into(), poll_interval: args.poll_interval };
-        let files = Files::new(manifest);
+        let files = Files::new(manifest, terms);
         let started = Watcher::start(manifest, options, Instant::now(), &files);
         let (watcher, snapshot) = started.map_err(|error| {
             context.failed(&format!("cannot watch {}: {error}", manifest.display()))
         })?;
-        (Some(watcher), files.check(&snapshot, context.exposed()))
+        (Some(watcher), files.check(&snapshot))
     } else {
-        (None, Checked::read(manifest, context.exposed()))
+        (None, Checked::read(manifest, terms))
     };
     let desired = context.accept(checked, None)?;
     let signals = Signals::catch(context)?;
@@ -63,5 +70,5 @@ fn apply(
     if args.detach {
         return Ok(ExitStatus::Ok);
     }
-    Ok(Hold::new(manifest, session, watcher, signals).run())
+    Ok(Hold::new(manifest, terms, session, watcher, signals).run())
 }

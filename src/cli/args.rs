@@ -1,5 +1,6 @@
 //! What can be typed. The doc comments are the help text.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -148,11 +149,34 @@ pub(super) enum Colour {
     Never,
 }
 
+// Whose word counts for what a manifest says. Not a doc comment: it would become the help of each
+// command. `ApplyArgs` has the same two of its own: clap does not tell whether a structure that flattens
+// another one is there.
+#[derive(Clone, Debug, Default, Args)]
+#[group(skip)]
+pub(super) struct TrustArgs {
+    /// Refuse objects without a `sha256` in the manifest
+    #[arg(long)]
+    pub(super) require_digests: bool,
+
+    /// Look only at a manifest that this key has signed, in MANIFEST.minisig; implies `--require-digests`
+    #[arg(long = "trusted-key", value_name = "KEY")]
+    pub(super) trusted_keys: Vec<OsString>,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct ApplyArgs {
     /// The manifest
     #[arg(value_name = "MANIFEST", required_unless_present = "plan")]
     pub(super) manifest: Option<PathBuf>,
+
+    /// Refuse objects without a `sha256` in the manifest
+    #[arg(long)]
+    pub(super) require_digests: bool,
+
+    /// Look only at a manifest that this key has signed, in MANIFEST.minisig; implies `--require-digests`
+    #[arg(long = "trusted-key", value_name = "KEY")]
+    pub(super) trusted_keys: Vec<OsString>,
 
     /// Do what a saved plan says, if nothing else would be done now; it names the manifest
     #[arg(long, value_name = "FILE", conflicts_with_all = ["manifest", "watch"])]
@@ -196,10 +220,17 @@ pub(super) struct ApplyArgs {
 }
 
 impl ApplyArgs {
+    /// Whose word counts.
+    pub(super) fn trust(&self) -> TrustArgs {
+        TrustArgs { require_digests: self.require_digests, trusted_keys: self.trusted_keys.clone() }
+    }
+
     /// `apply --detach`.
     pub(super) fn detached() -> Self {
         Self {
             manifest: None,
+            require_digests: false,
+            trusted_keys: Vec::new(),
             plan: None,
             detach: true,
             watch: false,
@@ -258,6 +289,9 @@ pub(super) struct AdoptArgs {
     #[arg(value_name = "MANIFEST")]
     pub(super) manifest: PathBuf,
 
+    #[command(flatten)]
+    pub(super) trust: TrustArgs,
+
     /// Types of the running kernel, if it does not tell them: raw BTF, or an ELF file with `.BTF`
     #[arg(long, value_name = "FILE")]
     pub(super) btf: Option<PathBuf>,
@@ -281,6 +315,9 @@ pub(super) struct ValidateArgs {
     /// Check that this release of Linux has all that is needed: `5.15`, or what `uname -r` prints
     #[arg(long, value_name = "RELEASE")]
     pub(super) kernel: Option<Release>,
+
+    #[command(flatten)]
+    pub(super) trust: TrustArgs,
 }
 
 #[derive(Debug, Args)]
@@ -301,6 +338,9 @@ pub(super) struct PlanArgs {
     /// The manifest
     #[arg(value_name = "MANIFEST")]
     pub(super) manifest: PathBuf,
+
+    #[command(flatten)]
+    pub(super) trust: TrustArgs,
 
     /// Show what `adopt` would do instead
     #[arg(long)]

@@ -8,10 +8,11 @@ use crate::model::code;
 use crate::model::name::Name;
 use crate::model::pin::PinRoot;
 use crate::model::problem::Problem;
-use crate::validate::{Desired, OBJECT_MAX, manifest_text, validate};
+use crate::validate::{Demands, Desired, OBJECT_MAX, manifest_text, validate_for};
 use crate::view::problems::Report;
 
 use super::reader::{Exposed, Reader};
+use super::terms::Terms;
 
 /// Yields the bytes of files.
 type Read<'r> = dyn Fn(&Path) -> io::Result<Vec<u8>> + 'r;
@@ -38,17 +39,18 @@ pub(super) struct Header {
 impl Checked {
     /// Reads and validates a manifest and the objects it names. That it cannot be read is a problem
     /// like another, and so is that others could have changed one of them.
-    pub(super) fn read(manifest: &Path, exposed: Exposed) -> Self {
+    pub(super) fn read(manifest: &Path, terms: &Terms) -> Self {
         let reader = Reader::default();
-        Self::of(manifest, &|path| reader.read_of(manifest, path)).judged(&reader, exposed)
+        let read = |path: &Path| reader.read_of(manifest, path);
+        Self::of(manifest, &terms.demands, &read).judged(&reader, terms.exposed)
     }
 
     /// Validates a manifest and the objects it names as `read` yields them.
-    pub(super) fn of(manifest: &Path, read: &Read<'_>) -> Self {
-        match Self::source(manifest, read) {
+    pub(super) fn of(manifest: &Path, demands: &Demands, read: &Read<'_>) -> Self {
+        match Self::source(manifest, demands, read) {
             Err(unreadable) => *unreadable,
             Ok(source) => {
-                let validation = validate(manifest, &source.source, read);
+                let validation = validate_for(manifest, &source.source, demands, read);
                 Self { problems: validation.problems, desired: validation.desired, ..source }
             }
         }
@@ -90,7 +92,8 @@ impl Checked {
     /// Reads only what a manifest says of its deployment.
     pub(super) fn header(manifest: &Path, exposed: Exposed) -> Result<Header, Box<Self>> {
         let reader = Reader::default();
-        let read = Self::source(manifest, &|path| reader.read_of(manifest, path))?;
+        let read = |path: &Path| reader.read_of(manifest, path);
+        let read = Self::source(manifest, &Demands::default(), &read)?;
         let mut parsed = manifest::parse(&read.source);
         parsed.problems.extend(reader.problems(exposed));
         if parsed.problems.is_empty() {
@@ -107,11 +110,11 @@ impl Checked {
         Report { file: &self.file, source: &self.source, problems: &self.problems }
     }
 
-    fn source(manifest: &Path, read: &Read<'_>) -> Result<Self, Box<Self>> {
+    fn source(manifest: &Path, demands: &Demands, read: &Read<'_>) -> Result<Self, Box<Self>> {
         let file = manifest.display().to_string();
         let none =
             |source, problems| Self { file, source, problems, desired: None, exposed: false };
-        match manifest_text(manifest, read) {
+        match manifest_text(manifest, demands, read) {
             Ok(source) => Ok(none(source, Vec::new())),
             Err(problem) => Err(Box::new(none(String::new(), vec![*problem]))),
         }

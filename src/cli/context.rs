@@ -21,6 +21,7 @@ use super::failure;
 use super::journal::{self, Priority, with_priority};
 use super::log;
 use super::reader::Exposed;
+use super::terms::Terms;
 
 /// Puts the cursor at the top left and clears what is below it (ECMA-48 CUP, ED).
 const HOME_AND_CLEAR: &[u8] = b"\x1b[H\x1b[J";
@@ -161,8 +162,8 @@ impl Context {
     }
 
     /// The desired state of a manifest. Warnings are shown; if it is invalid, that is said.
-    pub(super) fn desired(&self, manifest: &Path, exposed: Exposed) -> Result<Desired, ExitStatus> {
-        self.accept(Checked::read(manifest, exposed), None)
+    pub(super) fn desired(&self, manifest: &Path, terms: &Terms) -> Result<Desired, ExitStatus> {
+        self.accept(Checked::read(manifest, terms), None)
     }
 
     /// The desired state of a manifest that was read, see [`Context::desired`]; `name` is the

@@ -15,15 +15,15 @@ use super::checked::Checked;
 use super::drift::{Guard, Look};
 use super::files::Files;
 use super::manager::{Manager, Pulse};
-use super::reader::Exposed;
 use super::session::{Reloaded, Session};
 use super::signals::{Asked, Signals};
+use super::terms::Terms;
 
 /// A deployment being held. One thread does all there is to do, so there is one reload at a time;
 /// what happens meanwhile is in the queues of the kernel and makes for one more.
 pub(super) struct Hold<'c> {
     manifest: &'c Path,
-    exposed: Exposed,
+    terms: &'c Terms,
     session: Session<'c>,
     watcher: Option<Watcher>,
     /// Only who watches looks for drift.
@@ -40,11 +40,11 @@ impl<'c> Hold<'c> {
     /// With a watcher, changes of its files are followed; without, only SIGHUP.
     pub(super) fn new(
         manifest: &'c Path,
+        terms: &'c Terms,
         session: Session<'c>,
         watcher: Option<Watcher>,
         signals: Signals,
     ) -> Self {
-        let exposed = session.exposed();
         let manager = Manager::from_environment();
         let pulse = Pulse::new(&manager);
         let polls_because = None;
@@ -52,7 +52,7 @@ impl<'c> Hold<'c> {
         let arrivals = Arrivals::default();
         Self {
             manifest,
-            exposed,
+            terms,
             session,
             watcher,
             guard,
@@ -89,16 +89,16 @@ impl<'c> Hold<'c> {
     /// Looks after whatever has come up. Returns what is to be applied, if anything is.
     fn turn(&mut self, asked: Asked) -> Option<Checked> {
         let Some(watcher) = &mut self.watcher else {
-            return asked.reload.then(|| Checked::read(self.manifest, self.exposed));
+            return asked.reload.then(|| Checked::read(self.manifest, self.terms));
         };
         let now = Instant::now();
         watcher.notice(now);
         if asked.reload {
             watcher.force(now);
         }
-        let files = Files::new(self.manifest);
+        let files = Files::new(self.manifest, self.terms);
         match watcher.turn(now, &files) {
-            Turn::Changed(snapshot) => Some(files.check(&snapshot, self.exposed)),
+            Turn::Changed(snapshot) => Some(files.check(&snapshot)),
             // It comes at the latest half a minute after the last: what of the host changes without a
             // notice is found then.
             Turn::Same => {

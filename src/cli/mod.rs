@@ -25,12 +25,14 @@ mod log;
 mod man;
 mod manager;
 mod plan;
+mod privileges;
 mod reader;
 mod replace;
 mod saved;
 mod session;
 mod signals;
 mod status;
+mod terms;
 mod validate;
 
 use std::borrow::Cow;

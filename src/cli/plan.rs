@@ -1,7 +1,7 @@
 //! `ebpf-apply plan`
 
 use crate::kernel::linux::Linux;
-use crate::plan::{Adoption, SavedPlan};
+use crate::plan::{Adoption, SavedPlan, capabilities};
 use crate::view;
 
 use super::ExitStatus;
@@ -9,6 +9,7 @@ use super::args::{Format, PlanArgs};
 use super::context::Context;
 use super::failure::failed;
 use super::saved;
+use super::terms::Terms;
 
 pub(super) fn run(args: &PlanArgs, context: &Context) -> ExitStatus {
     plan(args, context).unwrap_or_else(|status| status)
@@ -20,18 +21,20 @@ fn plan(args: &PlanArgs, context: &Context) -> Result<ExitStatus, ExitStatus> {
         Some(_) => std::path::absolute(&args.manifest).unwrap_or_else(|_| args.manifest.clone()),
         None => args.manifest.clone(),
     };
-    let desired = context.desired(&manifest, context.exposed().for_reading())?;
+    let terms = Terms::of(&args.trust, context.exposed().for_reading(), context)?;
+    let desired = context.desired(&manifest, &terms)?;
     let kernel = Linux::with_btf(args.btf.as_deref())
         .map_err(|error| failed(Some(&desired.name), &error.into(), context))?;
     let host = context.host(&kernel);
     let adoption = if args.adopt { Adoption::Foreign } else { Adoption::Never };
     let plan = if args.adopt { host.plan_adoption(&desired) } else { host.plan(&desired) };
     let plan = plan.map_err(|error| failed(Some(&desired.name), &error, context))?;
+    let needs = capabilities(&desired, &plan.steps);
     match context.format {
-        Format::Markdown => context.print(&view::plan::markdown(&desired.name, &plan)),
+        Format::Markdown => context.print(&view::plan::markdown(&desired.name, &plan, &needs)),
         _ => context.result(
-            |style| view::plan::human(&plan, style),
-            || view::plan::json(&desired.name, &plan),
+            |style| view::plan::human(&plan, style) + &view::plan::needs(&needs),
+            || view::plan::json(&desired.name, &plan, &needs),
         ),
     }
     if plan.is_refused() {

@@ -8,7 +8,7 @@ use crate::manifest::MANIFEST_MAX;
 use crate::model::code;
 use crate::model::problem::{Problem, Severity};
 use crate::trust::{self, Exposure};
-use crate::validate::OBJECT_MAX;
+use crate::validate::{OBJECT_MAX, SIGNATURE_MAX, signature_of};
 
 /// What it means that others than root and the user could change the files that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +41,16 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Reads a manifest or an object it names.
+    /// Reads a manifest, its signature, or an object it names.
     pub(super) fn read_of(&self, manifest: &Path, path: &Path) -> io::Result<Vec<u8>> {
-        self.read(path, if path == manifest { MANIFEST_MAX } else { OBJECT_MAX })
+        let limit = if path == manifest {
+            MANIFEST_MAX
+        } else if path == signature_of(manifest) {
+            SIGNATURE_MAX
+        } else {
+            OBJECT_MAX
+        };
+        self.read(path, limit)
     }
 
     /// Reads a regular file, and no more of it than tells that it is too large.

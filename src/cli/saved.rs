@@ -3,12 +3,13 @@
 use std::io;
 use std::path::Path;
 
-use crate::plan::SavedPlan;
+use crate::plan::{Adoption, SavedPlan};
 
 use super::ExitStatus;
 use super::context::Context;
 use super::reader::Reader;
 use super::replace::replace;
+use super::terms::Terms;
 
 /// No plan of ours is larger: it grows with the resources of one deployment.
 const SAVED_MAX: usize = 64 << 20;
@@ -25,7 +26,11 @@ pub(super) fn write(path: &Path, saved: &SavedPlan, context: &Context) -> Result
 
 /// Reads a plan. It names the manifest that is acted upon, so whoever could change it counts like one
 /// who could change the manifest.
-pub(super) fn read(path: &Path, context: &Context) -> Result<SavedPlan, ExitStatus> {
+///
+/// It is compared, not replayed: what is done is what the manifest says, which is read, and its signature
+/// checked, as without a plan. All that a plan decides by itself is which manifest that is, and whether
+/// what is someone else's is taken over; the latter no signature of a manifest vouches for.
+pub(super) fn read(path: &Path, terms: &Terms, context: &Context) -> Result<SavedPlan, ExitStatus> {
     let invalid = |what: &str| {
         context.failed(&format!("cannot read the saved plan {}: {what}", path.display()));
         ExitStatus::Invalid
@@ -37,6 +42,13 @@ pub(super) fn read(path: &Path, context: &Context) -> Result<SavedPlan, ExitStat
         let said: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
         return Err(invalid(&said.join("; ")));
     }
-    serde_json::from_slice(&bytes)
-        .map_err(|error| invalid(&format!("it is not what `plan --out` writes: {error}")))
+    let saved: SavedPlan = serde_json::from_slice(&bytes)
+        .map_err(|error| invalid(&format!("it is not what `plan --out` writes: {error}")))?;
+    if !terms.demands.keys.is_empty() && saved.adoption != Adoption::Never {
+        return Err(invalid(
+            "it takes over what is someone else's, which no signature of a manifest vouches for; \
+             with `--trusted-key` say so on the command line: `ebpf-apply adopt MANIFEST`",
+        ));
+    }
+    Ok(saved)
 }

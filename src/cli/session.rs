@@ -1,5 +1,6 @@
 //! A deployment that this process brings about: applied once, and again at each reload.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
@@ -7,6 +8,7 @@ use std::time::SystemTime;
 use crate::apply::{Applied, ApplyError, Awaited, DeploymentStatus, Holder, Host, Scope};
 use crate::kernel::VerifierLog;
 use crate::kernel::linux::Linux;
+use crate::model::capability::Capability;
 use crate::model::name::Name;
 use crate::model::pin::PinRoot;
 use crate::plan::{Adoption, Plan, ResourceStatus, SavedPlan};
@@ -21,7 +23,7 @@ use super::context::Context;
 use super::end;
 use super::failure::{failed, nothing};
 use super::journal::Priority;
-use super::reader::Exposed;
+use super::privileges;
 
 /// A deployment and the right to hold it.
 pub(super) struct Session<'c> {
@@ -33,6 +35,8 @@ pub(super) struct Session<'c> {
     generation: u64,
     /// What runs, if something that it attaches to may come and go.
     open: Option<Open>,
+    /// Capabilities that this process had, and cannot have again.
+    given_up: BTreeSet<Capability>,
     _holder: Holder,
 }
 
@@ -74,10 +78,21 @@ impl<'c> Session<'c> {
             Ok(holder) => holder,
             Err(error) => return Err(failed(Some(&name), &error.into(), context)),
         };
-        let mut session =
-            Self { args, context, name, root, generation: 0, open: None, _holder: holder };
+        let mut session = Self {
+            args,
+            context,
+            name,
+            root,
+            generation: 0,
+            open: None,
+            given_up: BTreeSet::new(),
+            _holder: holder,
+        };
         match session.apply(desired, order, &|| ()) {
             Ok(applied) => {
+                if !args.detach {
+                    session.given_up = privileges::give_up(desired, &applied.plan, args, context);
+                }
                 session.report(&applied, Some(session.future()));
                 if args.detach {
                     context.complain(|style| view::plan::left_waiting(&applied.plan, style));
@@ -96,6 +111,12 @@ impl<'c> Session<'c> {
         let Ok(desired) = self.context.accept(checked, Some(&self.name)) else {
             return self.goes_on("the manifest or an object is invalid", retry);
         };
+        let missing = privileges::missing(&desired, &self.given_up);
+        if !missing.is_empty() {
+            let error = ApplyError::GivenUp(missing);
+            failed(Some(&self.name), &error, self.context);
+            return self.goes_on(&format!("the reload failed: {error}"), false);
+        }
         self.apply_again(&desired, alive)
     }
 
@@ -177,11 +198,6 @@ impl<'c> Session<'c> {
             ..nothing(Some(name), &[])
         };
         self.context.result(|_| String::new(), || view::drift::json(&result, drifted));
-    }
-
-    /// What it means that others could change the files.
-    pub(super) fn exposed(&self) -> Exposed {
-        self.context.exposed()
     }
 
     /// The state in a few words.

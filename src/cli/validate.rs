@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 
 use crate::model::code;
 use crate::model::problem::Problem;
-use crate::validate::{OBJECT_MAX, Validator, manifests_in};
+use crate::validate::{Demands, OBJECT_MAX, Validator, manifests_in};
 use crate::view::problems::{Report, concise, full, github, json, sarif};
 use crate::view::{json_line, json_pretty};
 
 use super::ExitStatus;
 use super::args::{Deny, Format, ValidateArgs};
 use super::context::Context;
-use super::reader::Reader;
+use super::reader::{Exposed, Reader};
+use super::terms::Terms;
 
 /// Stands for standard input.
 const STDIN: &str = "-";
@@ -33,11 +34,12 @@ pub(super) fn run(args: &ValidateArgs, context: &Context) -> ExitStatus {
         }
         _ => Reader::default().read(path, OBJECT_MAX),
     };
-    let mut validator = Validator::with_reader(&read);
-    if let Some(kernel) = args.kernel {
-        validator = validator.for_kernel(kernel);
-    }
-    let mut report = validator.check(manifests);
+    let Terms { demands, .. } = match Terms::of(&args.trust, Exposed::Ignored, context) {
+        Ok(terms) => terms,
+        Err(status) => return status,
+    };
+    let demands = Demands { kernel: args.kernel, ..demands };
+    let mut report = Validator::with_reader(&read).demanding(demands).check(manifests);
     if args.deny == Some(Deny::Warnings) {
         report = report.deny_warnings();
     }

@@ -46,6 +46,8 @@ pub fn page(code: &str) -> Option<&'static str> {
 codes! {
     MANIFEST_UNREADABLE = "manifest-unreadable", error, "the manifest's file cannot be read";
     INSECURE_PERMISSIONS = "insecure-permissions", either, "others than root and the user could change the manifest, an object, or the way to it";
+    SIGNATURE_MISSING = "signature-missing", error, "a trusted key must have signed the manifest, and there is no signature";
+    SIGNATURE_INVALID = "signature-invalid", error, "the manifest's signature is of no trusted key, or of other bytes";
     MANIFEST_TOO_LARGE = "manifest-too-large", error, "the manifest is larger than 1 MiB";
     TOML_SYNTAX = "toml-syntax", error, "the manifest is not TOML";
     DUPLICATE_KEY = "duplicate-key", error, "a key or table is there twice";
@@ -69,6 +71,7 @@ codes! {
     MAP_DEFINITION_INVALID = "map-definition-invalid", error, "a map's definition contradicts itself or says what libbpf does not know";
     MAP_SHAPE_REFUSED = "map-shape-refused", error, "a map with sizes, entries or flags that no kernel takes for its type";
     DIGEST_MISMATCH = "digest-mismatch", error, "an object has other bytes than the manifest says";
+    DIGEST_MISSING = "digest-missing", error, "digests are required, and an object has none";
     EXTERN_UNSUPPORTED = "extern-unsupported", error, "an object needs a symbol that no kernel has";
     UNKNOWN_MAP = "unknown-map", error, "the object has no such map";
     UNKNOWN_PROGRAM = "unknown-program", error, "the object has no such program";

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod attach;
+pub mod capability;
 pub mod code;
 pub mod ctype;
 pub mod digest;

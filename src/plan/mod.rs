@@ -5,6 +5,7 @@
 //! steps: all of it is done, or nothing.
 
 mod adopt;
+mod capabilities;
 mod change;
 pub mod compat;
 mod draft;
@@ -43,6 +44,7 @@ use crate::model::live::{LiveState, RootState};
 use crate::validate::Desired;
 
 pub use adopt::Adoption;
+pub use capabilities::{Capabilities, capabilities};
 pub use change::{Action, Change, summarise};
 pub use drift::{ResourceState, ResourceStatus, drift};
 pub use end::end;

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::demands::Demands;
 use super::findings::Findings;
 use crate::manifest::{KeyPath, Manifest};
 use crate::model::code;
@@ -44,6 +45,7 @@ enum Unloaded {
 pub(super) fn load(
     manifest: &Manifest,
     path: &Path,
+    demands: &Demands,
     read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
     findings: &mut Findings<'_>,
 ) -> Vec<ObjectFile> {
@@ -74,10 +76,39 @@ pub(super) fn load(
             }
             Err(error) => findings.at_value(&at.key("path"), unloaded(error, &entry.path, &path)),
         }
+        if demands.wants_digests() && entry.sha256.is_none() {
+            let image = image.as_deref().ok();
+            let problem = without_digest(name, image, !demands.keys.is_empty());
+            if !findings.is_marked(&at.key("sha256")) {
+                findings.at_key(&at, problem);
+            }
+        }
         let image = image.as_ref().ok().map(Arc::clone);
         files.push(ObjectFile { name: name.clone(), path, image });
     }
     files
+}
+
+/// An object that could be replaced without a change of the manifest.
+fn without_digest(name: &Name, image: Option<&Image>, signed: bool) -> Problem {
+    let why = if signed {
+        "a signed manifest vouches only for what it names by digest"
+    } else {
+        "digests are required"
+    };
+    let problem = Problem::error(
+        code::DIGEST_MISSING,
+        None,
+        format!("object `{name}` has no `sha256`, and {why}"),
+    )
+    .label("may be any file");
+    match image {
+        Some(image) => problem.help(format!(
+            "if the file there is what was reviewed, its digest is {}",
+            image.digest
+        )),
+        None => problem.help("`sha256sum` prints the digest of a file"),
+    }
 }
 
 /// Opens an object; `together` counts the bytes of all of them.

@@ -8,6 +8,7 @@
 
 mod claims;
 mod declaration;
+mod demands;
 mod desired;
 mod disk;
 mod encode;
@@ -16,18 +17,21 @@ mod hooks;
 mod load;
 mod report;
 mod rules;
+mod signature;
 mod subject;
 mod together;
 mod validator;
 
 pub use crate::model::position::Position;
 pub use crate::model::problem::{Problem, Related, Severity};
+pub use demands::Demands;
 pub use desired::{Desired, DesiredMap, DesiredObject, DesiredOperations, DesiredProgram, Terms};
 pub use disk::manifests_in;
 pub use hooks::fitting_hooks;
 pub use load::{OBJECT_MAX, OBJECTS_MAX, ObjectFile};
 pub use report::{CheckedManifest, Report};
 pub use rules::replaced::{Holder, Replaced};
+pub use signature::{NoKey, SIGNATURE_MAX, TrustedKey, signature_of};
 pub use validator::Validator;
 pub(crate) use validator::manifest_text;
 
@@ -36,7 +40,6 @@ use std::path::Path;
 
 use crate::manifest::{self, Parsed};
 use crate::model::pin::PinRoot;
-use crate::model::release::Release;
 use claims::Claims;
 use findings::Findings;
 use rules::places::Places;
@@ -92,19 +95,20 @@ pub fn validate(
     text: &str,
     read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Validation {
-    validate_for(path, text, None, read)
+    validate_for(path, text, &Demands::default(), read)
 }
 
-/// Checks a manifest as [`validate`] does, and that a kernel of that release can do what it asks for.
+/// Checks a manifest as [`validate`] does, and that it meets what else is demanded. Its signature was
+/// for the bytes before they became text, and is not looked at here.
 pub fn validate_for(
     path: &Path,
     text: &str,
-    kernel: Option<Release>,
+    demands: &Demands,
     read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Validation {
     let Parsed { manifest, document, problems } = manifest::parse(text);
     let mut findings = Findings::new(&document, problems);
-    let objects = load::load(&manifest, path, read, &mut findings);
+    let objects = load::load(&manifest, path, demands, read, &mut findings);
     let subjects: Vec<Subject<'_>> = objects
         .iter()
         .zip(manifest.objects.values())
@@ -122,7 +126,7 @@ pub fn validate_for(
     rules::named::check(&subjects, &resolved, &mut findings);
     rules::replaced::check(&subjects, &resolved, &pin_root, &mut findings);
     rules::iterated::check(&subjects, &resolved, &mut findings);
-    if let Some(kernel) = kernel {
+    if let Some(kernel) = demands.kernel {
         rules::kernel::check(&subjects, &resolved, kernel, &mut findings);
     }
     let claims = claims::of(&manifest, &subjects, &resolved, &places, &findings);

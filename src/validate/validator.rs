@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::claims::Claims;
+use super::demands::Demands;
 use super::report::{CheckedManifest, Report};
-use super::{disk, together, validate_for};
+use super::{disk, signature, together, validate_for};
 use crate::model::code;
 use crate::model::problem::Problem;
 use crate::model::release::Release;
@@ -52,14 +53,14 @@ type Read<'r> = dyn Fn(&Path) -> io::Result<Vec<u8>> + Sync + 'r;
 /// ```
 pub struct Validator<'r> {
     read: &'r Read<'r>,
-    kernel: Option<Release>,
+    demands: Demands,
 }
 
 impl Validator<'static> {
     /// One that reads regular files.
     #[must_use]
     pub fn new() -> Self {
-        Self { read: &disk::read, kernel: None }
+        Self { read: &disk::read, demands: Demands::default() }
     }
 }
 
@@ -75,13 +76,21 @@ impl<'r> Validator<'r> {
     /// file of a manifest and need not yield more than [`OBJECT_MAX`](super::OBJECT_MAX) bytes and one.
     #[must_use]
     pub fn with_reader(read: &'r Read<'r>) -> Self {
-        Self { read, kernel: None }
+        Self { read, demands: Demands::default() }
     }
 
     /// Has it check, too, that Linux of that release has all that is needed.
     #[must_use]
-    pub fn for_kernel(self, kernel: Release) -> Self {
-        Self { kernel: Some(kernel), ..self }
+    pub fn for_kernel(mut self, kernel: Release) -> Self {
+        self.demands.kernel = Some(kernel);
+        self
+    }
+
+    /// Has it check that manifests meet all that is demanded. For a signature it asks `read` for the
+    /// file [`signature_of`](super::signature_of) names, before anything of the manifest is parsed.
+    #[must_use]
+    pub fn demanding(self, demands: Demands) -> Self {
+        Self { demands, ..self }
     }
 
     /// Checks manifests, each against its objects and all against each other: they are taken to be
@@ -99,9 +108,9 @@ impl<'r> Validator<'r> {
 
     fn one(&self, path: &Path) -> (CheckedManifest, Claims) {
         let path = path.to_owned();
-        match manifest_text(&path, self.read) {
+        match manifest_text(&path, &self.demands, self.read) {
             Ok(source) => {
-                let validation = validate_for(&path, &source, self.kernel, self.read);
+                let validation = validate_for(&path, &source, &self.demands, self.read);
                 let problems = validation.problems;
                 (CheckedManifest { path, source, problems }, validation.claims)
             }
@@ -113,22 +122,24 @@ impl<'r> Validator<'r> {
     }
 }
 
-/// Reads a manifest's text; that it cannot be read is a problem.
+/// Reads a manifest's text, once, and checks its signature if that is demanded; that it cannot be read
+/// or is not signed is a problem.
 pub(crate) fn manifest_text(
     path: &Path,
+    demands: &Demands,
     read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Result<String, Box<Problem>> {
-    let text = read(path).and_then(|bytes| {
-        String::from_utf8(bytes).map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            let line = error.as_bytes()[..at].split(|byte| *byte == b'\n').count();
-            let message = format!("it is not UTF-8 at byte {at}, in line {line}");
-            io::Error::new(io::ErrorKind::InvalidData, message)
-        })
-    });
-    text.map_err(|error| {
+    let unreadable = |error: io::Error| {
         let message = format!("the manifest cannot be read: {error}");
         Box::new(Problem::error(code::MANIFEST_UNREADABLE, None, message))
+    };
+    let bytes = read(path).map_err(unreadable)?;
+    signature::check(path, &bytes, &demands.keys, read)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..at].split(|byte| *byte == b'\n').count();
+        let message = format!("it is not UTF-8 at byte {at}, in line {line}");
+        unreadable(io::Error::new(io::ErrorKind::InvalidData, message))
     })
 }
 

@@ -131,6 +131,7 @@ fn code(error: &ApplyError) -> &'static str {
         ApplyError::Unrecorded(_) | ApplyError::Store(_) => "record-failed",
         ApplyError::OtherNamespace { .. } => "other-network-namespace",
         ApplyError::Lock(_) => "locked",
+        ApplyError::GivenUp(_) => "capabilities-given-up",
         ApplyError::Unknown(_) => "unknown-deployment",
         ApplyError::Stuck { .. } => "stuck",
     }

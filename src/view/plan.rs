@@ -1,13 +1,15 @@
 //! Plans and what became of them.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::model::capability::Capability;
 use crate::model::name::Name;
 use crate::model::unprintable::is_unprintable;
-use crate::plan::{Action, Change, Plan, summarise};
+use crate::plan::{Action, Capabilities, Change, Plan, summarise};
 
 use super::problems::ProblemJson;
 use super::{FORMAT_VERSION, Style, printable};
@@ -36,6 +38,22 @@ pub fn human(plan: &Plan, style: Style) -> String {
     }
     let _ = writeln!(text, "{}", counts(&plan.changes));
     text
+}
+
+/// What the deployment takes of capabilities, in one line or two: `Needs CAP_BPF and CAP_NET_ADMIN.`
+#[must_use]
+pub fn needs(capabilities: &Capabilities) -> String {
+    let names = |all: &BTreeMap<Capability, String>| {
+        all.keys().map(|one| one.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let needed = match names(&capabilities.needed) {
+        none if none.is_empty() => "Needs no capability".to_owned(),
+        some => format!("Needs {some}"),
+    };
+    match names(&capabilities.perhaps) {
+        none if none.is_empty() => format!("{needed}.\n"),
+        some => format!("{needed}; on some hosts {some}.\n"),
+    }
 }
 
 /// A plan with whose it is.
@@ -94,7 +112,7 @@ fn symbol(action: Action, style: Style) -> String {
 
 /// A plan as a comment on a pull request: the count, then a table of what is not a no-op.
 #[must_use]
-pub fn markdown(name: &Name, plan: &Plan) -> String {
+pub fn markdown(name: &Name, plan: &Plan, capabilities: &Capabilities) -> String {
     let mut text = format!("### Deployment `{name}`\n\n{}\n", counts(&plan.changes));
     let mut rows = plan.changes.iter().filter(|change| change.action != Action::NoOp).peekable();
     if rows.peek().is_some() {
@@ -114,6 +132,7 @@ pub fn markdown(name: &Name, plan: &Plan) -> String {
             cell.join("<br>")
         );
     }
+    let _ = write!(text, "\n{}", needs(capabilities).replace('_', "\\_"));
     text
 }
 
@@ -143,12 +162,19 @@ fn cell(text: &str) -> String {
 
 /// A plan as one JSON document.
 #[must_use]
-pub fn json(name: &Name, plan: &Plan) -> Value {
+pub fn json(name: &Name, plan: &Plan, capabilities: &Capabilities) -> Value {
+    let of = |all: &BTreeMap<Capability, String>| -> Vec<Value> {
+        all.iter().map(|(name, why)| json!({ "name": name, "why": why })).collect()
+    };
     json!({
         "format_version": FORMAT_VERSION,
         "name": name,
         "changes": plan.changes,
         "summary": summary(&plan.changes),
+        "capabilities": {
+            "needed": of(&capabilities.needed),
+            "perhaps": of(&capabilities.perhaps),
+        },
     })
 }
 

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use ebpf_apply::model::problem::Severity;
 use ebpf_apply::model::release::Release;
-use ebpf_apply::validate::{Validation, validate_for};
+use ebpf_apply::validate::{Demands, Validation, validate_for};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 
@@ -101,8 +101,8 @@ fn assert_sound(text: &str, found: &Validation) {
 type Read<'r> = dyn Fn(&Path) -> io::Result<Vec<u8>> + 'r;
 
 fn validated(fixture: &Fixture, text: &str, read: &Read<'_>) -> Validation {
-    let kernel = Some(Release::new(5, 10));
-    validate_for(&fixture.path, text, kernel, read)
+    let demands = Demands { kernel: Some(Release::new(5, 10)), ..fixture.demands.clone() };
+    validate_for(&fixture.path, text, &demands, read)
 }
 
 proptest! {

@@ -5,6 +5,8 @@
 mod contract;
 #[path = "../support/features.rs"]
 mod features;
+#[path = "../support/minisign.rs"]
+mod minisign;
 #[path = "../support/sandbox.rs"]
 mod sandbox;
 #[path = "../support/mod.rs"]
@@ -18,6 +20,7 @@ mod examples;
 mod hooks;
 mod host;
 mod layer;
+mod least;
 mod lifetimes;
 mod locks;
 mod migration;
@@ -32,6 +35,7 @@ mod program;
 mod refusals;
 mod replacements;
 mod same_as_libbpf;
+mod signed;
 mod slots;
 mod types;
 mod updates;

@@ -222,7 +222,9 @@ fn a_plan_in_markdown_is_one_table() {
     Sandbox::run(|sandbox| {
         let (program, manifest) = three_policies(sandbox);
         let unchanged = program.run(&["plan", &manifest, "--format", "markdown"]).status(0).out;
-        assert_eq!(unchanged, "### Deployment `three-policies`\n\nPlan: 5 unchanged.\n");
+        let needs = "Needs CAP\\_BPF, CAP\\_NET\\_ADMIN, CAP\\_PERFMON.\n";
+        let wanted = format!("### Deployment `three-policies`\n\nPlan: 5 unchanged.\n\n{needs}");
+        assert_eq!(unchanged, wanted);
         std::fs::remove_file("/sys/fs/bpf/ebpf-apply/three-policies/live/sessions").expect("a pin");
         let text = program.run(&["plan", &manifest, "--format", "markdown"]).status(0).out;
         let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::{fs, io};
 
-use ebpf_apply::model::release::Release;
-use ebpf_apply::validate::{Validation, validate_for};
+use ebpf_apply::validate::{Demands, Validation, validate_for};
 
 use crate::support;
 
@@ -19,8 +18,8 @@ pub(crate) struct Fixture {
     pub(crate) text: String,
     /// The codes after `# raises:`, in alphabetical order.
     pub(crate) raises: Vec<String>,
-    /// The release after `# kernel:`, which `--kernel` takes.
-    pub(crate) kernel: Option<Release>,
+    /// `--kernel` by the release after `# kernel:`, and `--require-digests` by `# requires: digests`.
+    pub(crate) demands: Demands,
 }
 
 /// All of them, by name.
@@ -55,14 +54,18 @@ impl Fixture {
             name: path.file_stem().and_then(|name| name.to_str()).expect("a name").to_owned(),
             path: path.to_owned(),
             raises: raises.split(", ").filter(|code| !code.is_empty()).map(str::to_owned).collect(),
-            kernel: said("kernel:").map(|release| release.parse().expect("a release")),
+            demands: Demands {
+                kernel: said("kernel:").map(|release| release.parse().expect("a release")),
+                digests: said("requires:").is_some_and(|what| what == "digests"),
+                keys: Vec::new(),
+            },
             text,
         }
     }
 
     /// Validates it with the package's root as working directory.
     pub(crate) fn validate(&self) -> Validation {
-        validate_for(&self.path, &self.text, self.kernel, &read)
+        validate_for(&self.path, &self.text, &self.demands, &read)
     }
 }
 

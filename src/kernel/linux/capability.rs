@@ -1,8 +1,59 @@
-//! Which capabilities an operation needs and this process lacks.
+//! Capabilities of this process: which it lacks for an operation, and how it gives them up.
 
-use rustix::thread::CapabilitySet;
+use std::collections::BTreeSet;
 
+use rustix::io::Errno;
+use rustix::thread::{
+    self, CapabilitySet, CapabilitySets, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_no_new_privs,
+};
+
+use super::super::{KernelError, Result};
+use crate::model::capability::{self, Capability};
 use crate::model::kinds::{MapType, ProgramType};
+
+/// Gives up every capability but these, for good: from the effective, permitted, inheritable and ambient
+/// sets of the calling thread, from the bounding set as far as that may be, and with `no_new_privs`. Returns
+/// those of [`Capability::ALL`] that it had.
+///
+/// # Errors
+/// Those of capset(2) and prctl(2).
+pub fn keep_only(kept: &BTreeSet<Capability>) -> Result<BTreeSet<Capability>> {
+    let failed = |errno| KernelError::errno("give capabilities up", errno);
+    let before = thread::capabilities(None).map_err(failed)?;
+    let kept = kept.iter().fold(CapabilitySet::empty(), |all, one| all | bit(*one));
+    let permitted = before.permitted.intersection(kept);
+    for other in CapabilitySet::all().difference(kept).iter() {
+        match remove_capability_from_bounding_set(other) {
+            // Not ours to lower, or newer than the running kernel.
+            Ok(()) | Err(Errno::PERM | Errno::INVAL) => {}
+            Err(errno) => return Err(failed(errno)),
+        }
+    }
+    set_no_new_privs(true).map_err(failed)?;
+    clear_ambient_capability_set().map_err(failed)?;
+    let after = CapabilitySets {
+        effective: before.effective.intersection(kept),
+        permitted,
+        inheritable: CapabilitySet::empty(),
+    };
+    thread::set_capabilities(None, after).map_err(failed)?;
+    let gone = before.permitted.difference(permitted);
+    Ok(Capability::ALL.into_iter().filter(|one| gone.contains(bit(*one))).collect())
+}
+
+fn bit(capability: Capability) -> CapabilitySet {
+    match capability {
+        Capability::Bpf => CapabilitySet::BPF,
+        Capability::NetAdmin => CapabilitySet::NET_ADMIN,
+        Capability::Perfmon => CapabilitySet::PERFMON,
+        Capability::SysAdmin => CapabilitySet::SYS_ADMIN,
+        Capability::SysResource => CapabilitySet::SYS_RESOURCE,
+        Capability::Syslog => CapabilitySet::SYSLOG,
+        Capability::DacReadSearch => CapabilitySet::DAC_READ_SEARCH,
+        Capability::DacOverride => CapabilitySet::DAC_OVERRIDE,
+    }
+}
 
 /// Advice for `EPERM`: names what is missing, or where else the refusal may come from.
 pub(super) fn advice(needed: CapabilitySet) -> String {
@@ -31,63 +82,22 @@ fn missing(needed: CapabilitySet, held: CapabilitySet) -> CapabilitySet {
 }
 
 fn names(set: CapabilitySet) -> Vec<&'static str> {
-    [
-        (CapabilitySet::BPF, "CAP_BPF"),
-        (CapabilitySet::PERFMON, "CAP_PERFMON"),
-        (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN"),
-        (CapabilitySet::SYS_ADMIN, "CAP_SYS_ADMIN"),
-    ]
-    .into_iter()
-    .filter(|(capability, _)| set.contains(*capability))
-    .map(|(_, name)| name)
-    .collect()
+    let all = [Capability::Bpf, Capability::Perfmon, Capability::NetAdmin, Capability::SysAdmin];
+    all.into_iter().filter(|one| set.contains(bit(*one))).map(Capability::as_str).collect()
 }
 
-/// What loading a program of that type needs (`is_net_admin_prog_type` and `is_perfmon_prog_type`
-/// in `kernel/bpf/syscall.c`).
+/// What loading a program of that type needs.
 pub(super) fn for_program(program_type: ProgramType) -> CapabilitySet {
-    let bpf = CapabilitySet::BPF;
-    match program_type {
-        ProgramType::SCHED_CLS
-        | ProgramType::SCHED_ACT
-        | ProgramType::XDP
-        | ProgramType::LWT_IN
-        | ProgramType::LWT_OUT
-        | ProgramType::LWT_XMIT
-        | ProgramType::LWT_SEG6LOCAL
-        | ProgramType::SK_SKB
-        | ProgramType::SK_MSG
-        | ProgramType::FLOW_DISSECTOR
-        | ProgramType::CGROUP_DEVICE
-        | ProgramType::CGROUP_SOCK
-        | ProgramType::CGROUP_SOCK_ADDR
-        | ProgramType::CGROUP_SOCKOPT
-        | ProgramType::CGROUP_SYSCTL
-        | ProgramType::SOCK_OPS
-        | ProgramType::NETFILTER => bpf | CapabilitySet::NET_ADMIN,
-        ProgramType::KPROBE
-        | ProgramType::TRACEPOINT
-        | ProgramType::PERF_EVENT
-        | ProgramType::RAW_TRACEPOINT
-        | ProgramType::RAW_TRACEPOINT_WRITABLE
-        | ProgramType::TRACING
-        | ProgramType::LSM
-        | ProgramType::STRUCT_OPS => bpf | CapabilitySet::PERFMON,
-        ProgramType::EXT => bpf | CapabilitySet::PERFMON | CapabilitySet::NET_ADMIN,
-        _ => bpf,
-    }
+    set(capability::of_program(program_type))
 }
 
-/// What creating a map of that type needs (`map_create` in `kernel/bpf/syscall.c`).
+/// What creating a map of that type needs.
 pub(super) fn for_map(map_type: MapType) -> CapabilitySet {
-    match map_type {
-        MapType::SOCKMAP
-        | MapType::SOCKHASH
-        | MapType::DEVMAP
-        | MapType::DEVMAP_HASH
-        | MapType::XSKMAP => CapabilitySet::BPF | CapabilitySet::NET_ADMIN,
-        _ => CapabilitySet::BPF,
-    }
+    set(capability::of_map(map_type))
+}
+
+fn set(capabilities: &[Capability]) -> CapabilitySet {
+    capabilities.iter().fold(CapabilitySet::empty(), |set, one| set | bit(*one))
 }
 
 #[cfg(test)]

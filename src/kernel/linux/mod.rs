@@ -47,6 +47,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+pub use capability::keep_only;
 pub use handle::Handle;
 pub use interfaces::{Interfaces, Noticed};
 use rustix::io::Errno;
