@@ -7,7 +7,7 @@
 
 #include <bpf/bpf_helpers.h>
 
-static volatile const struct {
+const volatile struct {
 	__u8 magic;
 	__u8 dispatcher_version;
 	__u8 num_progs_enabled;

@@ -10,7 +10,7 @@ program=$1 suite=$2 timeout=$3 tests=$4 out=$5
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
-tools=(bash bpftool ip tc minisign)
+tools=(bash bpftool ip tc minisign xdp-loader)
 trees=(Makefile README.md bpf docs examples schema)
 
 staged=$(mktemp -d)
