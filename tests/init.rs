@@ -11,6 +11,7 @@ use std::{fs, io};
 use ebpf_apply::draft::{Entry, draft};
 use ebpf_apply::model::code;
 use ebpf_apply::model::name::Name;
+use ebpf_apply::model::problem::Severity;
 use ebpf_apply::object::Image;
 use ebpf_apply::validate::{Problem, validate};
 use proptest::prelude::*;
@@ -67,6 +68,23 @@ fn problems(text: &str, entries: &[(Name, String, &Image)]) -> Vec<Problem> {
     validate(Path::new(""), text, &read).problems
 }
 
+/// Objects with a defect of their own, which `init` leaves to the validator.
+fn is_sound(image: &Image) -> bool {
+    let name = image.path.file_name().and_then(|name| name.to_str()).expect("a name");
+    !name.starts_with("invalid_") && !name.starts_with("inspect_defects.")
+}
+
+/// The draft says of objects what they say by themselves, but for what it avoids: programs that cannot
+/// be loaded without a word are not.
+fn says_no_more(text: &str, found: &[Problem], own: &[Problem]) -> bool {
+    if text.contains("\nload = \"listed\"\n") {
+        said(found).is_subset(&said(own))
+            && found.iter().all(|problem| problem.code != code::SECTION_INCOMPLETE)
+    } else {
+        said(found) == said(own)
+    }
+}
+
 /// What was said, wherever.
 fn said(problems: &[Problem]) -> BTreeSet<(&'static str, String)> {
     problems.iter().map(|problem| (problem.code, problem.message.clone())).collect()
@@ -97,8 +115,11 @@ fn what_init_writes_is_valid_for_every_object() {
         let text = drafted(&entries);
         let found = problems(&text, &entries);
         let own = problems(&bare(&entries), &entries);
-        assert_eq!(said(&found), said(&own), "{}:\n{text}", image.path.display());
-        clean += usize::from(own.is_empty());
+        let path = image.path.display();
+        assert!(says_no_more(&text, &found, &own), "{path}: {found:#?}\n{text}");
+        let refused = found.iter().any(|problem| problem.severity == Severity::Error);
+        assert!(!refused || !is_sound(image), "{path}: {found:#?}\n{text}");
+        clean += usize::from(found.is_empty());
         attached += text.matches("\nattach = ").count();
         proposed += text.matches("\n# attach = ").count();
     }
@@ -124,6 +145,76 @@ fn what_init_proposes_is_valid_too() {
     }
 }
 
+/// The draft of one of this package's objects.
+fn drafted_object(name: &str) -> String {
+    let path = support::object(name);
+    let bytes = fs::read(&path).expect("it can be read");
+    let images = [Image::new(path, bytes).expect("it is an object")];
+    drafted(&named(&images))
+}
+
+#[test]
+fn programs_that_need_a_word_are_left_out_until_they_get_it() {
+    let text = drafted_object("kernel_functions");
+    for part in [
+        "\nload = \"listed\"\n",
+        "\n# attach = [{ hook = \"fentry\", function = \"do_unlinkat\" }]\n",
+        "\n# attach = [{ hook = \"lsm-cgroup\", function = \"socket_create\", \
+         path = \"/sys/fs/cgroup/system.slice\" }]\n",
+        "\nattach = [{ hook = \"section\" }]\n",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    for name in ["replacement", "replacement_misfit", "replacement_other"] {
+        let text = drafted_object(name);
+        assert!(text.contains("\nload = \"listed\"\n"), "{name}:\n{text}");
+        assert!(text.contains("\n# attach = [{ hook = \"freplace\", "), "{name}:\n{text}");
+    }
+    assert!(!drafted_object("firewall").contains("load = "));
+}
+
+#[test]
+fn probes_get_the_hook_that_their_section_names() {
+    let text = drafted_object("user_probes");
+    for (section, element) in [
+        ("uprobe", "{ hook = \"uprobe\", target = \"/usr/bin/bash\", symbol = \"readline\" }"),
+        (
+            "uretprobe",
+            "{ hook = \"uretprobe\", target = \"/usr/bin/bash\", symbol = \"readline\" }",
+        ),
+        (
+            "usdt",
+            "{ hook = \"usdt\", target = \"libc.so.6\", provider = \"libc\", name = \"setjmp\" }",
+        ),
+    ] {
+        let part = format!("   # SEC(\"{section}\")\n# attach = [{element}]\n");
+        assert!(text.contains(&part), "{part}\n{text}");
+    }
+    assert!(!text.contains("\"kprobe\""), "{text}");
+}
+
+#[test]
+fn a_section_without_a_place_is_told_its_own_hook() {
+    let path = support::object("user_probes");
+    let bytes = fs::read(&path).expect("it can be read");
+    let images = [Image::new(path, bytes).expect("it is an object")];
+    let entries = named(&images);
+    for section in ["uprobe", "uretprobe", "usdt"] {
+        let mut programs = images[0].spec.programs.iter();
+        let program = programs.find(|program| program.section == section).expect(section);
+        let attach = format!(
+            "[objects.o0.programs.{}]\nattach = [{{ hook = \"section\" }}]\n",
+            program.name
+        );
+        let found = problems(&format!("{}{attach}", bare(&entries)), &entries);
+        let help = format!("write `{{ hook = \"{section}\", … }}` with the place");
+        let is_told = |problem: &Problem| {
+            problem.code == code::SECTION_INCOMPLETE && problem.help.as_deref() == Some(&*help)
+        };
+        assert!(found.iter().any(is_told), "{section}: {found:#?}");
+    }
+}
+
 #[test]
 fn objects_with_maps_of_one_name_are_kept_apart() {
     let images = images();
@@ -134,7 +225,7 @@ fn objects_with_maps_of_one_name_are_kept_apart() {
         .iter()
         .flat_map(|entry| {
             let entry = std::slice::from_ref(entry);
-            said(&problems(&bare(entry), entry))
+            said(&problems(&drafted(entry), entry))
         })
         .collect();
     assert_eq!(said(&problems(&text, &entries)), own, "each says what it says by itself");
@@ -159,11 +250,9 @@ proptest! {
             let images = [image];
             let entries = named(&images);
             let text = drafted(&entries);
-            prop_assert_eq!(
-                said(&problems(&text, &entries)),
-                said(&problems(&bare(&entries), &entries)),
-                "{}", text
-            );
+            let found = problems(&text, &entries);
+            let own = problems(&bare(&entries), &entries);
+            prop_assert!(says_no_more(&text, &found, &own), "{:#?}\n{}", found, text);
         }
     }
 }

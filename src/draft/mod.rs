@@ -10,6 +10,7 @@ mod programs;
 mod tests;
 mod text;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
@@ -96,10 +97,14 @@ fn improve(blocks: &mut [Block], entries: &[Entry<'_>]) -> bool {
         let entry = entries.iter().find(|entry| Path::new(entry.path) == path);
         entry.map(|entry| entry.image.bytes.clone()).ok_or_else(|| io::ErrorKind::NotFound.into())
     };
-    let mut improved = false;
+    // A part goes on by one, however much is wrong with it.
+    let mut wrong = BTreeSet::new();
     for problem in validate(Path::new(""), &text, &read).problems {
         let Some(span) = problem.span else { continue };
-        let at = ends.partition_point(|end| *end <= span.start);
+        wrong.insert(ends.partition_point(|end| *end <= span.start));
+    }
+    let mut improved = false;
+    for at in wrong {
         if let Some(block) = blocks.get_mut(at)
             && block.chosen + 1 < block.proposals.len()
         {
@@ -132,6 +137,12 @@ fn object(entry: &Entry<'_>, apart: bool) -> Block {
              would\n# share one map, which must be the same in both.\n",
         );
         let _ = writeln!(text, "subpath = {}", quoted(name.as_str()));
+    }
+    if programs::must_list(entry) {
+        text.push_str(
+            "# Some programs cannot be loaded before the manifest says what they are for. So only those \
+             with\n# a table below are loaded.\nload = \"listed\"\n",
+        );
     }
     let _ = writeln!(text, "# sha256 = \"{}\"   # refuses any other bytes", entry.image.digest);
     Proposal::certain(text).into()

@@ -12,12 +12,17 @@ use crate::validate::fitting_hooks;
 pub(super) fn blocks(entry: &Entry<'_>) -> Vec<Block> {
     let spec = &entry.image.spec;
     let mut blocks = Vec::new();
+    let listed = must_list(entry);
     if !spec.programs.is_empty() {
-        let text = "\n# Programs. Without a word here, all are loaded and none is attached.\n";
+        let text = if listed {
+            "\n# Programs. Those with a table here are loaded, and attached where it says so.\n"
+        } else {
+            "\n# Programs. Without a word here, all are loaded and none is attached.\n"
+        };
         blocks.push(Proposal::remark(text.to_owned()).into());
     }
     for (index, program) in spec.programs.iter().enumerate() {
-        blocks.push(block(entry, program, index));
+        blocks.push(block(entry, program, index, listed));
     }
     let is_ops = |map: &&MapSpec| matches!(map.origin, MapOrigin::StructOps { .. });
     for map in spec.maps.iter().filter(is_ops) {
@@ -33,11 +38,34 @@ pub(super) fn blocks(entry: &Entry<'_>) -> Vec<Block> {
     blocks
 }
 
+/// Whether only the programs that are named can be loaded, since another one needs a word first.
+pub(super) fn must_list(entry: &Entry<'_>) -> bool {
+    entry
+        .image
+        .spec
+        .programs
+        .iter()
+        .any(|program| program.autoload && is_incomplete(entry, program))
+}
+
+/// Whether the kernel must be told what a program is for, and the object does not say.
+fn is_incomplete(entry: &Entry<'_>, program: &ProgramSpec) -> bool {
+    let Some(kind) = &program.kind else { return false };
+    match kind.program_type {
+        ProgramType::EXT => true,
+        ProgramType::STRUCT_OPS => {
+            let mut slots = entry.image.spec.maps.iter().flat_map(|map| &map.slots);
+            !slots.any(|(_, held)| *held == program.name)
+        }
+        _ => kind.needs_attach_btf && kind.target.is_none(),
+    }
+}
+
 fn table(entry: &Entry<'_>, program: &str) -> String {
     format!("[objects.{}.programs.{}]", entry.name, key(program))
 }
 
-fn block(entry: &Entry<'_>, program: &ProgramSpec, index: usize) -> Block {
+fn block(entry: &Entry<'_>, program: &ProgramSpec, index: usize, listed: bool) -> Block {
     let table = table(entry, &program.name);
     let section = comment(&format!("SEC(\"{}\")", program.section));
     let name = comment(&program.name);
@@ -45,10 +73,11 @@ fn block(entry: &Entry<'_>, program: &ProgramSpec, index: usize) -> Block {
         let text = format!("# {name}: {section}, which does not say what kind of program it is\n");
         return Proposal::remark(text).into();
     };
+    let by_itself = program.autoload && !is_incomplete(entry, program);
     let mut proposals = Vec::new();
     let mut propose = |shown: &str, tried: &str, certain: bool| {
         let attach = format!("{table}\nattach = [{tried}]\n");
-        proposals.push(if !program.autoload {
+        proposals.push(if !by_itself {
             let about = format!("{name}: {section}, loaded only if it is named");
             commented(&table, &about, shown, tried)
         } else if certain {
@@ -64,13 +93,22 @@ fn block(entry: &Entry<'_>, program: &ProgramSpec, index: usize) -> Block {
         let section = "{ hook = \"section\" }";
         propose(section, section, true);
     }
-    let hooks = fitting_hooks(kind);
+    let mut hooks = fitting_hooks(&program.section, kind);
+    if kind.program_type == ProgramType::KPROBE {
+        // Any probe would take it, and its section says which one its author means.
+        hooks.truncate(1);
+    }
     for hook in &hooks {
         let elements = (element(hook, kind, entry, 0), element(hook, kind, entry, index));
         if let (Some(shown), Some(tried)) = elements {
             propose(&shown, &tried, false);
         }
     }
+    let why = if hooks.is_empty() {
+        "which no hook takes"
+    } else {
+        "which does not fit the hook that takes it"
+    };
     let text = match kind.program_type {
         // What it replaces is in another object, so this cannot be tried.
         ProgramType::EXT => format!(
@@ -78,10 +116,15 @@ fn block(entry: &Entry<'_>, program: &ProgramSpec, index: usize) -> Block {
              # attach = [{{ hook = \"freplace\", program = \"object.program\" }}]\n"
         ),
         ProgramType::STRUCT_OPS => {
-            format!("# {name}: {section}, an operation, loaded with its struct\n")
+            let how = if by_itself { "loaded with its struct" } else { "in no struct" };
+            format!("# {name}: {section}, an operation, {how}\n")
         }
-        _ if hooks.is_empty() => format!("# {name}: {section}, which no hook takes\n"),
-        _ => format!("# {name}: {section}; none of the hooks that take it fits here\n"),
+        _ if listed && by_itself => {
+            let shown = format!("{table}   # {section}, {why}\n");
+            proposals.push(Proposal::certain(shown));
+            return Block { proposals, chosen: 0 };
+        }
+        _ => format!("# {name}: {section}, {why}\n"),
     };
     proposals.push(Proposal::remark(text));
     Block { proposals, chosen: 0 }
@@ -101,6 +144,8 @@ fn element(hook: &str, kind: &ProgramKind, entry: &Entry<'_>, n: usize) -> Optio
     let direction = if egress { "egress" } else { "ingress" };
     let peer = matches!(kind.attach_type, Some(AttachType::NETKIT_PEER));
     let side = if peer { "peer" } else { "primary" };
+    // A program with BTF-typed arguments is for what its section says, if that says anything.
+    let target = |example: &str| super::quoted(kind.target.as_deref().unwrap_or(example));
     let options = match hook {
         "xdp" => format!("interface = \"eth{n}\""),
         "tcx" | "tc" => format!("interface = \"eth{n}\", direction = \"{direction}\""),
@@ -115,12 +160,15 @@ fn element(hook: &str, kind: &ProgramKind, entry: &Entry<'_>, n: usize) -> Optio
         "sk-lookup" | "flow-dissector" => format!("netns = \"net{n}\""),
         "netfilter" => format!("family = \"ipv4\", at = \"local-in\", priority = {n}"),
         "tracepoint" => "name = \"sched/sched_process_exec\"".to_owned(),
-        "raw-tracepoint" | "tp-btf" => "name = \"sched_process_exec\"".to_owned(),
-        "fentry" | "fexit" | "kprobe" | "kretprobe" => "function = \"do_unlinkat\"".to_owned(),
-        "fmod-ret" => "function = \"bpf_modify_return_test\"".to_owned(),
-        "lsm" => "function = \"file_open\"".to_owned(),
+        "raw-tracepoint" => "name = \"sched_process_exec\"".to_owned(),
+        "tp-btf" => format!("name = {}", target("sched_process_exec")),
+        "kprobe" | "kretprobe" => "function = \"do_unlinkat\"".to_owned(),
+        "fentry" | "fexit" => format!("function = {}", target("do_unlinkat")),
+        "fmod-ret" => format!("function = {}", target("bpf_modify_return_test")),
+        "lsm" => format!("function = {}", target("file_open")),
         "lsm-cgroup" => {
-            "function = \"socket_bind\", path = \"/sys/fs/cgroup/system.slice\"".to_owned()
+            let function = target("socket_bind");
+            format!("function = {function}, path = \"/sys/fs/cgroup/system.slice\"")
         }
         "uprobe" | "uretprobe" => "target = \"/usr/bin/bash\", symbol = \"readline\"".to_owned(),
         "usdt" => "target = \"libc.so.6\", provider = \"libc\", name = \"setjmp\"".to_owned(),

@@ -5,6 +5,7 @@
 
 use crate::model::kinds::{AttachType as A, ProgramType as P};
 use crate::model::program::ProgramKind;
+use crate::object::sections;
 
 /// One kind of program that a hook takes.
 struct Fit {
@@ -68,15 +69,36 @@ pub(super) fn takes(hook: &str, kind: &ProgramKind) -> bool {
     hook == "section" || FITS.iter().any(|fit| fit.hook == hook && fit.takes(kind))
 }
 
-/// The hooks that take a program.
-pub(super) fn fitting(kind: &ProgramKind) -> impl Iterator<Item = &'static str> {
-    FITS.iter().filter(|fit| fit.takes(kind)).map(|fit| fit.hook)
+/// The hooks that take a program of a section, the one that the section names first.
+pub(super) fn fitting(
+    section: &str,
+    kind: &ProgramKind,
+) -> impl Iterator<Item = &'static str> + use<> {
+    let named = probe(section, kind);
+    let kind = kind.clone();
+    let others = FITS.iter().filter(move |fit| fit.takes(&kind)).map(|fit| fit.hook);
+    named.into_iter().chain(others.filter(move |hook| Some(*hook) != named))
 }
 
-/// The hooks that take a program. `section`, which stands for one of them, is not listed.
+/// The hook that the section of a probe names: all probes are of one program type.
+fn probe(section: &str, kind: &ProgramKind) -> Option<&'static str> {
+    if kind.program_type != P::KPROBE {
+        return None;
+    }
+    let pattern = sections::pattern(section)?.trim_end_matches('+');
+    let name = match pattern.split('.').next()? {
+        "ksyscall" => "kprobe",
+        "kretsyscall" => "kretprobe",
+        name => name,
+    };
+    FITS.iter().filter(|fit| fit.takes(kind)).map(|fit| fit.hook).find(|hook| *hook == name)
+}
+
+/// The hooks that take a program of a section, the one that the section names first. `section`, which
+/// stands for one of them, is not listed.
 #[must_use]
-pub fn fitting_hooks(kind: &ProgramKind) -> Vec<&'static str> {
-    fitting(kind).collect()
+pub fn fitting_hooks(section: &str, kind: &ProgramKind) -> Vec<&'static str> {
+    fitting(section, kind).collect()
 }
 
 #[cfg(test)]
@@ -103,9 +125,34 @@ mod tests {
             ("lsm_cgroup/a", &["lsm-cgroup"]),
         ] {
             let kind = program_kind(section).expect(section);
-            let found: Vec<_> = fitting(&kind).collect();
+            let found: Vec<_> = fitting(section, &kind).collect();
             assert_eq!(found, hooks, "{section}");
             assert!(found.iter().all(|hook| takes(hook, &kind)), "{section}");
+        }
+    }
+
+    #[test]
+    fn the_section_of_a_probe_names_its_hook() {
+        for (section, hook) in [
+            ("kprobe", "kprobe"),
+            ("kprobe.multi/a*", "kprobe"),
+            ("kprobe.session/a*", "kprobe"),
+            ("ksyscall/a", "kprobe"),
+            ("kretprobe", "kretprobe"),
+            ("kretprobe.multi/a*", "kretprobe"),
+            ("kretsyscall/a", "kretprobe"),
+            ("uprobe", "uprobe"),
+            ("?uprobe.s", "uprobe"),
+            ("uprobe.multi", "uprobe"),
+            ("uretprobe", "uretprobe"),
+            ("uretprobe.s", "uretprobe"),
+            ("usdt", "usdt"),
+            ("usdt.s", "usdt"),
+        ] {
+            let kind = program_kind(section).expect(section);
+            let hooks = fitting_hooks(section, &kind);
+            assert_eq!(hooks.first(), Some(&hook), "{section}");
+            assert_eq!(hooks.iter().filter(|other| **other == hook).count(), 1, "{section}");
         }
     }
 }

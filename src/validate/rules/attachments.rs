@@ -59,7 +59,7 @@ fn misfit(hook: &Hook, program: &ProgramSpec, kind: &ProgramKind) -> Problem {
         "`{name}` does not take program `{}` of section `{}`",
         program.name, program.section
     );
-    let fitting = listed(hooks::fitting(kind));
+    let fitting = listed(hooks::fitting(&program.section, kind));
     let help = if fitting.is_empty() {
         format!("no hook takes a program of section `{}`; it is run another way", program.section)
     } else {
@@ -321,7 +321,7 @@ impl Place<'_, '_, '_> {
     fn unsaid(&self) -> Problem {
         let section = &self.program.section;
         let problem = |message| Problem::error(code::SECTION_INCOMPLETE, None, message);
-        hooks::fitting(self.kind).next().map_or_else(
+        hooks::fitting(section, self.kind).next().map_or_else(
             || problem(format!("a program of section `{section}` is not attached to a hook")),
             |hook| {
                 problem(format!("section `{section}` does not say where its program is attached"))

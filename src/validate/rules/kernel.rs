@@ -85,7 +85,9 @@ impl Reach<'_, '_, '_, '_> {
             // Where the section says, the hook is the only one that such a program has.
             let kind = spec.kind.as_ref();
             let name = match hook.name() {
-                "section" => kind.and_then(|kind| hooks::fitting(kind).next()).unwrap_or_default(),
+                "section" => kind
+                    .and_then(|kind| hooks::fitting(&spec.section, kind).next())
+                    .unwrap_or_default(),
                 name => name,
             };
             let newer = since::of_hook(name).filter(|since| *since > self.kernel);
