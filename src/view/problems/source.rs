@@ -46,7 +46,8 @@ impl SourceCode for Source {
             span,
             found.line() + first,
             found.column(),
-            found.line_count(),
+            // Counted from the beginning, as miette does: it decides what is drawn in one frame.
+            found.line_count() + first,
         )))
     }
 }
@@ -68,7 +69,8 @@ mod tests {
                     let told = |found: Result<Box<dyn SpanContents<'_> + '_>, MietteError>| {
                         let found = found.ok()?;
                         let data = String::from_utf8_lossy(found.data()).into_owned();
-                        Some((data, *found.span(), found.line(), found.column()))
+                        let (line, column) = (found.line(), found.column());
+                        Some((data, *found.span(), line, column, found.line_count()))
                     };
                     assert_eq!(told(piece), told(whole), "{offset} {len} {context}");
                 }
