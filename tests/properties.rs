@@ -261,13 +261,8 @@ impl World {
 
     fn host(&self) -> Host<'_, Fake> {
         let lock_timeout = Duration::from_secs(10);
-        Host {
-            kernel: &self.kernel,
-            state: &self.state,
-            lock_timeout,
-            keeper: Some(&self.keeper),
-            alive: &|| (),
-        }
+        let keeper = Some(&self.keeper);
+        Host { keeper, ..Host::new(&self.kernel, &self.state, lock_timeout) }
     }
 
     fn record(&self) -> PathBuf {

@@ -93,6 +93,13 @@ pub struct DeploymentStatus {
     pub usage: BTreeMap<Address, Usage>,
 }
 
+impl<'h, K: Kernel> Host<'h, K> {
+    /// A host on which nothing stays with this process, and whose runs tell nobody that they are at work.
+    pub fn new(kernel: &'h K, state: &'h StateDirectory, lock_timeout: Duration) -> Self {
+        Self { kernel, state, lock_timeout, keeper: None, alive: &|| () }
+    }
+}
+
 impl<K: Kernel> Host<'_, K> {
     /// What [`apply`](Host::apply) would do now. Changes nothing and takes no lock.
     ///

@@ -65,7 +65,7 @@ impl Context {
         kernel: &'h K,
         keeper: Option<&'h Keeper<K>>,
     ) -> Host<'h, K> {
-        Host { kernel, state: &self.state, lock_timeout: self.lock_timeout, keeper, alive: &|| () }
+        Host { keeper, ..Host::new(kernel, &self.state, self.lock_timeout) }
     }
 
     /// What it means for a command that acts that others could change the files it reads.

@@ -301,13 +301,7 @@ fn what_was_validated_is_what_is_loaded() {
         let private = &mut fs::DirBuilder::new();
         private.mode(0o700).create("/run/state").expect("a directory");
         let state = StateDirectory::new("/run/state");
-        let host = Host {
-            kernel: &kernel,
-            state: &state,
-            lock_timeout: Duration::from_secs(10),
-            keeper: None,
-            alive: &|| (),
-        };
+        let host = Host::new(&kernel, &state, Duration::from_secs(10));
         let applied = host.apply(&desired, &mut |_| {}).expect("applies");
         assert_eq!(reads.get(), 1);
         let recorded: Vec<_> = applied.plan.after.objects.values().map(|one| one.digest).collect();

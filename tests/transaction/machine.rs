@@ -156,13 +156,8 @@ impl Machine {
     pub(crate) fn host(&self) -> Host<'_, Fake> {
         // Another test that starts a process holds our lock from its fork to its exec.
         let lock_timeout = Duration::from_secs(10);
-        Host {
-            kernel: &self.kernel,
-            state: &self.state,
-            lock_timeout,
-            keeper: Some(&self.keeper),
-            alive: &|| (),
-        }
+        let keeper = Some(&self.keeper);
+        Host { keeper, ..Host::new(&self.kernel, &self.state, lock_timeout) }
     }
 
     /// The process is gone, and the kernel does as it should again.
