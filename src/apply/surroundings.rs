@@ -92,24 +92,19 @@ impl Awaited {
     /// Whether a manifest has such places.
     #[must_use]
     pub fn is_needed(desired: &Desired, scope: Scope) -> bool {
-        let mut programs = desired.objects.iter().flat_map(|object| &object.programs);
-        let watched = |program: &DesiredProgram| program.attachments.iter().any(may_go);
         plan::has_patterns(desired)
-            || programs.any(|program| {
-                !program.terms.waits.is_empty() || (scope == Scope::Watched && watched(program))
-            })
+            || desired.programs().any(|program| !program.terms.waits.is_empty())
+            || (scope == Scope::Watched && desired.attachments().any(may_go))
     }
 
     pub(super) fn look<K: Kernel>(kernel: &K, desired: &Desired, scope: Scope) -> Result<Self> {
         let by_pattern =
             |attachment: &Attachment| attachment.interface().is_some_and(pattern::is_pattern);
-        let programs = || desired.objects.iter().flat_map(|object| &object.programs);
-        let all = || programs().flat_map(|program| &program.attachments);
-        let named: BTreeSet<String> =
-            all().filter(|place| !by_pattern(place)).map(ToString::to_string).collect();
+        let named = desired.attachments().filter(|place| !by_pattern(place));
+        let named: BTreeSet<String> = named.map(ToString::to_string).collect();
         let settled = settled(kernel, desired, true)?;
         let mut places = BTreeMap::new();
-        for program in settled.objects.iter().flat_map(|object| &object.programs) {
+        for program in settled.programs() {
             for attachment in &program.attachments {
                 let may_miss = program.terms.waits.contains(attachment)
                     || !named.contains(&attachment.to_string());

@@ -20,18 +20,13 @@ pub struct Surroundings {
 /// Whether the manifest names interfaces by pattern.
 #[must_use]
 pub fn has_patterns(desired: &Desired) -> bool {
-    attachments(desired).any(|attachment| attachment.interface().is_some_and(pattern::is_pattern))
+    desired.attachments().any(|attachment| attachment.interface().is_some_and(pattern::is_pattern))
 }
 
 /// Whether the manifest attaches to tcx.
 #[must_use]
 pub fn has_tcx(desired: &Desired) -> bool {
-    attachments(desired).any(|attachment| matches!(attachment, Attachment::Tcx { .. }))
-}
-
-fn attachments(desired: &Desired) -> impl Iterator<Item = &Attachment> {
-    let programs = desired.objects.iter().flat_map(|object| &object.programs);
-    programs.flat_map(|program| &program.attachments)
+    desired.attachments().any(|attachment| matches!(attachment, Attachment::Tcx { .. }))
 }
 
 /// One attachment for each interface that a pattern stands for; where it stands for none, it stays.

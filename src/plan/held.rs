@@ -24,8 +24,7 @@ const USDT: &str = "the arguments of a USDT probe are found by its cookie, which
 /// Whether the manifest attaches to perf events.
 #[must_use]
 pub fn has_events(desired: &Desired) -> bool {
-    let mut programs = desired.objects.iter().flat_map(|object| &object.programs);
-    programs.any(|program| program.attachments.iter().any(Attachment::is_event))
+    desired.attachments().any(Attachment::is_event)
 }
 
 /// Has every attachment to a perf event held by the process that applies, if that can.

@@ -27,6 +27,18 @@ pub struct Desired {
     pub objects: Vec<DesiredObject>,
 }
 
+impl Desired {
+    /// The programs of all objects.
+    pub fn programs(&self) -> impl Iterator<Item = &DesiredProgram> {
+        self.objects.iter().flat_map(|object| &object.programs)
+    }
+
+    /// Where all of them are attached.
+    pub fn attachments(&self) -> impl Iterator<Item = &Attachment> {
+        self.programs().flat_map(|program| &program.attachments)
+    }
+}
+
 /// One object of a deployment.
 #[derive(Clone, Debug)]
 pub struct DesiredObject {
