@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::kernel::linux::keep_only;
+use crate::kernel::linux::{keep_only, running};
 use crate::model::capability::Capability;
 use crate::model::release::Release;
 use crate::plan::{Capabilities, Plan, capabilities};
@@ -59,10 +59,6 @@ fn has_pinned_maps(desired: &Desired) -> bool {
         .iter()
         .flat_map(|object| &object.maps)
         .any(|map| map.pin.is_some() && !map.external)
-}
-
-fn running() -> Option<Release> {
-    rustix::system::uname().release().to_str().ok()?.parse().ok()
 }
 
 /// What another manifest needs of what was given up.

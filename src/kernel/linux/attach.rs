@@ -19,6 +19,7 @@ use crate::model::attach::{Attachment, XdpMode};
 use crate::model::identity::ObjectKind;
 use crate::model::kinds::{AttachType, LinkType};
 use crate::model::program::ProgramSpec;
+use crate::model::release::Release;
 
 /// Attaches `program`, with the other objects that the hook names; the link lives as long as what is
 /// returned, or its pin.
@@ -303,7 +304,7 @@ impl Call<'_> {
                 | Attachment::TpBtf { cookie: Some(_), .. },
             ) => format!(
                 "the running kernel has no cookies of raw tracepoints; {}",
-                since::compare((6, 10), since::running())
+                since::compare(Release::new(6, 10), since::running())
             ),
             (Errno::INVAL, Attachment::Tracepoint { .. }) => {
                 "the program reads beyond the tracepoint's fields".to_owned()

@@ -8,6 +8,7 @@ use super::super::{KernelError, Result};
 use super::handle::Handle;
 use super::sys::{self, MapAttributes, MapTypes};
 use super::{Linux, capability, since, struct_ops};
+use crate::model;
 use crate::model::identity::ObjectKind;
 use crate::model::kinds::MapType;
 use crate::model::map::{DataSection, MapOrigin, MapShape, MapSpec};
@@ -182,7 +183,7 @@ pub(super) fn invalid(shape: &MapShape) -> String {
         0 => String::new(),
         flags => format!(" with flags {flags:#x}"),
     };
-    match (since::of_shape(shape), since::running()) {
+    match (model::since::of_shape(shape), since::running()) {
         (Some(since), Some(running)) if running < since => format!(
             "the running kernel does not know maps of type {map_type}{flags}; {}",
             since::compare(since, Some(running))

@@ -53,6 +53,7 @@ pub use handle::Handle;
 pub use held::Held;
 pub use interfaces::{Interfaces, Noticed};
 use rustix::io::Errno;
+pub use since::running;
 pub use target::places;
 
 use super::entries::{Carried, Copied};

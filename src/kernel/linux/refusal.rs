@@ -5,6 +5,7 @@ use rustix::io::Errno;
 use super::super::KernelError;
 use super::verifier::Refusal;
 use super::{capability, cause, since};
+use crate::model;
 use crate::model::kinds::ProgramType;
 use crate::model::program::ProgramKind;
 use crate::relocate::{SourceLine, Unresolved, poisoned_instruction};
@@ -122,7 +123,7 @@ fn unknown(kind: &ProgramKind) -> String {
         _ => "",
     };
     let fragments = if kind.xdp_frags { " with fragments" } else { "" };
-    let since = since::of_kind(kind)
+    let since = model::since::of_kind(kind)
         .map(|release| format!("; {}", since::compare(release, since::running())))
         .unwrap_or_default();
     format!(

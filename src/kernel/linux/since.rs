@@ -1,41 +1,21 @@
 //! What the running release means for something that the kernel refuses.
 
 use super::super::KernelError;
-use crate::model::map::MapShape;
-use crate::model::program::ProgramKind;
-use crate::model::release::Release as Since;
-use crate::model::since;
+use crate::model::release::Release;
 
 /// Tags of arguments that are a program's context (`arg:ctx`, 94e1c70a3452).
-pub(super) const TAGGED_CONTEXTS: Release = (6, 8);
-
-/// Major and minor number of a release.
-pub(super) type Release = (u16, u16);
-
-/// The release that brought a type of program with what its section asks for.
-pub(super) fn of_kind(kind: &ProgramKind) -> Option<Release> {
-    since::of_kind(kind).map(numbers)
-}
-
-/// The release that brought a type of map with its flags.
-pub(super) fn of_shape(shape: &MapShape) -> Option<Release> {
-    since::of_shape(shape).map(numbers)
-}
-
-fn numbers(Since { major, minor }: Since) -> Release {
-    (major, minor)
-}
+pub(super) const TAGGED_CONTEXTS: Release = Release::new(6, 8);
 
 /// The release that brought a struct of operations, and the option it is built with: the first tags
 /// with `net/ipv4/bpf_tcp_ca.c`, `net/bpf/bpf_dummy_struct_ops.c`, `hid_bpf_struct_ops.c`,
 /// `kernel/sched/ext.c` and `net/sched/bpf_qdisc.c`.
 fn of_operations(ops: &str) -> Option<(Release, &'static str)> {
     Some(match ops {
-        "tcp_congestion_ops" => ((5, 6), "CONFIG_BPF_JIT"),
-        "bpf_dummy_ops" => ((5, 16), "CONFIG_NET"),
-        "hid_bpf_ops" => ((6, 11), "CONFIG_HID_BPF"),
-        "sched_ext_ops" => ((6, 12), "CONFIG_SCHED_CLASS_EXT"),
-        "Qdisc_ops" => ((6, 16), "CONFIG_NET_SCH_BPF"),
+        "tcp_congestion_ops" => (Release::new(5, 6), "CONFIG_BPF_JIT"),
+        "bpf_dummy_ops" => (Release::new(5, 16), "CONFIG_NET"),
+        "hid_bpf_ops" => (Release::new(6, 11), "CONFIG_HID_BPF"),
+        "sched_ext_ops" => (Release::new(6, 12), "CONFIG_SCHED_CLASS_EXT"),
+        "Qdisc_ops" => (Release::new(6, 16), "CONFIG_NET_SCH_BPF"),
         _ => return None,
     })
 }
@@ -48,24 +28,24 @@ pub(super) fn explain_operations(error: KernelError, ops: &str) -> KernelError {
     }
 }
 
-/// The release that runs.
-pub(super) fn running() -> Option<Release> {
+/// The release that runs; `None` if the kernel does not tell.
+#[must_use]
+pub fn running() -> Option<Release> {
     let code = aya::util::KernelVersion::current().ok()?.code();
     let [_, major, minor, _] = code.to_be_bytes();
-    Some((major.into(), minor.into()))
+    Some(Release::new(major.into(), minor.into()))
 }
 
 /// "which Linux has since 6.4, and this is 5.15"; that it was built without, if it is new enough.
 pub(super) fn compare(since: Release, running: Option<Release>) -> String {
-    let (major, minor) = since;
     match running {
         Some(running) if running < since => {
-            format!("Linux has them since {major}.{minor}, and this is {}.{}", running.0, running.1)
+            format!("Linux has them since {since}, and this is {running}")
         }
-        Some((a, b)) => {
-            format!("Linux has them since {major}.{minor}, so this one ({a}.{b}) was built without")
+        Some(running) => {
+            format!("Linux has them since {since}, so this one ({running}) was built without")
         }
-        None => format!("Linux has them since {major}.{minor}"),
+        None => format!("Linux has them since {since}"),
     }
 }
 
@@ -73,15 +53,22 @@ pub(super) fn compare(since: Release, running: Option<Release>) -> String {
 mod tests {
     use super::*;
 
+    fn at(major: u16, minor: u16) -> Release {
+        Release::new(major, minor)
+    }
+
     #[test]
     fn too_old_is_told_from_built_without() {
-        assert_eq!(compare((6, 4), Some((5, 15))), "Linux has them since 6.4, and this is 5.15");
-        assert!(compare((6, 4), Some((6, 18))).ends_with("this one (6.18) was built without"));
-        assert!(compare((5, 8), Some((5, 8))).contains("built without"));
+        assert_eq!(
+            compare(at(6, 4), Some(at(5, 15))),
+            "Linux has them since 6.4, and this is 5.15"
+        );
+        assert!(compare(at(6, 4), Some(at(6, 18))).ends_with("this one (6.18) was built without"));
+        assert!(compare(at(5, 8), Some(at(5, 8))).contains("built without"));
     }
 
     #[test]
     fn the_running_release_is_known() {
-        assert!(running().is_some_and(|release| release > (4, 0)));
+        assert!(running().is_some_and(|release| release > at(4, 0)));
     }
 }

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
 use super::super::handle::Handle;
-use super::super::since::{self, Release};
+use super::super::since;
 use super::super::sys::{self, Answer, CounterType, IterLimit, Sampling, Scope, UserPlace};
 use super::super::{capability, target};
 use super::multi::APART_MAX;
@@ -20,6 +20,7 @@ use crate::model::kinds::AttachType;
 use crate::model::probe::{
     Event, HARDWARE, Iter, KernelProbe, Only, PerfEvent, SOFTWARE, Sample, Usdt, UserProbe,
 };
+use crate::model::release::Release;
 
 /// One attachment under way.
 pub(in crate::kernel::linux) struct Call<'a> {
@@ -108,7 +109,9 @@ impl Call<'_> {
         match (self.attach_type, places) {
             (Some(attach_type), _) => {
                 sys::link_user_places(self.program, attach_type, &text, places, pid, returns)
-                    .map_err(|errno| too_old(failed(errno), sessions_or(attach_type, (6, 6))))
+                    .map_err(|errno| {
+                        too_old(failed(errno), sessions_or(attach_type, Release::new(6, 6)))
+                    })
             }
             (None, [place]) => {
                 let probe = pmu::probe_type("uprobe").map_err(|reason| self.reason(reason))?;
@@ -139,7 +142,7 @@ impl Call<'_> {
                 &cookies,
                 returns,
             );
-            let since = sessions_or(attach_type, (5, 18));
+            let since = sessions_or(attach_type, Release::new(5, 18));
             return link.map_err(|errno| too_old(self.refused(errno), since));
         }
         let function = match probe.functions.as_slice() {
@@ -216,7 +219,7 @@ impl Call<'_> {
             return put.map(|()| event).map_err(|errno| self.refused(errno));
         }
         sys::link_event(self.program, event.as_fd(), cookie).map_err(|errno| match errno {
-            Errno::INVAL => too_old(self.refused(errno), (5, 15)),
+            Errno::INVAL => too_old(self.refused(errno), Release::new(5, 15)),
             _ => self.refused(errno),
         })
     }
@@ -233,21 +236,21 @@ impl Call<'_> {
                 };
                 let map = handle.expect(ObjectKind::Map).map_err(|errno| self.refused(errno))?;
                 sys::link_iterator(self.program, IterLimit::Map(map))
-                    .map_err(|errno| refused(errno, (5, 9)))
+                    .map_err(|errno| refused(errno, Release::new(5, 9)))
             }
             Some(Only::Cgroup(path)) => {
                 let cgroup = target::cgroup(path, self.operation)?;
                 sys::link_iterator(self.program, IterLimit::Cgroup(Some(cgroup.as_fd())))
-                    .map_err(|errno| refused(errno, (6, 1)))
+                    .map_err(|errno| refused(errno, Release::new(6, 1)))
             }
             Some(Only::Task(thread)) => sys::link_iterator(self.program, IterLimit::Task(*thread))
-                .map_err(|errno| refused(errno, (6, 1))),
+                .map_err(|errno| refused(errno, Release::new(6, 1))),
             None if iter.over == "cgroup" => {
                 sys::link_iterator(self.program, IterLimit::Cgroup(None))
-                    .map_err(|errno| refused(errno, (6, 1)))
+                    .map_err(|errno| refused(errno, Release::new(6, 1)))
             }
             None => sys::link_iterator(self.program, IterLimit::All)
-                .map_err(|errno| refused(errno, (5, 8))),
+                .map_err(|errno| refused(errno, Release::new(5, 8))),
         }
     }
 
@@ -273,7 +276,7 @@ impl Call<'_> {
                 self.refused(errno).advice("a function takes 38 programs at most")
             }
             Errno::INVAL | Errno::TOOBIG if cookie.is_some() => {
-                too_old(self.refused(errno), (5, 19))
+                too_old(self.refused(errno), Release::new(5, 19))
             }
             _ => self.refused(errno),
         })
@@ -283,7 +286,7 @@ impl Call<'_> {
         let cgroup = target::cgroup(path, self.operation)?;
         let at = sys::LinkTarget::File(cgroup.as_fd());
         sys::create_link(self.program, at, AttachType::LSM_CGROUP, 0).map_err(|errno| match errno {
-            Errno::INVAL => too_old(self.refused(errno), (6, 0)),
+            Errno::INVAL => too_old(self.refused(errno), Release::new(6, 0)),
             _ => self.refused(errno),
         })
     }
@@ -337,8 +340,8 @@ fn too_old(error: KernelError, since: Release) -> KernelError {
 /// The release of a kind of link, or of its sessions.
 fn sessions_or(attach_type: AttachType, since: Release) -> Release {
     match attach_type {
-        AttachType::TRACE_KPROBE_SESSION => (6, 10),
-        AttachType::TRACE_UPROBE_SESSION => (6, 13),
+        AttachType::TRACE_KPROBE_SESSION => Release::new(6, 10),
+        AttachType::TRACE_UPROBE_SESSION => Release::new(6, 13),
         _ => since,
     }
 }

@@ -6,15 +6,18 @@ use std::os::fd::AsFd as _;
 use rustix::io::Errno;
 
 use super::{functions, places, symbols};
-use crate::kernel::linux::since::{self, Release};
+use crate::kernel::linux::since;
 use crate::kernel::linux::sys::{self, UserPlace};
 use crate::model::attach::Attachment;
 use crate::model::kinds::AttachType;
 use crate::model::probe::{KernelProbe, UserProbe};
+use crate::model::release::Release;
 
 /// Links of several functions of the kernel, and of a program or library.
-pub(super) const KPROBES: (AttachType, Release) = (AttachType::TRACE_KPROBE_MULTI, (5, 18));
-pub(super) const UPROBES: (AttachType, Release) = (AttachType::TRACE_UPROBE_MULTI, (6, 6));
+pub(super) const KPROBES: (AttachType, Release) =
+    (AttachType::TRACE_KPROBE_MULTI, Release::new(5, 18));
+pub(super) const UPROBES: (AttachType, Release) =
+    (AttachType::TRACE_UPROBE_MULTI, Release::new(6, 6));
 
 /// Whether the kernel has links of that type (libbpf `probe_uprobe_multi_link` for the one). An older one
 /// does not know the type, or says first that it was built without.
