@@ -7,6 +7,8 @@ mod advice;
 mod fixtures;
 #[path = "invalid/mutations.rs"]
 mod mutations;
+#[path = "invalid/neighbours.rs"]
+mod neighbours;
 #[path = "invalid/pages.rs"]
 mod pages;
 #[path = "invalid/scenarios.rs"]

@@ -64,6 +64,22 @@ impl std::fmt::Display for Position {
     }
 }
 
+impl Neighbour {
+    /// What a manifest names: a path, `<object>.<program>` of its own, or any other program.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        if name.starts_with('/') {
+            return Self::Pinned(PathBuf::from(name));
+        }
+        match name.split_once('.') {
+            Some((object, program)) => {
+                Self::Own { object: object.to_owned(), program: program.to_owned() }
+            }
+            None => Self::Named(name.to_owned()),
+        }
+    }
+}
+
 impl std::fmt::Display for Neighbour {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::findings::Spot;
-use crate::manifest::{KeyPath, Load, ObjectEntry};
+use crate::manifest::{Hook, KeyPath, Load, ObjectEntry};
 use crate::model::map::{MapOrigin, MapSpec};
 use crate::model::name::Name;
 use crate::model::object::ObjectSpec;
@@ -82,6 +82,13 @@ impl<'m> Subject<'m> {
 
     pub(super) fn global(&self, name: &str) -> KeyPath {
         self.at.key("globals").key(name)
+    }
+
+    /// The first element of a program's `attach` that is such a hook.
+    pub(super) fn hook(&self, program: &str, is_such: impl Fn(&Hook) -> bool) -> Option<KeyPath> {
+        let hooks = &self.entry.programs.get(program)?.attach;
+        let index = hooks.iter().position(is_such)?;
+        Some(self.program(program).key("attach").index(index))
     }
 
     /// What to point at for a map: its entry, or the file if it has none.

@@ -8,7 +8,7 @@ mod net;
 mod tracing;
 
 pub use kernel::{Cgroup, Freplace, Iter, LsmCgroup, Section, StructOps};
-pub use net::{Netfilter, Netkit, Netns, Position, Sockmap, Tc, Tcx, Xdp};
+pub use net::{Netfilter, Netkit, Netns, Order, Position, Sockmap, Tc, Tcx, Xdp};
 pub use tracing::{Function, NamedTracepoint, PerfEvent, Probe, Tracepoint, Usdt, UserProbe};
 
 use schemars::JsonSchema;
@@ -137,6 +137,17 @@ impl Hook {
             Self::StructOps(hook) => hook.wait,
             Self::Section(hook) => hook.wait,
         }
+    }
+
+    /// The place among the programs that are there, for the hooks that have one.
+    #[must_use]
+    pub fn order(&self) -> Option<Order<'_>> {
+        let (position, before, after) = match self {
+            Self::Tcx(hook) => (hook.position, &hook.before, &hook.after),
+            Self::Netkit(hook) => (hook.position, &hook.before, &hook.after),
+            _ => return None,
+        };
+        Some(Order { position, before: before.as_deref(), after: after.as_deref() })
     }
 
     /// The value `bpf_get_attach_cookie` returns in the program, for the hooks that have one.

@@ -19,6 +19,17 @@ pub enum Position {
     Last,
 }
 
+/// A place among the programs of a hook that several share, as the options of the hook ask for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order<'m> {
+    /// First or last.
+    pub position: Option<Position>,
+    /// Right before that program.
+    pub before: Option<&'m str>,
+    /// Right after that program.
+    pub after: Option<&'m str>,
+}
+
 /// Options of `xdp`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

@@ -86,6 +86,7 @@ impl Place<'_, '_, '_> {
 
     /// What the element comes to, each with its place in the manifest.
     fn attachments(&mut self, hook: &Hook) -> Vec<(KeyPath, Attachment)> {
+        let order = hook.order();
         let single = match hook {
             Hook::Xdp(hook) => {
                 return self.each(&hook.interface, |interface| Attachment::Xdp {
@@ -95,7 +96,7 @@ impl Place<'_, '_, '_> {
             }
             Hook::Tcx(hook) => {
                 self.direction(hook.direction);
-                let position = self.position(&hook.into());
+                let position = order.and_then(|order| self.position(order));
                 return self.each(&hook.interface, |interface| Attachment::Tcx {
                     interface,
                     direction: hook.direction,
@@ -104,7 +105,7 @@ impl Place<'_, '_, '_> {
             }
             Hook::Netkit(hook) => {
                 self.side(hook.side);
-                let position = self.position(&hook.into());
+                let position = order.and_then(|order| self.position(order));
                 return self.each(&hook.interface, |interface| Attachment::Netkit {
                     interface,
                     side: hook.side,

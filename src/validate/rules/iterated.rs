@@ -1,6 +1,6 @@
 //! Iterators over a map: whether the map is there, and of a type that can be gone over.
 
-use crate::manifest::{Hook, KeyPath, listed};
+use crate::manifest::{Hook, listed};
 use crate::model::attach::Attachment;
 use crate::model::code;
 use crate::model::kinds::MapType;
@@ -8,6 +8,7 @@ use crate::model::probe::{Iter, Only};
 use crate::model::problem::Problem;
 use crate::validate::desired::{DesiredObject, DesiredProgram};
 use crate::validate::findings::Findings;
+use crate::validate::rules::named::map_of;
 use crate::validate::subject::Subject;
 
 /// Looks at every iterator of all objects. `resolved` are what the `subjects` come to.
@@ -22,8 +23,10 @@ pub(in crate::validate) fn check(
                 let Attachment::Iter(iter) = attachment else { continue };
                 let Iter { over, only: Some(Only::Map { object, map }) } = iter else { continue };
                 let Some(problem) = mistake(over, object, map, resolved) else { continue };
-                if let Some(at) = place(subject, program, &format!("{object}.{map}")) {
-                    findings.at_value(&at, problem);
+                let named = format!("{object}.{map}");
+                let names_it = |hook: &Hook| matches!(hook, Hook::Iter(iter) if iter.map.as_ref() == Some(&named));
+                if let Some(at) = subject.hook(&program.spec.name, names_it) {
+                    findings.at_value(&at.key("map"), problem);
                 }
             }
             several(subject, program, findings);
@@ -31,29 +34,14 @@ pub(in crate::validate) fn check(
     }
 }
 
-/// The element of `attach` that names the map.
-fn place(subject: &Subject<'_>, program: &DesiredProgram, named: &str) -> Option<KeyPath> {
-    let name = &program.spec.name;
-    let hooks = &subject.entry.programs.get(name)?.attach;
-    let index = hooks
-        .iter()
-        .position(|hook| matches!(hook, Hook::Iter(iter) if iter.map.as_deref() == Some(named)))?;
-    Some(subject.program(name).key("attach").index(index).key("map"))
-}
-
 fn mistake(over: &str, object: &str, map: &str, resolved: &[DesiredObject]) -> Option<Problem> {
     let name = format!("{object}.{map}");
-    let Some(holder) = resolved.iter().find(|holder| holder.name.as_str() == object) else {
-        let known = listed(resolved.iter().map(|holder| holder.name.as_str()));
-        let message = format!("`{name}` is no map: the manifest has no object `{object}`");
-        let problem = Problem::error(code::UNKNOWN_MAP, None, message);
-        return Some(problem.help(format!("it has {known}")));
+    let names = |holder: &DesiredObject| {
+        format!("it has {}", listed(holder.maps.iter().map(|map| map.spec.name.as_str())))
     };
-    let Some(found) = holder.maps.iter().find(|known| known.spec.name == map) else {
-        let message = format!("object `{object}` has no map `{map}`");
-        let names = holder.maps.iter().map(|map| map.spec.name.as_str());
-        let problem = Problem::error(code::UNKNOWN_MAP, None, message);
-        return Some(problem.help(format!("it has {}", listed(names))));
+    let found = match map_of((object, map), resolved, names) {
+        Ok(found) => found,
+        Err(problem) => return Some(*problem),
     };
     let map_type = found.spec.shape.map_type;
     if types(over).contains(&map_type) {

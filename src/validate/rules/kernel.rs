@@ -4,11 +4,10 @@
 //! older one, shows on the host.
 
 use crate::manifest::{Hook, KeyPath, listed};
-use crate::model::attach::Attachment;
 use crate::model::code;
 use crate::model::kinds::ProgramType;
-use crate::model::net_hook::{Neighbour, Position};
-use crate::model::problem::Problem;
+use crate::model::net_hook::Neighbour;
+use crate::model::problem::{Problem, Severity};
 use crate::model::program::{Instruction, ProgramSpec};
 use crate::model::release::Release;
 use crate::model::since;
@@ -68,13 +67,12 @@ impl Reach<'_, '_, '_, '_> {
             self.findings.at(&at, problem);
             return;
         }
-        self.hooks(program);
+        self.hooks(spec);
         self.instructions(spec);
         self.helpers(spec);
     }
 
-    fn hooks(&mut self, program: &DesiredProgram) {
-        let spec = &program.spec;
+    fn hooks(&mut self, spec: &ProgramSpec) {
         let subject = self.subject;
         let Some(entry) = subject.entry.programs.get(&spec.name) else { return };
         for (index, hook) in entry.attach.iter().enumerate() {
@@ -91,12 +89,10 @@ impl Reach<'_, '_, '_, '_> {
                 name => name,
             };
             let newer = since::of_hook(name).filter(|since| *since > self.kernel);
-            match (newer, stand_in(hook, name, program)) {
+            match (newer, stand_in(hook, name)) {
                 (Some(since), Some(stand_in)) => {
-                    let Problem { message, .. } =
-                        self.too_old(&format!("hook `{name}` needs"), since);
-                    let warning = Problem::warning(code::KERNEL_TOO_OLD, None, message);
-                    let warning = warning.label(format!("since {since}")).help(stand_in);
+                    let problem = self.too_old(&format!("hook `{name}` needs"), since);
+                    let warning = Problem { severity: Severity::Warning, ..problem }.help(stand_in);
                     self.findings.at_value(&at.key("hook"), warning);
                 }
                 (since, _) => {
@@ -169,9 +165,9 @@ impl Reach<'_, '_, '_, '_> {
 }
 
 /// What does it on an older kernel without a change of the manifest (`plan/expand.rs`, `plan/held.rs`).
-fn stand_in(hook: &Hook, name: &str, program: &DesiredProgram) -> Option<&'static str> {
+fn stand_in(hook: &Hook, name: &str) -> Option<&'static str> {
     match name {
-        "tcx" if !is_beside_others(hook, program) => Some(
+        "tcx" if !is_beside_others(hook) => Some(
             "before, a filter of `clsact` stands for it: it is not pinned, and anyone who removes the \
              qdisc removes it",
         ),
@@ -184,14 +180,9 @@ fn stand_in(hook: &Hook, name: &str, program: &DesiredProgram) -> Option<&'stati
 }
 
 /// Whether it is before or after a program of someone else, which a filter cannot be.
-fn is_beside_others(hook: &Hook, program: &DesiredProgram) -> bool {
-    let Hook::Tcx(tcx) = hook else { return false };
-    let positions = program.attachments.iter().filter_map(|attachment| match attachment {
-        Attachment::Tcx { position, .. } => position.as_ref().and_then(Position::neighbour),
-        _ => None,
-    });
-    let mut others = positions.filter(|beside| !matches!(beside, Neighbour::Own { .. }));
-    (tcx.before.is_some() || tcx.after.is_some()) && others.next().is_some()
+fn is_beside_others(hook: &Hook) -> bool {
+    let beside = hook.order().and_then(|order| order.before.or(order.after));
+    beside.is_some_and(|name| !matches!(Neighbour::named(name), Neighbour::Own { .. }))
 }
 
 /// What did the same before a hook.

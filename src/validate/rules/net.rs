@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::attachments::Place;
-use crate::manifest::{self, Netfilter, Netkit, Netns, Sockmap, Tcx};
+use crate::manifest::{self, Netfilter, Netns, Order, Sockmap};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::code;
 use crate::model::kinds::AttachType;
@@ -17,45 +17,24 @@ const DEFRAG_PRIORITY: i32 = -400;
 /// What is wrong with an option has been said.
 struct Reported;
 
-/// A place among other programs as a manifest asks for it.
-pub(super) struct Asked<'m> {
-    position: Option<manifest::Position>,
-    before: Option<&'m str>,
-    after: Option<&'m str>,
-}
-
-impl<'m> From<&'m Tcx> for Asked<'m> {
-    fn from(hook: &'m Tcx) -> Self {
-        let (before, after) = (hook.before.as_deref(), hook.after.as_deref());
-        Self { position: hook.position, before, after }
-    }
-}
-
-impl<'m> From<&'m Netkit> for Asked<'m> {
-    fn from(hook: &'m Netkit) -> Self {
-        let (before, after) = (hook.before.as_deref(), hook.after.as_deref());
-        Self { position: hook.position, before, after }
-    }
-}
-
 impl Place<'_, '_, '_> {
     /// Where among the programs of a hook.
-    pub(super) fn position(&mut self, asked: &Asked<'_>) -> Option<Position> {
-        match *asked {
-            Asked { position: None, before: None, after: None } => None,
-            Asked { position: Some(manifest::Position::First), before: None, after: None } => {
+    pub(super) fn position(&mut self, asked: Order<'_>) -> Option<Position> {
+        match asked {
+            Order { position: None, before: None, after: None } => None,
+            Order { position: Some(manifest::Position::First), before: None, after: None } => {
                 Some(Position::First)
             }
-            Asked { position: Some(manifest::Position::Last), before: None, after: None } => {
+            Order { position: Some(manifest::Position::Last), before: None, after: None } => {
                 Some(Position::Last)
             }
-            Asked { position: None, before: Some(name), after: None } => {
+            Order { position: None, before: Some(name), after: None } => {
                 self.neighbour("before", name).map(Position::Before)
             }
-            Asked { position: None, before: None, after: Some(name) } => {
+            Order { position: None, before: None, after: Some(name) } => {
                 self.neighbour("after", name).map(Position::After)
             }
-            Asked { before, .. } => {
+            Order { before, .. } => {
                 let option = if before.is_some() { "before" } else { "after" };
                 let message = "`position`, `before` and `after` exclude each other";
                 self.report(option, Problem::error(code::BAD_TARGET, None, message));
@@ -66,14 +45,10 @@ impl Place<'_, '_, '_> {
 
     /// Whether a program of the manifest is there, [`super::named`] looks.
     fn neighbour(&mut self, option: &str, name: &str) -> Option<Neighbour> {
-        if name.starts_with('/') {
-            return Some(Neighbour::Pinned(PathBuf::from(name)));
-        }
-        if let Some((object, program)) = name.split_once('.') {
-            let (object, program) = (object.to_owned(), program.to_owned());
-            return Some(Neighbour::Own { object, program });
-        }
-        if name.is_empty() || name.len() > KERNEL_NAME_MAX {
+        let neighbour = Neighbour::named(name);
+        if matches!(neighbour, Neighbour::Named(_))
+            && (name.is_empty() || name.len() > KERNEL_NAME_MAX)
+        {
             let message = format!("{name:?} cannot be the name of a program in the kernel");
             let problem = Problem::error(code::BAD_TARGET, None, message).help(format!(
                 "the kernel keeps the first {KERNEL_NAME_MAX} bytes of a name; write \
@@ -82,7 +57,7 @@ impl Place<'_, '_, '_> {
             self.report(option, problem);
             return None;
         }
-        Some(Neighbour::Named(name.to_owned()))
+        Some(neighbour)
     }
 
     /// A program whose section says a direction was made for it; the kernel does not check.

@@ -3,7 +3,7 @@
 
 use std::path::{Component, Path};
 
-use crate::manifest::{Hook, KeyPath, listed, suggest};
+use crate::manifest::{Hook, listed, suggest};
 use crate::model::attach::Attachment;
 use crate::model::code;
 use crate::model::kinds::ProgramType;
@@ -24,7 +24,8 @@ pub(in crate::validate) fn check(
     for (subject, object) in subjects.iter().zip(resolved) {
         for program in &object.programs {
             let Some(target) = program.replaces() else { continue };
-            let Some(at) = place(subject, program) else { continue };
+            let replaces = |hook: &Hook| matches!(hook, Hook::Freplace(_));
+            let Some(at) = subject.hook(&program.spec.name, replaces) else { continue };
             let mistake = match target.holder {
                 Holder::Program { object, program } => {
                     mistake((object, program, target.function), resolved)
@@ -85,14 +86,6 @@ fn own_pin(
     let problem = Problem::error(code::BAD_TARGET, None, message)
         .help(format!("write `program = \"{name}\"`: both are then loaded together"));
     Some(("program", problem))
-}
-
-/// The element of `attach` that says it.
-fn place(subject: &Subject<'_>, program: &DesiredProgram) -> Option<KeyPath> {
-    let name = &program.spec.name;
-    let hooks = &subject.entry.programs.get(name)?.attach;
-    let index = hooks.iter().position(|hook| matches!(hook, Hook::Freplace(_)))?;
-    Some(subject.program(name).key("attach").index(index))
 }
 
 /// What is wrong, and which key of the element says it.
