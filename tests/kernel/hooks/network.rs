@@ -1,24 +1,19 @@
 //! Hooks of interfaces, sockets, namespaces and cgroups.
 
 use std::cell::RefCell;
-use std::net::{TcpStream, UdpSocket};
 use std::process::Command;
 
 use super::Case;
 use crate::features::{NETFILTER, NETKIT, SOCKMAP_LINKS, TCX, lacks};
 use crate::host::{send_udp, wire};
-use crate::net_hooks::chain::peer_of;
-use crate::net_hooks::netns::send_raw;
+use crate::net_hooks::chain::{netkit_pair, send_by_netkit};
+use crate::net_hooks::netfilter;
+use crate::net_hooks::netns::{connect, send_raw};
 use crate::net_hooks::sockmap::{connection_in, pass, sockets};
-use crate::sandbox::{Sandbox, ip};
+use crate::sandbox::Sandbox;
 
 fn send_one() {
     send_udp(1);
-}
-
-fn send_to_self() {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("an address");
-    socket.send_to(b"x", "127.0.0.1:9").expect("a route");
 }
 
 #[test]
@@ -59,19 +54,10 @@ fn netkit() {
         return;
     }
     Sandbox::run(|_| {
-        ip(&["link", "add", "net0", "type", "netkit"]);
-        for interface in ["net0", &peer_of("net0")] {
-            ip(&["link", "set", interface, "up"]);
-        }
-        ip(&["address", "add", "10.9.0.1/24", "dev", "net0"]);
-        ip(&["neighbour", "add", "10.9.0.2", "lladdr", "02:00:00:00:00:02", "dev", "net0"]);
-        let send = || {
-            let socket = UdpSocket::bind("10.9.0.1:0").expect("an address");
-            socket.send_to(b"x", "10.9.0.2:9").expect("a route");
-        };
+        netkit_pair();
         let case = Case::new("netkit", "net_hooks", "on_netkit")
             .options("interface = \"net0\", side = \"primary\"");
-        case.act(send).counts("hits", 6).round();
+        case.act(send_by_netkit).counts("hits", 6).round();
     });
 }
 
@@ -114,8 +100,6 @@ fn sockmap() {
 #[test]
 fn sk_lookup() {
     Sandbox::run(|_| {
-        // Nobody listens there; a listening socket is looked for all the same.
-        let connect = || drop(TcpStream::connect("127.0.0.1:9").expect_err("nobody listens"));
         Case::new("sk-lookup", "net_hooks", "on_sk_lookup").act(connect).counts("hits", 0).round();
     });
 }
@@ -137,6 +121,6 @@ fn netfilter() {
     Sandbox::run(|_| {
         let case = Case::new("netfilter", "net_hooks", "on_netfilter")
             .options("family = \"ipv4\", at = \"local-out\", priority = 7");
-        case.act(send_to_self).counts("hits", 5).round();
+        case.act(netfilter::send).counts("hits", 5).round();
     });
 }

@@ -1,5 +1,6 @@
 //! Places among the programs of tcx and netkit.
 
+use std::net::UdpSocket;
 use std::process::Command;
 
 use super::Deployment;
@@ -118,17 +119,7 @@ fn netkit() {
         return;
     }
     Sandbox::run(|_| {
-        ip(&["link", "add", "net0", "type", "netkit"]);
-        let peer = peer_of("net0");
-        for interface in ["net0", &peer] {
-            ip(&["link", "set", interface, "up"]);
-        }
-        ip(&["address", "add", "10.9.0.1/24", "dev", "net0"]);
-        ip(&["neighbour", "add", "10.9.0.2", "lladdr", "02:00:00:00:00:02", "dev", "net0"]);
-        let send = || {
-            let socket = std::net::UdpSocket::bind("10.9.0.1:0").expect("an address");
-            socket.send_to(b"x", "10.9.0.2:9").expect("a route");
-        };
+        netkit_pair();
         let place = "hook = \"netkit\", interface = \"net0\", side = \"primary\"";
         let deployment = Deployment::apply(&format!(
             "[objects.hooks.programs.on_netkit]\nattach = [{{ {place} }}]\n\n\
@@ -136,18 +127,34 @@ fn netkit() {
              \"hooks.on_netkit\" }}]\n"
         ));
         let hits = 6;
-        let both = deployment.counted(hits, send);
+        let both = deployment.counted(hits, send_by_netkit);
         assert_eq!(both, 2, "both run");
         deployment.is_in_sync();
         let plan = deployment.renew(10);
         assert!(plan.contains("swapped atomically"), "{plan}");
-        assert_eq!(deployment.counted(hits, send), 20);
-        deployment.end_of(hits, send);
+        assert_eq!(deployment.counted(hits, send_by_netkit), 20);
+        deployment.end_of(hits, send_by_netkit);
     });
 }
 
+/// A pair, of which `net0` is the primary end, with an address.
+pub(crate) fn netkit_pair() {
+    ip(&["link", "add", "net0", "type", "netkit"]);
+    for interface in ["net0", &peer_of("net0")] {
+        ip(&["link", "set", interface, "up"]);
+    }
+    ip(&["address", "add", "10.9.0.1/24", "dev", "net0"]);
+    ip(&["neighbour", "add", "10.9.0.2", "lladdr", "02:00:00:00:00:02", "dev", "net0"]);
+}
+
+/// Sends a datagram out of `net0`.
+pub(crate) fn send_by_netkit() {
+    let socket = UdpSocket::bind("10.9.0.1:0").expect("an address");
+    socket.send_to(b"x", "10.9.0.2:9").expect("a route");
+}
+
 /// The other end of a pair, which the kernel gave a name.
-pub(crate) fn peer_of(interface: &str) -> String {
+fn peer_of(interface: &str) -> String {
     let shown = Command::new("ip").args(["-json", "link", "show", interface]).output();
     let shown = shown.expect("iproute2 is installed").stdout;
     let shown: serde_json::Value = serde_json::from_slice(&shown).expect("JSON");

@@ -3,7 +3,7 @@
 
 mod cgroups;
 pub(crate) mod chain;
-mod netfilter;
+pub(crate) mod netfilter;
 pub(crate) mod netns;
 pub(crate) mod sockmap;
 

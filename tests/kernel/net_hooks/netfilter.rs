@@ -8,7 +8,7 @@ use crate::sandbox::Sandbox;
 
 const HITS: u32 = 5;
 
-fn send() {
+pub(crate) fn send() {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("an address");
     socket.send_to(b"x", "127.0.0.1:9").expect("a route");
 }

@@ -13,7 +13,7 @@ const SK_LOOKUP: u32 = 0;
 const FLOW_DISSECTOR: u32 = 1;
 
 /// Nobody listens there; a listening socket is looked for all the same.
-fn connect() {
+pub(crate) fn connect() {
     TcpStream::connect("127.0.0.1:9").expect_err("nobody listens");
 }
 
