@@ -57,6 +57,7 @@ attach = [{ hook = "xdp", interface = "lo" }]'
 	bpftool gen min_core_btf /sys/kernel/btf/vmlinux "$work/types" bpf/out/core_read.bpf.o
 	touched core_read "" --btf "$work/types"
 	touched bench_ten
+	touched bench_heavy
 } >"$work/runs"
 
 # Each piece without what differs from build to build, the hash of a symbol and the number of a crate,
