@@ -140,6 +140,17 @@ fn look<K: Kernel>(
             held.insert(*descriptor, found);
         }
     }
+    let wanted = targets.iter().filter_map(|(attachment, target)| match (attachment, target) {
+        (Attachment::XdpShared { .. }, TargetState::Present(index)) => u32::try_from(*index).ok(),
+        _ => None,
+    });
+    let shared: BTreeSet<u32> = inventory.dispatchers().chain(wanted).collect();
+    let mut dispatchers = BTreeMap::new();
+    for index in shared {
+        if let Some(found) = kernel.dispatcher(index)? {
+            dispatchers.insert(index, found);
+        }
+    }
     let host = kernel.facts()?;
     let occupants = BTreeMap::new();
     let others = Others::default();
@@ -154,6 +165,7 @@ fn look<K: Kernel>(
         filters,
         clsact,
         held,
+        dispatchers,
         others,
         host,
     })

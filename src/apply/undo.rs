@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::model::attach::Attachment;
 use crate::model::live::{Descriptor, FilterKey};
 use crate::model::pin::PinPath;
-use crate::plan::{ProgramRef, Slot};
+use crate::plan::{Dispatch, ProgramRef, Slot};
 
 /// The inverse of an effect, as data. Handles named by a slot are still held when it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub(super) enum Undo {
     PutFilter { key: FilterKey, program: Slot },
     /// Nothing takes it back; says what, and why not.
     Impossible(String, &'static str),
+    /// Have a dispatcher call what it called before.
+    Dispatch(Dispatch),
     /// Remove a filter we added.
     RemoveFilter { key: FilterKey, with_clsact: bool },
 }

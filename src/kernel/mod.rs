@@ -3,6 +3,7 @@
 //! Nothing here knows a manifest, a plan or a policy. Each method is one act with one outcome; what
 //! to do in which order, and what to undo, is decided above.
 
+mod dispatch;
 mod entries;
 mod error;
 #[cfg(any(test, feature = "test-support"))]
@@ -12,10 +13,12 @@ pub mod linux;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use dispatch::{Dispatching, Joining};
 pub use entries::{Carried, Copied};
 pub use error::{KernelError, VerifierLog};
 
 use crate::model::attach::{Attachment, Direction};
+use crate::model::dispatch::LiveDispatcher;
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::Identity;
@@ -208,6 +211,20 @@ pub trait Kernel {
         request: &LoadRequest<'_, Self::Handle>,
         replaced: &Replaced<'_, Self::Handle>,
     ) -> Result<Self::Handle>;
+
+    /// Loads a dispatcher of libxdp that runs nowhere: what XDP programs are loaded for that shall be
+    /// called by one, in the place of its function [`FUNCTION`](crate::model::dispatch::FUNCTION).
+    fn load_dispatcher(&self) -> Result<Self::Handle>;
+
+    /// What the dispatcher of libxdp on an interface, by its index, calls; `None` if there is none, or
+    /// none that could be changed.
+    fn dispatcher(&self, interface: u32) -> Result<Option<LiveDispatcher>>;
+
+    /// Puts another dispatcher in the place of the one on an interface, in one step for all packets: it
+    /// calls what that one called, without some and with others. The first program brings it, and with
+    /// the last it goes. A program that is there already is called as it is said now; one that shall go
+    /// and is not there is no error.
+    fn dispatch(&self, change: &Dispatching<'_, Self::Handle>) -> Result<()>;
 
     /// Attaches a program by a link, which lives as long as its handle or its pin.
     fn attach(

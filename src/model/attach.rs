@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::dispatch::Run;
 use super::kinds::AttachType;
 use super::net_hook::{self, NetfilterAt, NetfilterFamily, NetkitSide};
 
@@ -21,6 +22,15 @@ pub enum Attachment {
         interface: String,
         /// How the driver runs it.
         mode: XdpMode,
+    },
+    /// XDP on an interface, beside others: called by libxdp's dispatcher (kernel 5.10).
+    XdpShared {
+        /// Interface name.
+        interface: String,
+        /// How the driver runs the dispatcher.
+        mode: XdpMode,
+        /// When and how it is called.
+        run: Run,
     },
     /// tcx (kernel 6.6): a link at the traffic-control hook.
     Tcx {
@@ -248,7 +258,7 @@ impl Attachment {
     #[must_use]
     pub fn hook(&self) -> &'static str {
         match self {
-            Self::Xdp { .. } => "xdp",
+            Self::Xdp { .. } | Self::XdpShared { .. } => "xdp",
             Self::Tcx { .. } => "tcx",
             Self::Tc { .. } => "tc",
             Self::Netkit { .. } => "netkit",
@@ -282,7 +292,9 @@ impl Attachment {
     #[must_use]
     pub fn target(&self) -> Vec<String> {
         match self {
-            Self::Xdp { interface, .. } => vec![interface.clone()],
+            Self::Xdp { interface, .. } | Self::XdpShared { interface, .. } => {
+                vec![interface.clone()]
+            }
             Self::Tcx { interface, direction, .. } | Self::Tc { interface, direction, .. } => {
                 vec![interface.clone(), direction.as_str().to_owned()]
             }
@@ -328,6 +340,7 @@ impl Attachment {
     pub fn interface(&self) -> Option<&str> {
         match self {
             Self::Xdp { interface, .. }
+            | Self::XdpShared { interface, .. }
             | Self::Tcx { interface, .. }
             | Self::Tc { interface, .. }
             | Self::Netkit { interface, .. } => Some(interface),
@@ -340,6 +353,7 @@ impl Attachment {
     pub fn at_interface(&self, name: &str) -> Self {
         let mut other = self.clone();
         if let Self::Xdp { interface, .. }
+        | Self::XdpShared { interface, .. }
         | Self::Tcx { interface, .. }
         | Self::Tc { interface, .. }
         | Self::Netkit { interface, .. } = &mut other

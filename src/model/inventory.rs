@@ -132,8 +132,8 @@ pub struct PublicPin {
 /// An attachment in place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkRecord {
-    /// Kernel id of the link; 0 for a netlink filter, a registration, or what a process holds, which
-    /// have none.
+    /// Kernel id of the link; 0 for a netlink filter, a registration, what a process holds, which have
+    /// none, or what a dispatcher calls, whose links change with it.
     pub id: u32,
     /// The program it runs, or the map with the struct of operations.
     pub program: Address,
@@ -169,6 +169,13 @@ pub enum Anchor {
     },
     /// A descriptor of the process that holds the deployment: the attachment ends with it.
     Held(Descriptor),
+    /// A dispatcher of libxdp, which calls the program. It keeps its own pins, which others read.
+    Dispatcher {
+        /// Name of the interface, for messages.
+        interface: String,
+        /// Its index.
+        index: u32,
+    },
 }
 
 impl Inventory {
@@ -229,6 +236,17 @@ impl Inventory {
         recorded.chain(self.pending.iter().flat_map(|pending| pending.clsact.iter().copied()))
     }
 
+    /// Interfaces, by index, whose dispatcher calls one of its programs, or shall.
+    pub fn dispatchers(&self) -> impl Iterator<Item = u32> {
+        let pending = self.pending.iter().flat_map(|pending| pending.after.resources.values());
+        self.resources.values().chain(pending).filter_map(|resource| match resource {
+            Resource::Link(LinkRecord { anchor: Anchor::Dispatcher { index, .. }, .. }) => {
+                Some(*index)
+            }
+            _ => None,
+        })
+    }
+
     /// Kernel ids of its links.
     pub fn links(&self) -> impl Iterator<Item = u32> {
         self.resources.values().filter_map(|resource| match resource {
@@ -242,7 +260,10 @@ impl Inventory {
     pub fn has_interfaces(&self) -> bool {
         let pending = self.pending.as_ref();
         self.resources.values().any(|resource| match resource {
-            Resource::Link(LinkRecord { anchor: Anchor::Filter { .. }, .. }) => true,
+            Resource::Link(LinkRecord {
+                anchor: Anchor::Filter { .. } | Anchor::Dispatcher { .. },
+                ..
+            }) => true,
             Resource::Link(link) => {
                 link.attachment.as_ref().is_some_and(Attachment::is_of_own_netns)
             }
@@ -339,9 +360,10 @@ impl Resource {
             }
             Self::Link(link) => match &link.anchor {
                 Anchor::Pin(pin) => (Some(pin), link.public.as_ref().map(|public| &public.pin)),
-                Anchor::Filter { .. } | Anchor::Registration { .. } | Anchor::Held(_) => {
-                    (None, None)
-                }
+                Anchor::Filter { .. }
+                | Anchor::Registration { .. }
+                | Anchor::Held(_)
+                | Anchor::Dispatcher { .. } => (None, None),
             },
         };
         let identity = self.identity();

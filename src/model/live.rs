@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attach::{Attachment, Direction};
 use super::ctype::CType;
+use super::dispatch::LiveDispatcher;
 use super::host::HostFacts;
 use super::identity::Identity;
 use super::kinds::{AttachType, LinkType, ProgramType};
@@ -41,6 +42,9 @@ pub struct LiveState {
     pub clsact: BTreeSet<u32>,
     /// Attachments on record that a descriptor keeps in place, of those that are there.
     pub held: BTreeMap<Descriptor, LiveHeld>,
+    /// Dispatchers of libxdp by the index of their interface: those on record, and those where one is
+    /// wanted.
+    pub dispatchers: BTreeMap<u32, LiveDispatcher>,
     /// What other deployments of this host have on record.
     pub others: Others,
     /// Facts that normalise map shapes.

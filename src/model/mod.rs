@@ -9,6 +9,7 @@ pub mod capability;
 pub mod code;
 pub mod ctype;
 pub mod digest;
+pub mod dispatch;
 pub mod entries;
 pub mod helper;
 pub mod host;

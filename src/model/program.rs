@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::dispatch::Run;
 use super::helper::Helper;
 use super::kinds::{AttachType, ProgramType};
 
@@ -24,6 +25,9 @@ pub struct ProgramSpec {
     /// What it asks of the kernel, in its own code and in the functions it calls.
     #[serde(skip)]
     pub uses: Uses,
+    /// When and how a dispatcher of libxdp shall call it, where the object says so (`.xdp_run_config`).
+    #[serde(skip)]
+    pub xdp_run: Option<Run>,
 }
 
 /// What code asks of the kernel, whether or not it is ever reached.
@@ -95,4 +99,19 @@ pub struct ProgramKind {
     /// Whether loading needs the BTF id of `target` in the kernel (`SEC_ATTACH_BTF`: `tp_btf`,
     /// `fentry`, `lsm`, `iter`…).
     pub needs_attach_btf: bool,
+}
+
+impl ProgramKind {
+    /// As which an XDP program is loaded that a dispatcher shall call: it replaces a function of that,
+    /// which has the attach type and takes packets in several buffers, or does not.
+    #[must_use]
+    pub fn called_by_dispatcher(&self) -> Self {
+        Self {
+            program_type: ProgramType::EXT,
+            attach_type: None,
+            xdp_frags: false,
+            needs_attach_btf: true,
+            ..self.clone()
+        }
+    }
 }

@@ -161,6 +161,10 @@ pub fn of_hook(hook: &str) -> Option<Release> {
     })
 }
 
+/// The release since which a program that replaces a function goes from one program to the next: libxdp's
+/// dispatchers need it (4a1e7c0c63e0).
+pub const OF_DISPATCHERS: Release = at(5, 10);
+
 /// The release since which an attachment at a hook takes a cookie; `None` where none is taken.
 #[must_use]
 pub fn of_cookie(hook: &str) -> Option<Release> {

@@ -6,7 +6,7 @@ use super::error::InspectError;
 use super::externs::{Externs, externs};
 use super::input::Input;
 use super::maps::{DeclaredMap, map_defect, section_defect};
-use super::{arena, data, legacy, maps, programs, slots, struct_ops, uses};
+use super::{arena, data, legacy, maps, programs, run_config, slots, struct_ops, uses};
 use crate::btf::{Btf, BtfExt};
 use crate::model::kinds::{MapType, ProgramType};
 use crate::model::map::MapSpec;
@@ -34,6 +34,9 @@ pub fn inspect(bytes: &[u8]) -> Result<ObjectSpec, InspectError> {
 
     let mut programs = programs::programs(&input.elf, &mut defects);
     uses::fill(&input.elf, &mut programs);
+    if let Some(btf) = &input.btf {
+        run_config::read(btf, &mut programs);
+    }
     let mut declared = maps::declared(&input, types.as_mut(), &mut defects);
     slots::fill(&input, &mut declared, &mut defects);
     arena::fill(&input, &mut declared, &mut defects);

@@ -18,6 +18,7 @@ mod legacy;
 mod maps;
 mod named;
 mod programs;
+mod run_config;
 pub mod sections;
 mod slots;
 mod struct_ops;

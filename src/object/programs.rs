@@ -81,6 +81,7 @@ fn program(section: &Section<'_>, function: &Symbol<'_>) -> ProgramSpec {
         autoload,
         instructions: u32::try_from(function.size / INSTRUCTION).unwrap_or(u32::MAX),
         uses: Uses::default(),
+        xdp_run: None,
     }
 }
 

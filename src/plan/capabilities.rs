@@ -112,6 +112,11 @@ fn of_attachment(attachment: &Attachment, why: &str, all: &mut Capabilities) {
         Attachment::Tc { .. } | Attachment::Cgroup { .. } | Attachment::CgroupUnit { .. } => {
             all.needs(Capability::NetAdmin, why);
         }
+        Attachment::XdpShared { .. } => {
+            all.needs(Capability::NetAdmin, why);
+            // `bpf_prog_get_fd_by_id` and its like in `kernel/bpf/syscall.c`.
+            all.needs(Capability::SysAdmin, || format!("{}, where a dispatcher calls it", why()));
+        }
         Attachment::Uprobe(_) | Attachment::Uretprobe(_) | Attachment::Usdt(_) => {
             all.may_need(Capability::SysAdmin, || format!("{}: Linux 6.18 asks for it", why()));
             all.may_need(Capability::DacReadSearch, || format!("{}, in a file of anyone's", why()));
@@ -148,6 +153,10 @@ fn of_step(step: &Step, all: &mut Capabilities) {
     match step {
         // `bpf_map_get_fd_by_id` and its like in `kernel/bpf/syscall.c`.
         Step::OpenMap { .. } | Step::TakeLink { .. } | Step::OpenForeign { .. } => {
+            all.needs(Capability::SysAdmin, said);
+        }
+        Step::Dispatch(_) => {
+            all.needs(Capability::NetAdmin, said);
             all.needs(Capability::SysAdmin, said);
         }
         Step::AttachFilter { .. } | Step::ReplaceFilter { .. } | Step::RemoveFilter { .. } => {

@@ -13,9 +13,12 @@ use crate::model::live::{LiveObject, LiveState, RootState};
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinRoot};
 
+use super::dispatchers::Called;
 use super::prune::Mode;
 use super::recover::Known;
-use super::{Action, Adoption, Change, ObjectLoad, Plan, Slot, Step, operations, pins, prune};
+use super::{
+    Action, Adoption, Change, ObjectLoad, Plan, Slot, Step, dispatchers, operations, pins, prune,
+};
 
 /// When a step runs. Earlier phases are done for every object before a later one begins, so that a
 /// program the verifier refuses is found before anything is attached or pinned.
@@ -113,6 +116,8 @@ pub(super) struct Draft<'a> {
     pub(super) released: BTreeSet<PinPath>,
     /// Maps of struct ops, by id, that stay registered.
     pub(super) kept_operations: BTreeSet<u32>,
+    /// What is called on each interface, by index, that programs share.
+    pub(super) called: BTreeMap<u32, Called>,
     /// Links on record that another address has taken over.
     pub(super) taken: BTreeMap<Address, Address>,
     changes: Vec<Change>,
@@ -120,6 +125,8 @@ pub(super) struct Draft<'a> {
     loads: Vec<ObjectLoad>,
     opened: BTreeSet<PinPath>,
     unpinned: BTreeSet<u32>,
+    foreign: BTreeSet<u32>,
+    has_dispatcher: bool,
     directories: BTreeSet<PinPath>,
     /// Interfaces, by index, whose `clsact` qdisc is ours once it is there.
     pub(super) clsact: BTreeSet<u32>,
@@ -148,12 +155,15 @@ impl<'a> Draft<'a> {
             superseded: BTreeSet::new(),
             released: BTreeSet::new(),
             kept_operations: BTreeSet::new(),
+            called: BTreeMap::new(),
             taken: BTreeMap::new(),
             changes: Vec::new(),
             steps: Vec::new(),
             loads: Vec::new(),
             opened: BTreeSet::new(),
             unpinned: BTreeSet::new(),
+            foreign: BTreeSet::new(),
+            has_dispatcher: false,
             directories: BTreeSet::new(),
             clsact: known.clsact.clone(),
             staged: 0,
@@ -247,7 +257,9 @@ impl<'a> Draft<'a> {
 
     /// Holds a program of someone else's.
     pub(super) fn open_foreign(&mut self, program: u32) -> Slot {
-        self.step(Phase::Open, Step::OpenForeign { program });
+        if self.foreign.insert(program) {
+            self.step(Phase::Open, Step::OpenForeign { program });
+        }
         Slot::Foreign(program)
     }
 
@@ -255,6 +267,14 @@ impl<'a> Draft<'a> {
     pub(super) fn open_pinned(&mut self, pin: &Path, program: u32) -> Slot {
         self.step(Phase::Open, Step::OpenPinned { pin: pin.to_owned(), program });
         Slot::Foreign(program)
+    }
+
+    /// A dispatcher for programs to be loaded for.
+    pub(super) fn dispatcher(&mut self) -> Slot {
+        if !std::mem::replace(&mut self.has_dispatcher, true) {
+            self.step(Phase::LoadPrograms, Step::LoadDispatcher);
+        }
+        Slot::Dispatcher
     }
 
     /// A place in the stage that nothing uses, not even what a killed run left there.
@@ -326,6 +346,7 @@ impl<'a> Draft<'a> {
             self.step(Phase::LoadPrograms, Step::LoadPrograms(loads));
         }
         operations::unregister(&mut self);
+        dispatchers::settle(&mut self);
         if !self.is_refused() {
             pins::settle(mode, &mut self);
         }

@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use crate::model::address::Address;
+use crate::model::attach::Attachment;
+use crate::model::dispatch::{LiveDispatcher, Run};
 use crate::model::identity::Identity;
 use crate::model::inventory::{Anchor, Inventory, LinkRecord, MapRecord, ProgramRecord, Resource};
 use crate::model::live::{LinkTarget, LiveHeld, LiveObject, LiveState};
@@ -191,10 +193,37 @@ fn link_state(link: &LinkRecord, inventory: &Inventory, live: &LiveState) -> Ver
                 (ResourceState::InSync, Some(detail))
             }
         },
+        Anchor::Dispatcher { index, .. } => {
+            let run = match &link.attachment {
+                Some(Attachment::XdpShared { run, .. }) => Some(run),
+                _ => None,
+            };
+            called(live.dispatchers.get(index), wanted, run)
+        }
         Anchor::Filter { key, .. } => match live.filters.get(key) {
             None => (ResourceState::Missing, Some("its filter is gone".to_owned())),
             Some(filter) => runs(filter.program_id, wanted),
         },
+    }
+}
+
+/// A program that a dispatcher shall call.
+fn called(dispatcher: Option<&LiveDispatcher>, wanted: Option<u32>, run: Option<&Run>) -> Verdict {
+    let found = dispatcher.zip(wanted).and_then(|(live, id)| Some((live, live.member(id)?)));
+    let Some((live, member)) = found else {
+        return (ResourceState::Missing, Some("no dispatcher calls it".to_owned()));
+    };
+    let how = member.run.describe();
+    match run {
+        Some(run) if *run != member.run => {
+            (ResourceState::Drifted, Some(format!("called with {how}, not {}", run.describe())))
+        }
+        _ => {
+            let place = live.members.iter().take_while(|other| *other != member).count() + 1;
+            let (of, id) = (live.members.len(), live.program_id);
+            let detail = format!("number {place} of {of} that dispatcher id {id} calls, {how}");
+            (ResourceState::InSync, Some(detail))
+        }
     }
 }
 

@@ -79,6 +79,8 @@ impl<'a> Witness<'a> {
         let mut maps: BTreeMap<u32, &[u32]> = BTreeMap::new();
         let mut at_work: BTreeSet<u32> =
             live.filters.values().map(|filter| filter.program_id).collect();
+        let called = live.dispatchers.values().flat_map(|dispatcher| &dispatcher.members);
+        at_work.extend(called.map(|member| member.program_id));
         for (pin, found) in &live.pins {
             match found {
                 LiveObject::Map(map) if pin.is_staged() => drop(staged_maps.insert(map.id, pin)),
@@ -209,6 +211,10 @@ impl<'a> Witness<'a> {
             },
             Anchor::Filter { key, .. } => self.live.filters.contains_key(key).then(|| new.clone()),
             Anchor::Registration { map } => self.live.registered.contains(map).then(|| new.clone()),
+            // What it calls, whoever plans looks at.
+            Anchor::Dispatcher { index, .. } => {
+                self.live.dispatchers.contains_key(index).then(|| new.clone())
+            }
             Anchor::Held(by) => self.live.held.contains_key(by).then(|| new.clone()),
         }
     }

@@ -34,7 +34,7 @@ pub(super) fn link_types(attachment: &Attachment) -> &'static [LinkType] {
         | Attachment::FmodRet(_)
         | Attachment::Lsm(_) => &[LinkType::TRACING],
         Attachment::StructOps { link: true, .. } => &[LinkType::STRUCT_OPS],
-        Attachment::Tc { .. } | Attachment::StructOps { .. } => &[],
+        Attachment::Tc { .. } | Attachment::XdpShared { .. } | Attachment::StructOps { .. } => &[],
     }
 }
 

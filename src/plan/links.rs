@@ -76,6 +76,7 @@ pub(super) fn plan_one(place: Place<'_>, wanted: &BTreeSet<Address>, draft: &mut
         Err(reason) => draft.refuse(link.address, reason),
         Ok(target) => match attachment {
             Attachment::Tc { .. } => link.plan_filter(target, wanted, draft),
+            Attachment::XdpShared { .. } => link.plan_shared(target, draft),
             _ if terms.held.contains(attachment) => link.plan_held(draft),
             _ => link.plan_link(target, wanted, draft),
         },
@@ -144,6 +145,9 @@ impl<'d> Wanted<'d> {
     }
 
     fn plan_link(self, target: u64, wanted: &BTreeSet<Address>, draft: &mut Draft<'_>) {
+        if let Some(reason) = self.shared_instead(target, draft) {
+            return draft.refuse(self.address, reason);
+        }
         let found = match draft.live.pins.get(&self.pin) {
             Some(LiveObject::Link(link)) => {
                 let (pin, address) = (self.pin.clone(), self.address.clone());
@@ -423,6 +427,11 @@ impl<'d> Wanted<'d> {
     /// Whether the program with that id is the wanted one, and loaded before this run.
     pub(super) fn runs_already(&self, program_id: u32, draft: &Draft<'_>) -> bool {
         matches!(&self.program.slot, Slot::Live(pin) if draft.holds_program(pin, program_id))
+    }
+
+    /// Whether the program takes packets in several buffers.
+    pub(super) fn takes_frags(&self) -> bool {
+        self.spec.kind.as_ref().is_some_and(|kind| kind.xdp_frags)
     }
 
     /// A reason with what else there is to say.

@@ -8,6 +8,7 @@ mod adopt;
 mod capabilities;
 mod change;
 pub mod compat;
+mod dispatchers;
 mod draft;
 mod drift;
 mod end;
@@ -52,7 +53,7 @@ pub use end::end;
 pub use expand::{Surroundings, expand, has_patterns, has_tcx};
 pub use held::{has_events, hold_events};
 pub use saved::{SavedPlan, Stale};
-pub use step::{ObjectLoad, Operations, ProgramRef, Slot, Step};
+pub use step::{Dispatch, Member, ObjectLoad, Operations, ProgramRef, Slot, Step};
 
 use draft::Draft;
 use prune::Mode;

@@ -8,6 +8,9 @@ use super::probes;
 pub(super) fn options(attachment: &Attachment) -> String {
     match attachment {
         Attachment::Xdp { mode, .. } => format!("mode {}", format!("{mode:?}").to_lowercase()),
+        Attachment::XdpShared { mode, run, .. } => {
+            format!("mode {}, {}", format!("{mode:?}").to_lowercase(), run.describe())
+        }
         Attachment::Tcx { position, .. } | Attachment::Netkit { position, .. } => match position {
             Some(position) => format!("position {position}"),
             None => "no position".to_owned(),

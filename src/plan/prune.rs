@@ -11,7 +11,7 @@ use crate::model::live::{FilterKey, LiveObject};
 use crate::model::pin::PinPath;
 
 use super::draft::{Draft, Phase};
-use super::{Action, Change, Step, held};
+use super::{Action, Change, Step, dispatchers, held};
 
 /// Why resources are removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(super) enum Mode {
 }
 
 impl Mode {
-    fn reason(self) -> &'static str {
+    pub(super) fn reason(self) -> &'static str {
         match self {
             Self::Converge => "no longer in the manifest",
             Self::End | Self::Purge => "the deployment ends",
@@ -71,6 +71,11 @@ pub(super) fn prune(mode: Mode, draft: &mut Draft<'_>) {
                 let reason = if gone { "already gone" } else { mode.reason() };
                 draft.change(Change::new((*address).clone(), Action::Delete, reason));
             }
+            Resource::Link(LinkRecord {
+                anchor: Anchor::Dispatcher { index, .. },
+                program,
+                ..
+            }) => dispatchers::prune(address, *index, program, mode, draft),
             _ => prune_pinned(address, resource, mode, draft),
         }
     }

@@ -126,6 +126,7 @@ pub(super) fn plan(
                     _ => Slot::New(address),
                 }
             }
+            Holder::Dispatcher => draft.dispatcher(),
             Holder::Pinned(pin) => {
                 // Where it is missing, its link is refused.
                 let mut targets =

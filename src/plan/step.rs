@@ -1,13 +1,14 @@
 //! Steps: what a plan says to the executor. Plain data, each with one effect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::address::Address;
-use crate::model::attach::Attachment;
+use crate::model::attach::{Attachment, XdpMode};
+use crate::model::dispatch::Run;
 use crate::model::entries::Transfer;
 use crate::model::identity::Identity;
 use crate::model::live::FilterKey;
@@ -26,6 +27,8 @@ pub enum Slot {
     Foreign(u32),
     /// The map with that id, which has no pin.
     Unpinned(u32),
+    /// A dispatcher of libxdp that runs nowhere.
+    Dispatcher,
 }
 
 impl fmt::Display for Slot {
@@ -35,6 +38,7 @@ impl fmt::Display for Slot {
             Self::Live(pin) => write!(f, "pin {pin}"),
             Self::Foreign(id) => write!(f, "program id {id} of someone else"),
             Self::Unpinned(id) => write!(f, "map id {id}"),
+            Self::Dispatcher => f.write_str("a dispatcher of XDP programs"),
         }
     }
 }
@@ -85,6 +89,9 @@ pub enum Step {
     /// Loads every wanted program of these objects, each into its [`Slot::New`], but those that replace
     /// functions of others.
     LoadPrograms(Vec<ObjectLoad>),
+    /// Loads a dispatcher of libxdp that runs nowhere into [`Slot::Dispatcher`]: programs that one shall
+    /// call are loaded for it.
+    LoadDispatcher,
     /// Loads a program that replaces a function of another, into its [`Slot::New`].
     LoadReplacement {
         /// The object.
@@ -270,6 +277,8 @@ pub enum Step {
         /// Whether the qdisc goes too, if nothing else uses it.
         with_clsact: bool,
     },
+    /// Changes what a dispatcher of libxdp calls on an interface.
+    Dispatch(Dispatch),
     /// Takes a pin out of its place, into the stage.
     Retire {
         /// The pin.
@@ -285,6 +294,48 @@ pub enum Step {
     RemoveDirectory(PinPath),
     /// Removes the root and the directories above it that we made, as far as they are empty by now.
     RemoveRoot,
+}
+
+/// What a dispatcher of libxdp calls from now on, beside what others have it call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dispatch {
+    /// Interface name, for messages.
+    pub interface: String,
+    /// Interface index.
+    pub index: u32,
+    /// How the dispatcher runs, if none is there.
+    pub mode: XdpMode,
+    /// What is called as well, or in another way.
+    pub add: Vec<Member>,
+    /// What is not called any more, as it was called.
+    pub remove: Vec<Member>,
+    /// Programs, by kernel id, that a run which was cut short left pinned for an earlier dispatcher.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub sweep: BTreeSet<u32>,
+}
+
+/// A program that a dispatcher calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The program.
+    pub program: Slot,
+    /// When and how.
+    pub run: Run,
+    /// Whether it takes packets in several buffers.
+    pub frags: bool,
+}
+
+impl Dispatch {
+    /// What takes it back.
+    #[must_use]
+    pub fn inverse(&self) -> Self {
+        Self {
+            add: self.remove.clone(),
+            remove: self.add.clone(),
+            sweep: BTreeSet::new(),
+            ..self.clone()
+        }
+    }
 }
 
 /// A map of struct ops, and what goes into it.
@@ -334,6 +385,7 @@ impl Step {
                 | Self::OpenMap { .. }
                 | Self::CreateMap { .. }
                 | Self::LoadPrograms(_)
+                | Self::LoadDispatcher
                 | Self::LoadReplacement { .. }
                 | Self::FillSlots { .. }
                 | Self::FillOperations(_)
@@ -378,6 +430,10 @@ impl fmt::Display for Step {
                 let names: Vec<String> =
                     loads.iter().map(|load| format!("`{}`", load.object)).collect();
                 write!(f, "load the programs of object{s} {}", names.join(", "))
+            }
+            Self::LoadDispatcher => f.write_str("load a dispatcher of XDP programs"),
+            Self::Dispatch(change) => {
+                write!(f, "change what the XDP dispatcher of `{}` calls", change.interface)
             }
             Self::LoadReplacement { object, program, replaced, .. } => {
                 write!(f, "load program `{program}` of object `{object}` for {replaced}")

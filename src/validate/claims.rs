@@ -29,7 +29,7 @@ pub(super) struct Claim {
     /// Who claims: ``map `flows` of `fw` ``.
     pub(super) who: String,
     pub(super) span: Option<Range<usize>>,
-    /// Only used, and owned by someone else.
+    /// Only used, and owned by someone else; or shared with others that do the same.
     pub(super) external: bool,
 }
 
@@ -76,9 +76,12 @@ pub(super) fn of(
             pins.entry(root.join(pin)).or_insert(Claim { who, span, external: false });
         }
     }
-    let places = places.of_host().map(|(place, owner, at)| {
+    let claim = |place: String, owner: &str, at: &KeyPath, external| {
         let span = findings.place(&Spot::Value(at.clone()));
-        (place.to_owned(), Claim { who: format!("`{owner}`"), span, external: false })
-    });
-    Claims { name, pins, places: places.collect() }
+        (place, Claim { who: format!("`{owner}`"), span, external })
+    };
+    let shared = places.shared().map(|(place, owner, at)| claim(place, owner, at, true));
+    let places =
+        places.of_host().map(|(place, owner, at)| claim(place.to_owned(), owner, at, false));
+    Claims { name, pins, places: shared.chain(places).collect() }
 }

@@ -185,6 +185,7 @@ pub(super) fn load_digest(
             Some(Replaced { holder: Holder::Pinned(pin), function }) => {
                 parts.extend([pin.as_os_str().as_bytes(), function.as_bytes()]);
             }
+            Some(Replaced { holder: Holder::Dispatcher, .. }) => parts.push(b"dispatched"),
             None => {}
         }
     }

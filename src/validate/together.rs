@@ -110,7 +110,7 @@ impl<'c> Known<'c> {
         for (place, claim) in &claims.places {
             let held = Held { index, claims, claim };
             let first = *self.places.entry(place).or_insert(held);
-            if first.is_of_the_same(&held) {
+            if first.is_of_the_same(&held) || (first.claim.external && claim.external) {
                 continue;
             }
             let (one, other) = (first.described(), held.described());

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use rustix::io::Errno;
 
-use crate::kernel::{Kernel, KernelError};
+use crate::kernel::{Dispatching, Joining, Kernel, KernelError};
 use crate::model::address::Address;
 use crate::model::attach::Attachment;
 use crate::model::inventory::{Anchor, LinkRecord, Resource};
 use crate::model::pin::PinPath;
-use crate::plan::{Operations, ProgramRef, Slot};
+use crate::plan::{Dispatch, Operations, ProgramRef, Slot};
 
 use super::super::undo::Undo;
 use super::{Executor, Result};
@@ -112,6 +112,24 @@ impl<K: Kernel> Executor<'_, K> {
         };
         self.after.resources.insert(address.clone(), Resource::Link(record));
         Ok(())
+    }
+
+    /// Changes what a dispatcher calls.
+    pub(super) fn dispatch(&self, change: &Dispatch) -> Result<()> {
+        let mut add = Vec::new();
+        for member in &change.add {
+            let program = self.handle(&member.program)?;
+            add.push(Joining { program, run: &member.run, frags: member.frags });
+        }
+        let remove = change.remove.iter().map(|member| self.handle(&member.program));
+        self.kernel.dispatch(&Dispatching {
+            interface: &change.interface,
+            index: change.index,
+            mode: change.mode,
+            add,
+            remove: remove.collect::<Result<_>>()?,
+            sweep: change.sweep.clone(),
+        })
     }
 
     pub(super) fn attach_filter(

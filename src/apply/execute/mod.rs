@@ -125,6 +125,11 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::LoadReplacement { object, program, maps, replaced } => {
                 self.load_replacement(object, program, maps, replaced)
             }
+            Step::LoadDispatcher => {
+                let dispatcher = self.kernel.load_dispatcher()?;
+                self.held.insert(Slot::Dispatcher, dispatcher);
+                Ok(())
+            }
             Step::FillSlots { map, slots } => self.fill_slots(map, slots),
             Step::FillOperations(ops) => self.fill_operations(ops),
             Step::Register(ops) => self.register(ops),
@@ -186,6 +191,11 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 self.push_filter_undo(key, program.as_ref());
                 Ok(())
             }
+            Step::Dispatch(change) => {
+                self.dispatch(change)?;
+                self.undo.push(Undo::Dispatch(change.inverse()));
+                Ok(())
+            }
             Step::Retire { pin, stage, identity } => self.retire(pin, stage, *identity),
             Step::DropStaged(stage) => {
                 self.hold(stage)?;
@@ -243,6 +253,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Undo::PutFilter { key, program } => {
                 self.kernel.replace_filter(self.handle(&program)?, &key)
             }
+            Undo::Dispatch(change) => self.dispatch(&change),
             Undo::Impossible(what, why) => Err(KernelError::reason(what, why)),
             Undo::RemoveFilter { key, with_clsact } => self.kernel.remove_filter(&key, with_clsact),
         }

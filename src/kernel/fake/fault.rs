@@ -37,6 +37,8 @@ pub enum CallKind {
     Hold,
     UpdateLink,
     Detach,
+    LoadDispatcher,
+    Dispatch,
     ReleaseLink,
     AttachFilter,
     ReplaceFilter,

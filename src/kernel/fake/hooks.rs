@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::super::{AttachedFilter, KernelError, Result};
+use super::dispatchers::Member;
 use super::state::{NETNS, State};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::identity::{Identity, ObjectKind};
@@ -27,6 +28,8 @@ pub(super) struct Hooks {
     /// Indices of interfaces with a `clsact` qdisc.
     pub(super) clsact: BTreeSet<u32>,
     pub(super) filters: BTreeMap<Place, Identity>,
+    /// What dispatchers call, by the index of their interface.
+    pub(super) dispatchers: BTreeMap<u32, Vec<Member>>,
     /// Maps of struct ops that are registered without a link.
     pub(super) registered: BTreeMap<Identity, Attachment>,
     pub(super) lacks_tcx: bool,
@@ -65,6 +68,7 @@ impl Hooks {
     pub(super) fn forget_filters(&mut self) {
         self.registered.clear();
         self.filters.clear();
+        self.dispatchers.clear();
         self.clsact.clear();
     }
 
@@ -72,6 +76,7 @@ impl Hooks {
         let missing = |reason: String| TargetState::Missing { reason };
         match attachment {
             Attachment::Xdp { interface, .. }
+            | Attachment::XdpShared { interface, .. }
             | Attachment::Tcx { interface, .. }
             | Attachment::Tc { interface, .. }
             | Attachment::Netkit { interface, .. } => match self.interfaces.get(interface) {
@@ -248,6 +253,7 @@ impl State {
                 *index = 0;
             }
         }
+        self.sever_dispatcher(gone);
         self.hooks.clsact.remove(&gone);
         let places: Vec<Place> =
             self.hooks.filters.keys().filter(|place| place.0 == gone).copied().collect();

@@ -35,7 +35,7 @@ impl State {
                 let busy = |(_, link): (Identity, &Link)| {
                     link.of_type == LinkType::XDP && link.target == target
                 };
-                if self.links().any(busy) {
+                if self.links().any(busy) || self.hooks.dispatchers.contains_key(&index) {
                     return Err(refused(Errno::BUSY));
                 }
                 (LinkType::XDP, target)

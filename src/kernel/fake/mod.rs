@@ -6,6 +6,7 @@
 
 mod bpffs;
 mod contents;
+mod dispatchers;
 mod fault;
 mod hooks;
 mod host;
@@ -28,9 +29,11 @@ pub use snapshot::Snapshot;
 
 use super::entries::{self, Carried, Copied};
 use super::{
-    AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result, Settled,
+    AttachedFilter, Dispatching, Found, Kernel, KernelError, LoadRequest, Removal, Replaced,
+    Result, Settled,
 };
 use crate::model::attach::{Attachment, Direction};
+use crate::model::dispatch::LiveDispatcher;
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::{Identity, ObjectKind};
@@ -382,7 +385,23 @@ impl Kernel for Fake {
         let program = loaded.into_iter().flatten().next();
         let (_, program) =
             program.ok_or_else(|| KernelError::reason(OPERATION, "none was named"))?;
+        self.lock().load_as_replacement(program.object);
         Ok(program)
+    }
+
+    fn load_dispatcher(&self) -> Result<Handle> {
+        let mut state = self.act(CallKind::LoadDispatcher, "")?;
+        let program = state.add_dispatcher();
+        drop(state);
+        Ok(self.handle(program))
+    }
+
+    fn dispatcher(&self, interface: u32) -> Result<Option<LiveDispatcher>> {
+        Ok(self.lock().dispatcher(interface))
+    }
+
+    fn dispatch(&self, change: &Dispatching<'_, Handle>) -> Result<()> {
+        self.act(CallKind::Dispatch, change.interface)?.dispatch(change)
     }
 
     fn attach(

@@ -210,6 +210,27 @@ impl State {
         }))
     }
 
+    /// A dispatcher of libxdp that runs nowhere.
+    pub(super) fn add_dispatcher(&mut self) -> Identity {
+        self.add(Object::Program(Program {
+            name: "xdp_dispatcher".to_owned(),
+            of_type: ProgramType::XDP,
+            attach_type: Some(AttachType::XDP),
+            tag: [0; 8],
+            maps: BTreeSet::new(),
+        }))
+    }
+
+    /// A program that was just loaded is one that replaces a function.
+    pub(super) fn load_as_replacement(&mut self, id: Identity) {
+        if let Some(Object::Program(program)) =
+            self.objects.get_mut(&id).map(|counted| &mut counted.object)
+        {
+            program.of_type = ProgramType::EXT;
+            program.attach_type = None;
+        }
+    }
+
     pub(super) fn map(&self, id: Identity) -> Option<&Map> {
         match self.objects.get(&id).map(|counted| &counted.object) {
             Some(Object::Map(map)) => Some(map),

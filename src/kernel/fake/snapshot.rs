@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::bpffs::Node;
 use super::objects::Object;
 use super::state::State;
+use crate::model::dispatch::Run;
 use crate::model::live::LinkTarget;
 
 /// The visible state of a fake host.
@@ -25,6 +26,8 @@ pub struct Snapshot {
     pub btfs: usize,
     /// Program of each filter, by interface index, side, priority and handle.
     pub filters: BTreeMap<(u32, &'static str, u16, u32), u32>,
+    /// What the dispatcher of each interface, by its index, calls: program, and when and how.
+    pub dispatchers: BTreeMap<u32, Vec<(u32, Run)>>,
     /// Indices of the interfaces with a `clsact` qdisc.
     pub clsact: BTreeSet<u32>,
 }
@@ -59,6 +62,10 @@ impl State {
         for ((index, direction, priority, handle), program) in &self.hooks.filters {
             let place = (*index, direction.as_str(), *priority, *handle);
             snapshot.filters.insert(place, program.id);
+        }
+        for (index, members) in &self.hooks.dispatchers {
+            let called = members.iter().map(|member| (member.program.id, member.run.clone()));
+            snapshot.dispatchers.insert(*index, called.collect());
         }
         snapshot
     }

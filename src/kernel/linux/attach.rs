@@ -112,7 +112,7 @@ pub(super) fn attach(
             replaced::attach(program, (pin, function), &operation)?
                 .map_err(|errno| call.refused(errno))?
         }
-        Attachment::Tc { .. } | Attachment::StructOps { .. } => {
+        Attachment::Tc { .. } | Attachment::XdpShared { .. } | Attachment::StructOps { .. } => {
             return Err(KernelError::reason(
                 operation,
                 "no program is attached to this hook by a link",

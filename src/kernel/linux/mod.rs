@@ -58,10 +58,12 @@ pub use target::places;
 
 use super::entries::{Carried, Copied};
 use super::{
-    AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result, Settled,
+    AttachedFilter, Dispatching, Found, Kernel, KernelError, LoadRequest, Removal, Replaced,
+    Result, Settled,
 };
 use crate::btf::Btf;
 use crate::model::attach::{Attachment, Direction};
+use crate::model::dispatch::LiveDispatcher;
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::{Identity, ObjectKind};
@@ -337,6 +339,18 @@ impl Kernel for Linux {
         replaced: &Replaced<'_, Handle>,
     ) -> Result<Handle> {
         programs::load_replacement(self, request, replaced)
+    }
+
+    fn load_dispatcher(&self) -> Result<Handle> {
+        dispatcher::load()
+    }
+
+    fn dispatcher(&self, interface: u32) -> Result<Option<LiveDispatcher>> {
+        dispatcher::live(interface)
+    }
+
+    fn dispatch(&self, change: &Dispatching<'_, Handle>) -> Result<()> {
+        dispatcher::change(change)
     }
 
     fn attach(

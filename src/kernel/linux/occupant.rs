@@ -57,12 +57,18 @@ pub(super) fn of_xdp(interface: &str, index: u32, mode: XdpMode) -> String {
     };
     let id = running.program_id;
     if let Ok(Some(dispatcher)) = Dispatcher::of(id, index) {
-        return format!(
-            "program {id} runs there already, {}; a deployment attaches its program alone, so that one \
-             must go first (`{}`)",
-            dispatcher.describe(),
-            dispatcher::unload(interface)
-        );
+        let (what, unload) = (dispatcher.describe(), dispatcher::unload(interface));
+        return if dispatcher.is_shared() {
+            format!(
+                "program {id} runs there already, {what}; with `dispatcher = true` it calls this one \
+                 too, or else it must go first (`{unload}`)"
+            )
+        } else {
+            format!(
+                "program {id} runs there already, {what}; nothing can be put beside that, so it must go \
+                 first (`{unload}`)"
+            )
+        };
     }
     // The name needs CAP_SYS_ADMIN; the id alone is a help too.
     let who = match program_name(id).as_str() {

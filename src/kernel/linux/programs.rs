@@ -272,6 +272,11 @@ impl<'a> Loader<'a> {
             .map_err(|error| KernelError::reason(operation(), error.to_string()))?;
         let record_size = linked.func_info_record_size;
         self.object.contexts.apply(kind.program_type, &mut linked.func_info, record_size);
+        let called = kind.called_by_dispatcher();
+        let kind = match kind.program_type {
+            ProgramType::XDP if self.replaced.is_some() => &called,
+            _ => kind,
+        };
         let _held_until_loaded = jump_tables::create(&mut linked, &operation())?;
         let license = self.image.spec.license.as_deref();
         let target = self

@@ -23,6 +23,7 @@ pub(super) fn state(attachment: &Attachment) -> Result<TargetState> {
     let operation = || format!("look for the target of {attachment}");
     match attachment {
         Attachment::Xdp { interface, .. }
+        | Attachment::XdpShared { interface, .. }
         | Attachment::Tcx { interface, .. }
         | Attachment::Tc { interface, .. }
         | Attachment::Netkit { interface, .. } => match interface::index(interface) {

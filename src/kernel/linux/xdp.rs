@@ -1,6 +1,6 @@
 //! What runs as XDP on an interface of this network namespace, by rtnetlink.
 
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkMessage, LinkXdp};
@@ -19,6 +19,11 @@ pub(super) struct Running {
 }
 
 impl Running {
+    /// How it runs.
+    pub(super) fn mode(self) -> XdpMode {
+        self.mode
+    }
+
     /// The word of ip-link(8) for its mode.
     pub(super) fn word(self) -> &'static str {
         match self.mode {
@@ -93,6 +98,25 @@ pub(super) fn attached_by(index: u32, running: Running) -> Answer<By> {
         Err(Errno::EXIST | Errno::INVAL) => Ok(By::Netlink),
         Err(errno) => Err(errno),
     }
+}
+
+/// Puts a program in the place of another, without a link, or takes it away: only if that other runs there
+/// (`EEXIST`), or none does (`EBUSY`).
+pub(super) fn replace(
+    index: u32,
+    mode: XdpMode,
+    new: Option<BorrowedFd<'_>>,
+    old: Option<BorrowedFd<'_>>,
+) -> Answer<()> {
+    let number = |program: Option<BorrowedFd<'_>>| program.map_or(-1, |fd| fd.as_raw_fd());
+    let only_if = if old.is_some() { sys_flags::XDP_REPLACE } else { sys_flags::XDP_IF_NONE };
+    let mut parts = vec![LinkXdp::Fd(number(new)), LinkXdp::Flags(flags(mode) | only_if)];
+    if old.is_some() {
+        parts.push(LinkXdp::ExpectedFd(number(old).cast_unsigned()));
+    }
+    let mut message = message(index);
+    message.attributes.push(LinkAttribute::Xdp(parts));
+    netlink::request(RouteNetlinkMessage::SetLink(message), 0).map(drop)
 }
 
 fn message(index: u32) -> LinkMessage {

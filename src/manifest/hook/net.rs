@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::manifest::types::Names;
 use crate::model::attach::{Direction, XdpMode};
+use crate::model::dispatch::XdpAction;
 use crate::model::net_hook::{NetfilterAt, NetfilterFamily, NetkitSide};
 
 /// Place among several programs at one hook.
@@ -39,6 +40,16 @@ pub struct Xdp {
     /// How the program runs.
     #[serde(default)]
     pub mode: XdpMode,
+    /// Run beside other programs: a dispatcher as libxdp's calls them one after the other (kernel 5.10).
+    /// `xdp-loader` shows and unloads such a program, and what it loads may run on the same interface.
+    #[serde(default)]
+    pub dispatcher: bool,
+    /// When a dispatcher calls the program; lower runs first, those of one priority by name. Default: what
+    /// the object says of the program in `.xdp_run_config`, or 50.
+    pub priority: Option<u32>,
+    /// After which actions of the program a dispatcher calls the next one; any other is final. Default:
+    /// what the object says of the program in `.xdp_run_config`, or `["pass"]`.
+    pub chain_actions: Option<Vec<XdpAction>>,
     /// Attach when the interface appears.
     #[serde(default)]
     pub wait: bool,

@@ -92,6 +92,7 @@ fn program(name: &str, attachments: Vec<Attachment>) -> DesiredProgram {
         autoload: true,
         instructions: 2,
         uses: Uses::default(),
+        xdp_run: None,
     };
     DesiredProgram {
         spec,
@@ -160,6 +161,7 @@ impl Host {
             occupants: BTreeMap::new(),
             filters: BTreeMap::new(),
             held: BTreeMap::new(),
+            dispatchers: BTreeMap::new(),
             clsact: BTreeSet::new(),
             others: Others::default(),
             host: HostFacts { possible_cpus: 4, page_size: 4096 },

@@ -89,9 +89,10 @@ impl Place<'_, '_, '_> {
         let order = hook.order();
         let single = match hook {
             Hook::Xdp(hook) => {
-                return self.each(&hook.interface, |interface| Attachment::Xdp {
-                    interface,
-                    mode: hook.mode,
+                let (mode, shared) = (hook.mode, self.shared(hook));
+                return self.each(&hook.interface, |interface| match shared.clone() {
+                    Some(run) => Attachment::XdpShared { interface, mode, run },
+                    None => Attachment::Xdp { interface, mode },
                 });
             }
             Hook::Tcx(hook) => {
@@ -280,6 +281,8 @@ impl Place<'_, '_, '_> {
             Ok(Holder::Pinned(pin)) => {
                 Some(Attachment::FreplacePinned { pin: pin.to_owned(), function: function? })
             }
+            // It is no place that a manifest names.
+            Ok(Holder::Dispatcher) => None,
             Ok(Holder::Program { object, program }) => {
                 let (object, program) = (object.to_owned(), program.to_owned());
                 Some(Attachment::Freplace { object, program, function: function? })

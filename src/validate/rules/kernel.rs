@@ -99,6 +99,10 @@ impl Reach<'_, '_, '_, '_> {
                     self.since(&at.key("hook"), &format!("hook `{name}` needs"), since, name);
                 }
             }
+            if matches!(hook, Hook::Xdp(xdp) if xdp.dispatcher) {
+                let what = "a program that a dispatcher calls needs";
+                self.since(&at.key("dispatcher"), what, Some(since::OF_DISPATCHERS), "");
+            }
             if hook.cookie().is_some() {
                 let what = format!("a cookie at `{name}` needs");
                 self.since(&at.key("cookie"), &what, since::of_cookie(name), "");

@@ -22,4 +22,5 @@ pub(super) mod places;
 pub(super) mod programs;
 pub(super) mod replaced;
 pub(super) mod shape;
+mod shared;
 pub(super) mod tracing;

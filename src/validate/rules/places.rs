@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use crate::manifest::KeyPath;
-use crate::model::attach::Attachment;
+use crate::model::attach::{Attachment, XdpMode};
 use crate::model::code;
+use crate::model::dispatch::PROGRAMS_MAX;
 use crate::model::name::Name;
 use crate::model::problem::Problem;
 use crate::model::program::ProgramSpec;
@@ -18,6 +19,16 @@ pub(in crate::validate) struct Places {
     of_programs: BTreeMap<String, KeyPath>,
     /// Places with room for one program: who has it.
     exclusive: BTreeMap<String, Holder>,
+    /// The programs that share an interface.
+    shared: BTreeMap<String, Vec<Sharer>>,
+}
+
+/// One of the programs that share an interface.
+#[derive(Debug)]
+struct Sharer {
+    name: String,
+    at: KeyPath,
+    mode: XdpMode,
 }
 
 /// The one program of a place.
@@ -72,6 +83,27 @@ impl Places {
             return false;
         }
         let mut free = true;
+        if let Some((other, first)) = self.in_the_way(attachment) {
+            let message = format!("`{name}` and `{other}` cannot both run on one interface");
+            let problem = Problem::error(code::ATTACHMENT_CONFLICT, None, message)
+                .label(format!("`{name}`"))
+                .related(findings.place(&Spot::Value(first)), format!("`{other}`"))
+                .help(
+                    "an interface runs one program, or a dispatcher that calls several: write \
+                     `dispatcher = true` at all of them, and no two modes",
+                );
+            findings.at_value(&at, problem);
+            free = false;
+        }
+        if let Attachment::XdpShared { interface, mode, .. } = attachment {
+            let sharers = self.shared.entry(interface.clone()).or_default();
+            if sharers.len() == PROGRAMS_MAX {
+                let message =
+                    format!("a dispatcher calls {PROGRAMS_MAX} programs, and `{name}` is one more");
+                findings.at_value(&at, Problem::error(code::ATTACHMENT_CONFLICT, None, message));
+            }
+            sharers.push(Sharer { name: name.clone(), at: at.clone(), mode: *mode });
+        }
         if let Some(place) = place {
             if let Some(Holder { name: owner, at: first, .. }) = self.exclusive.get(&place) {
                 let message = format!("`{name}` and `{owner}` both want {place}");
@@ -90,6 +122,36 @@ impl Places {
         }
         self.of_programs.insert(format!("{name} {attachment}"), at);
         free
+    }
+
+    /// Who has an interface for itself that others share, or the other way round, or shares it in another
+    /// mode.
+    fn in_the_way(&self, attachment: &Attachment) -> Option<(String, KeyPath)> {
+        let sharers = |interface| self.shared.get(interface).map(Vec::as_slice).unwrap_or_default();
+        let sharer = match attachment {
+            Attachment::Xdp { interface, .. } => sharers(interface).first(),
+            Attachment::XdpShared { interface, mode, .. } => {
+                let alone = self.exclusive.get(&only_xdp(interface));
+                if let Some(Holder { name, at, .. }) = alone {
+                    return Some((name.clone(), at.clone()));
+                }
+                let other = |sharer: &&Sharer| {
+                    ![sharer.mode, *mode].contains(&XdpMode::Auto) && sharer.mode != *mode
+                };
+                sharers(interface).iter().find(other)
+            }
+            _ => None,
+        }?;
+        Some((sharer.name.clone(), sharer.at.clone()))
+    }
+
+    /// The interfaces that are shared: the place of which they take a part, who shares it, and where that
+    /// is said.
+    pub(in crate::validate) fn shared(&self) -> impl Iterator<Item = (String, &str, &KeyPath)> {
+        self.shared.iter().filter_map(|(interface, sharers)| {
+            let first = sharers.first()?;
+            Some((only_xdp(interface), first.name.as_str(), &first.at))
+        })
     }
 
     /// The host's places with room for one program: the place, who has it, and where that is said.
@@ -112,7 +174,7 @@ fn exclusive(program: &ProgramSpec, attachment: &Attachment) -> Option<String> {
 /// The place, if it has room for one, of whatever kind.
 fn exclusive_of_any(attachment: &Attachment) -> Option<String> {
     match attachment {
-        Attachment::Xdp { interface, .. } => Some(format!("the one XDP link of `{interface}`")),
+        Attachment::Xdp { interface, .. } => Some(only_xdp(interface)),
         Attachment::Tc { interface, direction, priority: Some(priority), handle: Some(handle) } => {
             let direction = direction.as_str();
             Some(format!(
@@ -139,10 +201,15 @@ fn exclusive_of_any(attachment: &Attachment) -> Option<String> {
     }
 }
 
+fn only_xdp(interface: &str) -> String {
+    format!("the one XDP link of `{interface}`")
+}
+
 fn advice(attachment: &Attachment) -> &'static str {
     match attachment {
         Attachment::Xdp { .. } => {
-            "an interface runs one XDP program; that one can call others by a prog array"
+            "an interface runs one XDP program; with `dispatcher = true` at both, it is one that calls \
+             them"
         }
         Attachment::Sockmap { .. } => "a map of sockets runs one program of each kind",
         Attachment::FlowDissector { .. } => "a network namespace has one flow dissector",

@@ -6,6 +6,7 @@ use std::path::{Component, Path};
 use crate::manifest::{Hook, listed, suggest};
 use crate::model::attach::Attachment;
 use crate::model::code;
+use crate::model::dispatch;
 use crate::model::kinds::ProgramType;
 use crate::model::pin::PinRoot;
 use crate::model::problem::Problem;
@@ -31,6 +32,7 @@ pub(in crate::validate) fn check(
                     mistake((object, program, target.function), resolved)
                 }
                 Holder::Pinned(pin) => own_pin(pin, resolved, root),
+                Holder::Dispatcher => None,
             };
             if let Some((key, problem)) = mistake {
                 findings.at_value(&at.key(key), problem);
@@ -165,6 +167,8 @@ pub enum Holder<'d> {
     },
     /// One that someone else keeps pinned at that absolute path.
     Pinned(&'d Path),
+    /// A dispatcher of libxdp.
+    Dispatcher,
 }
 
 impl DesiredProgram {
@@ -177,6 +181,9 @@ impl DesiredProgram {
             }
             Attachment::FreplacePinned { pin, function } => {
                 Some(Replaced { holder: Holder::Pinned(pin), function })
+            }
+            Attachment::XdpShared { .. } => {
+                Some(Replaced { holder: Holder::Dispatcher, function: dispatch::FUNCTION })
             }
             _ => None,
         })

@@ -63,6 +63,8 @@ pub(in crate::kernel::linux) mod flags {
     pub(in crate::kernel::linux) const VALUE_TYPE_BTF: u32 = 1 << 15;
     /// `BPF_F_XDP_HAS_FRAGS`: the program understands packets of several buffers.
     pub(in crate::kernel::linux) const XDP_HAS_FRAGS: u32 = 1 << 5;
+    /// `XDP_FLAGS_UPDATE_IF_NOEXIST`: attach only where nothing runs.
+    pub(in crate::kernel::linux) const XDP_IF_NONE: u32 = 1;
     /// `XDP_FLAGS_SKB_MODE` (`include/uapi/linux/if_link.h`).
     pub(in crate::kernel::linux) const XDP_GENERIC: u32 = 1 << 1;
     /// `XDP_FLAGS_DRV_MODE`.
