@@ -18,7 +18,7 @@ fn manifest() -> String {
 }
 
 /// What a command that must succeed prints.
-fn run(command: &str, arguments: &[&str]) -> String {
+pub(crate) fn run(command: &str, arguments: &[&str]) -> String {
     let done = Command::new(command).args(arguments).output().expect("`make deps` installed it");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (out, err) = (text(&done.stdout), text(&done.stderr));
@@ -27,20 +27,20 @@ fn run(command: &str, arguments: &[&str]) -> String {
 }
 
 /// Loads the one program of an object, pins it, and attaches that to `veth0` without a link.
-fn attach_alone(name: &str, pin: &str) {
+pub(crate) fn attach_alone(name: &str, pin: &str) {
     let path = object(name).display().to_string();
     run("bpftool", &["prog", "load", &path, pin]);
     run("bpftool", &["net", "attach", "xdpgeneric", "pinned", pin, "dev", "veth0"]);
 }
 
 /// Has xdp-loader put a program behind a dispatcher on `veth0`.
-fn load_by_xdp_loader(name: &str, program: &str) {
+pub(crate) fn load_by_xdp_loader(name: &str, program: &str) {
     let path = object(name).display().to_string();
     run("xdp-loader", &["load", "-m", "skb", "-n", program, "veth0", &path]);
 }
 
 /// Applies, is refused with all of these words, and has changed nothing.
-fn is_refused(program: &Program, manifest: &str, words: &[&str]) {
+pub(crate) fn is_refused(program: &Program, manifest: &str, words: &[&str]) {
     let (running, pins) = (attached("veth0"), tree());
     let mut said = program.run(&["apply", manifest, "--detach"]).status(1);
     for word in words {

@@ -35,6 +35,7 @@ mod program;
 mod refusals;
 mod replacements;
 mod same_as_libbpf;
+mod shared_xdp;
 mod signed;
 mod slots;
 mod types;

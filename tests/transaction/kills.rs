@@ -275,6 +275,10 @@ impl Machine {
         for (place, program) in &snapshot.filters {
             shape.insert(format!("filter {place:?}: {}", snapshot.programs[program]));
         }
+        for (index, members) in &snapshot.dispatchers {
+            let called = members.iter().map(|(id, run)| (&snapshot.programs[id], run.describe()));
+            shape.insert(format!("dispatcher {index}: {:?}", called.collect::<Vec<_>>()));
+        }
         shape.insert(format!("clsact: {:?}", snapshot.clsact));
         shape.insert(format!("maps: {}", snapshot.maps.len()));
         shape.insert(format!("programs: {:?}", {

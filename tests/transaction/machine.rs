@@ -129,8 +129,16 @@ pub(crate) fn desired(text: &str) -> &'static Desired {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     known.entry(text.to_owned()).or_insert_with(|| {
         let directory = support::object("firewall").with_file_name("edge.toml");
-        for name in ["counter", "honeypot", "tc_counter", "initial_slots", "iterators", "net_hooks"]
-        {
+        let names = [
+            "counter",
+            "honeypot",
+            "tc_counter",
+            "initial_slots",
+            "iterators",
+            "net_hooks",
+            "shared",
+        ];
+        for name in names {
             support::object(name);
         }
         let checked = validate(&directory, text, &|path: &Path| std::fs::read(path));

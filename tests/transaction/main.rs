@@ -9,6 +9,7 @@ mod machine;
 mod migrations;
 mod network;
 mod released;
+mod shared;
 mod strangers;
 #[path = "../support/mod.rs"]
 mod support;

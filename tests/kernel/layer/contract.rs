@@ -13,6 +13,8 @@ use crate::sandbox::{Sandbox, ip};
 /// Cases that not every kernel can pass.
 const NEEDS: &[(&str, Feature)] = &[
     ("a_function_of_a_pinned_program_is_replaced_once", PROGRAMS_AT_FUNCTIONS),
+    ("a_dispatcher_calls_several_programs_in_order", PROGRAMS_AT_FUNCTIONS),
+    ("a_dispatcher_keeps_what_it_calls", PROGRAMS_AT_FUNCTIONS),
     ("struct_ops_are_registered_with_and_without_links", STRUCT_OPS_LINKS),
     ("links_of_tracepoints_are_not_updated", PERF_EVENT_LINK_NAMES),
     ("a_counter_is_on_every_cpu", PERF_EVENT_LINKS),

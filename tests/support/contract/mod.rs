@@ -2,6 +2,7 @@
 //! kernel suite. The fake may know only what is proven here.
 
 mod bpffs;
+mod dispatchers;
 mod entries;
 mod filters;
 mod links;
@@ -85,6 +86,8 @@ macro_rules! for_each_case {
             an_attachment_by_a_descriptor_ends_with_it,
             an_iterator_takes_another_program,
             functions_are_probed_alone_or_together,
+            a_dispatcher_calls_several_programs_in_order,
+            a_dispatcher_keeps_what_it_calls,
             a_severed_link_says_so,
             a_detached_link_leaves_its_place,
             missing_targets_are_told,
@@ -102,6 +105,7 @@ macro_rules! for_each_case {
 pub(crate) use for_each_case;
 
 pub(crate) use bpffs::*;
+pub(crate) use dispatchers::*;
 pub(crate) use entries::*;
 pub(crate) use filters::*;
 pub(crate) use links::*;
