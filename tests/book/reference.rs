@@ -61,7 +61,9 @@ impl<'s> Schema<'s> {
             Some(Value::String(kind)) => match &**kind {
                 "array" => {
                     let items = self.kind(&resolved["items"]);
-                    format!("array of {items}s")
+                    // Words are listed as they are.
+                    let s = if items.ends_with('`') { "" } else { "s" };
+                    format!("array of {items}{s}")
                 }
                 "object" => "table".to_owned(),
                 "integer" => integer(
@@ -121,9 +123,9 @@ impl<'s> Schema<'s> {
             let properties = table.get("properties").and_then(Value::as_object);
             for (key, property) in properties.into_iter().flatten() {
                 let key = format!("`{key}`");
-                if property.pointer("/allOf/0/$ref").is_some_and(|found| *found == wanted)
-                    && !users.contains(&key)
-                {
+                let reference =
+                    property.pointer("/allOf/0/$ref").or_else(|| property.pointer("/items/$ref"));
+                if reference.is_some_and(|found| *found == wanted) && !users.contains(&key) {
                     users.push(key);
                 }
             }

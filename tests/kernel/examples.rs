@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::features::{PERF_EVENT_LINKS, TCX, lacks};
+use crate::features::{PERF_EVENT_LINKS, PROGRAMS_AT_FUNCTIONS, TCX, lacks};
 use crate::host;
 use crate::program::Program;
 use crate::sandbox::{Sandbox, mount_at};
@@ -154,6 +154,14 @@ fn xdp_filter_of_the_distribution() {
 }
 
 #[test]
+fn xdp_shared() {
+    if lacks(&[PROGRAMS_AT_FUNCTIONS]) {
+        return;
+    }
+    round("xdp-shared.toml", &["xdp"]);
+}
+
+#[test]
 fn no_example_is_forgotten() {
     let covered = [
         "cgroup.toml",
@@ -164,6 +172,7 @@ fn no_example_is_forgotten() {
         "three-policies.toml",
         "trace.toml",
         "xdp-filter.toml",
+        "xdp-shared.toml",
     ];
     let mut found: Vec<String> = fs::read_dir(root().join("examples/manifests"))
         .expect("a directory")

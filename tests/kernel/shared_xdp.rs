@@ -6,6 +6,8 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 
 use aya::maps::{Array, Map, MapData};
+use ebpf_apply::kernel::Kernel as _;
+use ebpf_apply::kernel::linux::Linux;
 use serde_json::Value;
 
 use crate::dispatchers::{attach_alone, is_refused, load_by_xdp_loader, run};
@@ -346,5 +348,14 @@ fn a_program_that_is_alone_is_refused_by_name() {
         program.manifest("edge.toml", &manifest(2, 50));
         program.run(&["apply", &path, "--detach"]).status(1).complains("attached alone");
         program.run(&["destroy", &path]).status(0);
+    });
+}
+
+#[test]
+fn every_kernel_takes_the_dispatcher() {
+    Sandbox::run(|_| {
+        let kernel = Linux::new();
+        let dispatcher = kernel.load_dispatcher().expect("it passes the verifier");
+        assert_ne!(kernel.id(&dispatcher), 0);
     });
 }
