@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::kernel::{Kernel, Result};
 use crate::model::attach::Attachment;
 use crate::model::inventory::{Anchor, Inventory, LinkRecord, MapRecord, Resource};
-use crate::model::kinds::MapType;
+use crate::model::kinds::{MapType, ProgramType};
 use crate::model::live::{
     LiveMap, LiveObject, LiveState, OperationsState, Others, RootState, TargetState,
 };
@@ -144,7 +144,10 @@ fn look<K: Kernel>(
         (Attachment::XdpShared { .. }, TargetState::Present(index)) => u32::try_from(*index).ok(),
         _ => None,
     });
-    let shared: BTreeSet<u32> = inventory.dispatchers().chain(wanted).collect();
+    let mut shared: BTreeSet<u32> = inventory.dispatchers().chain(wanted).collect();
+    if has_lost_replacements(inventory, &pins) {
+        shared.extend(kernel.dispatched()?);
+    }
     let mut dispatchers = BTreeMap::new();
     for index in shared {
         if let Some(found) = kernel.dispatcher(index)? {
@@ -168,6 +171,15 @@ fn look<K: Kernel>(
         dispatchers,
         others,
         host,
+    })
+}
+
+/// Whether a program that replaces a function is pinned as ours and not on record: then only dispatchers
+/// tell where it is called.
+fn has_lost_replacements(inventory: &Inventory, pins: &BTreeMap<PinPath, LiveObject>) -> bool {
+    pins.iter().filter(|(pin, _)| pin.is_private_to(&inventory.name)).any(|(pin, found)| {
+        matches!(found, LiveObject::Program(program) if program.program_type == ProgramType::EXT)
+            && !inventory.owns(pin, found)
     })
 }
 

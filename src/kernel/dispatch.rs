@@ -18,7 +18,7 @@ pub struct Dispatching<'a, H> {
     pub add: Vec<Joining<'a, H>>,
     /// What is not called any more.
     pub remove: Vec<&'a H>,
-    /// Programs, by kernel id, whose pins for dispatchers that do not run any more may go.
+    /// Dispatchers, by kernel id, that can never run any more: their pins go.
     pub sweep: BTreeSet<u32>,
 }
 

@@ -220,6 +220,9 @@ pub trait Kernel {
     /// none that could be changed.
     fn dispatcher(&self, interface: u32) -> Result<Option<LiveDispatcher>>;
 
+    /// The interfaces, by index, for which there are pins of dispatchers, whoever made them.
+    fn dispatched(&self) -> Result<Vec<u32>>;
+
     /// Puts another dispatcher in the place of the one on an interface, in one step for all packets: it
     /// calls what that one called, without some and with others. The first program brings it, and with
     /// the last it goes. A program that is there already is called as it is said now; one that shall go

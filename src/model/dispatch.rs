@@ -1,7 +1,7 @@
 //! XDP programs that share an interface: what libxdp's dispatcher calls, in which order, and when it goes
 //! on to the next (`lib/libxdp/protocol.org` of xdp-tools).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -108,15 +108,17 @@ impl Run {
 /// What a dispatcher that runs on an interface calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveDispatcher {
-    /// Kernel id of its program.
+    /// Name of the interface.
+    pub interface: String,
+    /// Kernel id of its program; 0 if there is none, and only what others have left.
     pub program_id: u32,
     /// How it runs.
     pub mode: XdpMode,
     /// What it calls, in that order.
     pub members: Vec<LiveMember>,
-    /// Programs, by kernel id, that lie in pin directories of dispatchers which ran on this interface
-    /// before: what a run that was cut short has left there.
-    pub leftovers: BTreeSet<u32>,
+    /// Other dispatchers that have pins for this interface, by kernel id, each with the programs there:
+    /// what somebody is about to put in this one's place, or what a run that was cut short has left.
+    pub leftovers: BTreeMap<u32, BTreeSet<u32>>,
 }
 
 /// A program that a dispatcher calls.

@@ -182,9 +182,7 @@ pub(super) fn settle(draft: &mut Draft<'_>) {
             draft.refuse(address.clone(), reason);
             continue;
         }
-        let leftovers = live.map(|live| &live.leftovers);
-        let sweep = leftovers.into_iter().flatten().filter(|id| draft.known.has_program(**id));
-        let sweep: BTreeSet<u32> = sweep.copied().collect();
+        let sweep = live.map(|live| stale(live, draft)).unwrap_or_default();
         if add.is_empty() && leaving.is_empty() && sweep.is_empty() {
             continue;
         }
@@ -200,9 +198,9 @@ pub(super) fn settle(draft: &mut Draft<'_>) {
             (_, Some(live)) => live.mode,
             _ => XdpMode::Auto,
         };
-        let interface = called.map(|called| called.interface.clone());
+        let interface = called.map(|called| &called.interface).or(live.map(|live| &live.interface));
         let change = Dispatch {
-            interface: interface.unwrap_or_else(|| name(index, draft)),
+            interface: interface.cloned().unwrap_or_default(),
             index,
             mode,
             add: add.iter().map(|(_, member)| member.clone()).collect(),
@@ -213,13 +211,15 @@ pub(super) fn settle(draft: &mut Draft<'_>) {
     }
 }
 
-/// Name of an interface, as it is on record.
-fn name(index: u32, draft: &Draft<'_>) -> String {
-    let recorded = draft.inventory().resources.values().find_map(|resource| match resource {
-        Resource::Link(LinkRecord {
-            anchor: Anchor::Dispatcher { interface, index: of }, ..
-        }) if *of == index => Some(interface.clone()),
-        _ => None,
-    });
-    recorded.unwrap_or_else(|| format!("interface {index}"))
+/// Dispatchers that a run of ours which was cut short has left, and that can never run again.
+///
+/// One that was loaded before what runs now cannot be put in its place by whoever is building it, since
+/// that one expects another. Where nothing runs, only what calls nothing but ours is taken.
+fn stale(live: &LiveDispatcher, draft: &Draft<'_>) -> BTreeSet<u32> {
+    let ours = |id: &u32| draft.known.has_program(*id);
+    let is_stale = |(id, programs): &(&u32, &BTreeSet<u32>)| match live.program_id {
+        0 => !programs.is_empty() && programs.iter().all(ours),
+        runs => **id < runs && programs.iter().any(ours),
+    };
+    live.leftovers.iter().filter(is_stale).map(|(id, _)| *id).collect()
 }

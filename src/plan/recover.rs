@@ -81,6 +81,7 @@ pub(super) fn known(inventory: &Inventory, live: &LiveState) -> Known {
     }
     known.adopt_public_links(recorded, live);
     known.adopt_filters(live);
+    known.adopt_called(live);
     known
 }
 
@@ -159,6 +160,33 @@ impl Known {
         }
     }
 
+    /// What dispatchers call of ours where the record does not know it.
+    fn adopt_called(&mut self, live: &LiveState) {
+        for (index, dispatcher) in &live.dispatchers {
+            for member in &dispatcher.members {
+                let Some((program, object, name)) = self.program_with(member.program_id) else {
+                    continue;
+                };
+                let place = format!("xdp:{}", dispatcher.interface);
+                let anchor =
+                    Anchor::Dispatcher { interface: dispatcher.interface.clone(), index: *index };
+                let record = LinkRecord { id: 0, program, attachment: None, anchor, public: None };
+                let address = Address::link_at(&object, &name, &place);
+                self.inventory.resources.entry(address).or_insert(Resource::Link(record));
+            }
+        }
+    }
+
+    /// The program of ours with that id, by its address, and by the names of its object and itself.
+    fn program_with(&self, id: u32) -> Option<(Address, String, String)> {
+        self.inventory.resources.iter().find_map(|(address, resource)| {
+            let Resource::Program(program) = resource else { return None };
+            let parts = program.pin.private_parts(&self.inventory.name)?;
+            let PrivatePin::Program { object, program: name } = parts else { return None };
+            (program.id == id).then(|| (address.clone(), object, name))
+        })
+    }
+
     /// Filters that run our programs where the record does not know them.
     fn adopt_filters(&mut self, live: &LiveState) {
         for (key, filter) in &live.filters {
@@ -171,14 +199,9 @@ impl Known {
             if self.inventory.resources.values().any(anchored) {
                 continue;
             }
-            let mut ours = self.inventory.resources.iter().filter_map(|(address, resource)| {
-                let Resource::Program(program) = resource else { return None };
-                let parts = program.pin.private_parts(&self.inventory.name)?;
-                let PrivatePin::Program { object, program: name } = parts else { return None };
-                (program.id == filter.program_id).then(|| (address.clone(), object, name))
-            });
-            let Some((program, object, name)) = ours.next() else { continue };
-            drop(ours);
+            let Some((program, object, name)) = self.program_with(filter.program_id) else {
+                continue;
+            };
             let place = Attachment::Tc {
                 interface: key.interface.clone(),
                 direction: key.direction,

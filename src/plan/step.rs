@@ -309,7 +309,7 @@ pub struct Dispatch {
     pub add: Vec<Member>,
     /// What is not called any more, as it was called.
     pub remove: Vec<Member>,
-    /// Programs, by kernel id, that a run which was cut short left pinned for an earlier dispatcher.
+    /// Dispatchers, by kernel id, whose pins a run which was cut short left.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub sweep: BTreeSet<u32>,
 }

@@ -141,6 +141,23 @@ fn what_others_unload_is_called_again() {
     machine.end(true).expect("ends");
 }
 
+/// What dispatchers call tells what is ours, on whichever interface.
+#[test]
+fn without_a_record_all_that_is_called_is_found() {
+    let machine = applied();
+    let record = machine.directory.path().join("state/edge/inventory.json");
+    std::fs::remove_file(&record).expect("the record");
+    apply(&machine).expect("applies");
+    machine.assert_settled(SHARED);
+    std::fs::remove_file(&record).expect("the record");
+    let less = SHARED.replace("[\"eth0\", \"eth1\"]", "\"eth0\"");
+    let done = machine.apply(&less).expect("applies");
+    let gone = done.plan.changes.iter().find(|change| change.action == Action::Delete);
+    assert_eq!(gone.map(|change| change.address.as_str()), Some("link.first.early[xdp:eth1]"));
+    assert_eq!(called(&machine), [vec!["early", "late"]]);
+    machine.assert_settled(&less);
+}
+
 #[test]
 fn who_is_alone_and_who_shares_do_not_take_each_others_place() {
     let alone =

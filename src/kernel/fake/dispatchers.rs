@@ -1,6 +1,6 @@
 //! Dispatchers of libxdp: what they call. Their pins and their own programs are not shown.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use rustix::io::Errno;
 
@@ -49,10 +49,11 @@ impl State {
             frags: member.frags,
         });
         Some(LiveDispatcher {
+            interface: self.hooks.interface_name(interface),
             program_id: u32::MAX,
             mode: XdpMode::Auto,
             members: members.collect(),
-            leftovers: BTreeSet::new(),
+            leftovers: BTreeMap::new(),
         })
     }
 

@@ -56,6 +56,11 @@ impl Hooks {
         names.map(|name| Interface { name, physical: false }).collect()
     }
 
+    pub(super) fn interface_name(&self, index: u32) -> String {
+        let named = self.interfaces.iter().find(|(_, of)| **of == index);
+        named.map(|(name, _)| name.clone()).unwrap_or_default()
+    }
+
     pub(super) fn add_cgroup(&mut self, path: &Path) {
         self.last_cgroup += 1;
         self.cgroups.insert(path.to_owned(), self.last_cgroup);

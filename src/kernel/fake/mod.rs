@@ -400,6 +400,10 @@ impl Kernel for Fake {
         Ok(self.lock().dispatcher(interface))
     }
 
+    fn dispatched(&self) -> Result<Vec<u32>> {
+        Ok(self.lock().hooks.dispatchers.keys().copied().collect())
+    }
+
     fn dispatch(&self, change: &Dispatching<'_, Handle>) -> Result<()> {
         self.act(CallKind::Dispatch, change.interface)?.dispatch(change)
     }

@@ -22,6 +22,12 @@ pub(super) fn index(name: &str) -> Answer<u32> {
     netdevice::name_to_index(&socket, name)
 }
 
+/// The name of an interface; `ENXIO` or `ENODEV` if there is none of that index.
+pub(super) fn name(index: u32) -> Answer<String> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    netdevice::index_to_name(&socket, index)
+}
+
 /// All interfaces, by name.
 pub(super) fn all() -> Answer<Vec<Interface>> {
     let answers =

@@ -349,6 +349,10 @@ impl Kernel for Linux {
         dispatcher::live(interface)
     }
 
+    fn dispatched(&self) -> Result<Vec<u32>> {
+        dispatcher::interfaces()
+    }
+
     fn dispatch(&self, change: &Dispatching<'_, Handle>) -> Result<()> {
         dispatcher::change(change)
     }

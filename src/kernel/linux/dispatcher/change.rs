@@ -28,6 +28,11 @@ pub(super) fn change(wanted: &Dispatching<'_, Handle>) -> Result<()> {
         wanted,
         operation: format!("change what the XDP dispatcher of `{}` calls", wanted.interface),
     };
+    if Pins::look(&change.operation)?.is_none() {
+        // Then nothing is made for what is refused anyway.
+        let found = Current::read(wanted.index, None).map_err(|errno| change.failed(errno))?;
+        change.can_replace(&found)?;
+    }
     let pins = Pins::lock(&change.operation)?;
     for _ in 0..ATTEMPTS {
         if let Some(runs) = change.attempt(&pins)? {
@@ -57,13 +62,15 @@ struct Change<'a> {
 impl Change<'_> {
     /// Tries once: what runs then, nothing or a dispatcher; `None` if somebody else was faster.
     fn attempt(&self, pins: &Pins) -> Result<Option<Option<Key>>> {
-        let old = match Current::read(self.wanted.index, Some(pins)).map_err(|e| self.failed(e))? {
+        let found = Current::read(self.wanted.index, Some(pins));
+        let found = found.map_err(|errno| self.failed(errno))?;
+        self.can_replace(&found)?;
+        let old = match found {
             Current::Changing => return Ok(None),
             Current::Nothing => None,
             Current::Dispatcher(old) => Some(old),
             // There is nothing of ours to take out of it.
-            Current::Other(_) if self.wanted.add.is_empty() => return Ok(Some(None)),
-            Current::Other(what) => return Err(self.occupied(&what)),
+            Current::Other(_) => return Ok(Some(None)),
         };
         let members = self.members(old.as_ref())?;
         let runs = old.as_ref().map(|old| old.key);
@@ -99,6 +106,14 @@ impl Change<'_> {
             tracing::warn!(%errno, "the pins of the dispatcher before could not be removed");
         }
         Ok(Some(made))
+    }
+
+    /// Whether what runs can be changed, or need not be.
+    fn can_replace(&self, found: &Current) -> Result<()> {
+        match found {
+            Current::Other(what) if !self.wanted.add.is_empty() => Err(self.occupied(what)),
+            _ => Ok(()),
+        }
     }
 
     /// What shall be called, in order.
@@ -189,24 +204,13 @@ impl Change<'_> {
         Ok(Built { key, program })
     }
 
-    /// Removes what a run that was cut short has left: pins of a dispatcher that can never run again.
-    ///
-    /// One that was loaded before what runs now cannot be put in its place by whoever is building it,
-    /// since that one expects another. Where nothing runs, only what calls nothing but ours is taken.
+    /// Removes the pins of dispatchers that do not run.
     fn sweep(&self, pins: &Pins, runs: Option<Key>) {
-        let ours = &self.wanted.sweep;
-        if ours.is_empty() {
-            return;
-        }
-        for key in pins.of_interface(self.wanted.index).unwrap_or_default() {
-            let programs = pins.programs(key);
-            let stale = match runs {
-                Some(runs) => {
-                    key.dispatcher < runs.dispatcher && programs.iter().any(|id| ours.contains(id))
-                }
-                None => !programs.is_empty() && programs.iter().all(|id| ours.contains(id)),
-            };
-            if stale && let Err(errno) = pins.unpin(key) {
+        for dispatcher in &self.wanted.sweep {
+            let key = Key { interface: self.wanted.index, dispatcher: *dispatcher };
+            if Some(key) != runs
+                && let Err(errno) = pins.unpin(key)
+            {
                 tracing::warn!(%errno, "the pins of an earlier dispatcher could not be removed");
             }
         }

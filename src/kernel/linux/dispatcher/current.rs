@@ -1,6 +1,6 @@
 //! The dispatcher that runs on an interface, read so that another can take its place.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::io::Errno;
@@ -96,14 +96,18 @@ pub(super) fn live(interface: u32, pins: Option<&Pins>) -> Answer<Option<LiveDis
         Current::Dispatcher(found) => Some(found.key),
         _ => None,
     };
-    let mut leftovers = BTreeSet::new();
+    let mut leftovers = BTreeMap::new();
     if let Some(pins) = pins {
-        for key in pins.of_interface(interface)?.into_iter().filter(|key| Some(*key) != runs) {
-            leftovers.extend(pins.programs(key));
+        let others = |key: &Key| key.interface == interface && Some(*key) != runs;
+        for key in pins.all()?.into_iter().filter(others) {
+            leftovers.insert(key.dispatcher, pins.programs(key).into_iter().collect());
         }
     }
+    // It may have gone meanwhile.
+    let name = super::super::interface::name(interface).unwrap_or_default();
     Ok(match current {
         Current::Dispatcher(found) => Some(LiveDispatcher {
+            interface: name,
             program_id: found.key.dispatcher,
             mode: found.mode,
             members: found.members(),
@@ -111,6 +115,7 @@ pub(super) fn live(interface: u32, pins: Option<&Pins>) -> Answer<Option<LiveDis
         }),
         _ if leftovers.is_empty() => None,
         _ => Some(LiveDispatcher {
+            interface: name,
             program_id: 0,
             mode: XdpMode::Auto,
             members: Vec::new(),

@@ -12,6 +12,7 @@ mod current;
 mod pins;
 mod program;
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use rustix::io::Errno;
@@ -121,6 +122,15 @@ pub(super) fn live(interface: u32) -> Result<Option<LiveDispatcher>> {
             _ => error,
         }
     })
+}
+
+/// The interfaces, by index, for which there are pins.
+pub(super) fn interfaces() -> Result<Vec<u32>> {
+    const OPERATION: &str = "look for XDP dispatchers";
+    let Some(pins) = Pins::look(OPERATION)? else { return Ok(Vec::new()) };
+    let keys = pins.all().map_err(|errno| KernelError::errno(OPERATION, errno).at(Pins::path()))?;
+    let indices: BTreeSet<u32> = keys.into_iter().map(|key| key.interface).collect();
+    Ok(indices.into_iter().collect())
 }
 
 /// Changes what is called on an interface.

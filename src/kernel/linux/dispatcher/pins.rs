@@ -126,15 +126,12 @@ impl Pins {
         }
     }
 
-    /// The dispatchers that have pins for an interface.
-    pub(super) fn of_interface(&self, interface: u32) -> Answer<Vec<Key>> {
+    /// The dispatchers that have pins.
+    pub(super) fn all(&self) -> Answer<Vec<Key>> {
         let mut keys = Vec::new();
         for entry in Dir::read_from(&self.directory)? {
-            let entry = entry?;
-            let key = entry.file_name().to_str().ok().and_then(Key::parse);
-            keys.extend(key.filter(|key| key.interface == interface));
+            keys.extend(entry?.file_name().to_str().ok().and_then(Key::parse));
         }
-        keys.sort_by_key(|key| key.dispatcher);
         Ok(keys)
     }
 
