@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ebpf_apply::model::code;
-use ebpf_apply::validate::validate;
+use ebpf_apply::validate::{Validator, validate};
 
 use crate::fixtures;
 use crate::support;
@@ -39,7 +39,41 @@ const TRIES: &[(&str, &str, &str)] = &[
         code::BAD_VALUE,
         "did you mean \"xdp\"?",
     ),
+    (
+        "programs.xdp_firewall.attach = [{ hook = 'xdp', interface = 'e', priority = 5 }]",
+        code::BAD_TARGET,
+        "add `dispatcher = true` to share the interface",
+    ),
+    (
+        "programs.xdp_firewall.attach = [{ hook = 'xdp', interface = 'e', dispatcher = true, chain-actions \
+         = ['PASS'] }]",
+        code::BAD_VALUE,
+        "did you mean \"pass\"?",
+    ),
 ];
+
+#[test]
+fn a_dispatcher_needs_a_kernel_that_moves_its_programs() {
+    support::object("shared");
+    let text = "version = 1\nname = 'demo'\n[objects.it]\npath = 'bpf/out/shared.bpf.o'\nload = \
+                'listed'\nprograms.early.attach = [{ hook = 'xdp', interface = 'e', dispatcher = true }]\n";
+    for (kernel, wanted) in [("5.9", 1), ("5.10", 0)] {
+        let read = |path: &Path| match path.extension() {
+            Some(extension) if extension == "toml" => Ok(text.as_bytes().to_vec()),
+            _ => fixtures::read(path),
+        };
+        let validator =
+            Validator::with_reader(&read).for_kernel(kernel.parse().expect("a release"));
+        let report = validator.check(["demo.toml"]);
+        let problems = &report.manifests[0].problems;
+        assert_eq!(problems.len(), wanted, "{problems:?}");
+        assert!(
+            problems
+                .iter()
+                .all(|found| found.message.contains("dispatcher calls needs Linux 5.10"))
+        );
+    }
+}
 
 fn advice(text: &str) -> Vec<(&'static str, String)> {
     let problems = validate(Path::new("demo.toml"), text, &fixtures::read).problems;

@@ -359,3 +359,22 @@ fn every_kernel_takes_the_dispatcher() {
         assert_ne!(kernel.id(&dispatcher), 0);
     });
 }
+
+#[test]
+fn what_xdp_loader_unloads_is_healed_by_who_watches() {
+    if lacks(&[PROGRAMS_AT_FUNCTIONS]) {
+        return;
+    }
+    Sandbox::run(|sandbox| {
+        wire(sandbox);
+        let program = Program::new();
+        let path = program.manifest("edge.toml", &manifest(2, 50));
+        let (mut held, _) = program.watch(&path, &["--on-drift", "heal"]);
+        load_by_xdp_loader("shape_a", "count_a");
+        let early = listed()[0].2.to_string();
+        run("xdp-loader", &["unload", "veth0", "--id", &early]);
+        while held.result()["outcome"] != "in-sync" {}
+        assert_eq!(names(), ["early", "count_a", "late"]);
+        assert_eq!(calls_of_one(), [1, 1]);
+    });
+}

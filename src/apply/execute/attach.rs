@@ -114,7 +114,13 @@ impl<K: Kernel> Executor<'_, K> {
         Ok(())
     }
 
-    /// Changes what a dispatcher calls.
+    pub(super) fn change_dispatcher(&mut self, change: &Dispatch) -> Result<()> {
+        self.dispatch(change)?;
+        self.undo.push(Undo::Dispatch(change.inverse()));
+        Ok(())
+    }
+
+    /// Has a dispatcher call what it shall from now on.
     pub(super) fn dispatch(&self, change: &Dispatch) -> Result<()> {
         let mut add = Vec::new();
         for member in &change.add {

@@ -125,11 +125,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             Step::LoadReplacement { object, program, maps, replaced } => {
                 self.load_replacement(object, program, maps, replaced)
             }
-            Step::LoadDispatcher => {
-                let dispatcher = self.kernel.load_dispatcher()?;
-                self.held.insert(Slot::Dispatcher, dispatcher);
-                Ok(())
-            }
+            Step::LoadDispatcher => self.load_dispatcher(),
             Step::FillSlots { map, slots } => self.fill_slots(map, slots),
             Step::FillOperations(ops) => self.fill_operations(ops),
             Step::Register(ops) => self.register(ops),
@@ -191,11 +187,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 self.push_filter_undo(key, program.as_ref());
                 Ok(())
             }
-            Step::Dispatch(change) => {
-                self.dispatch(change)?;
-                self.undo.push(Undo::Dispatch(change.inverse()));
-                Ok(())
-            }
+            Step::Dispatch(change) => self.change_dispatcher(change),
             Step::Retire { pin, stage, identity } => self.retire(pin, stage, *identity),
             Step::DropStaged(stage) => {
                 self.hold(stage)?;

@@ -40,6 +40,12 @@ impl<K: Kernel> Executor<'_, K> {
         Ok(())
     }
 
+    pub(super) fn load_dispatcher(&mut self) -> Result<()> {
+        let dispatcher = self.kernel.load_dispatcher()?;
+        self.held.insert(Slot::Dispatcher, dispatcher);
+        Ok(())
+    }
+
     pub(super) fn load_replacement(
         &mut self,
         name: &Name,

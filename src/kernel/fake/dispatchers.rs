@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rustix::io::Errno;
 
 use super::super::{Dispatching, KernelError, Result};
+use super::fault::CallKind;
 use super::objects::Link;
 use super::state::State;
 use super::{Fake, Handle};
@@ -23,6 +24,11 @@ pub(super) struct Member {
 }
 
 impl Fake {
+    pub(super) fn make_dispatcher(&self) -> Result<Handle> {
+        let program = self.act(CallKind::LoadDispatcher, "")?.add_dispatcher();
+        Ok(self.handle(program))
+    }
+
     /// Has the dispatcher of an interface call nothing that `gone` says yes to, as somebody else would do
     /// it; the last takes the dispatcher along.
     pub fn unload_from_dispatcher(&self, interface: &str, gone: impl Fn(u32) -> bool) {

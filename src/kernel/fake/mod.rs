@@ -390,10 +390,7 @@ impl Kernel for Fake {
     }
 
     fn load_dispatcher(&self) -> Result<Handle> {
-        let mut state = self.act(CallKind::LoadDispatcher, "")?;
-        let program = state.add_dispatcher();
-        drop(state);
-        Ok(self.handle(program))
+        self.make_dispatcher()
     }
 
     fn dispatcher(&self, interface: u32) -> Result<Option<LiveDispatcher>> {
