@@ -2,7 +2,7 @@
 //!
 //! Source: `xdp_program__parse_btf` of libxdp's `lib/libxdp/libxdp.c`.
 
-use crate::btf::{Btf, Member, Shape};
+use crate::btf::{Btf, Member, Shape, Type};
 use crate::model::dispatch::{Run, XdpAction};
 use crate::model::program::ProgramSpec;
 
@@ -22,7 +22,7 @@ pub(super) fn read(btf: &Btf<'_>, programs: &mut [ProgramSpec]) {
 
 fn run(btf: &Btf<'_>, variable: Shape<'_>) -> Option<Run> {
     let Shape::Var { target, .. } = variable else { return None };
-    let Ok(Shape::Struct(members)) = btf.resolve(target).map(|found| found.shape()) else {
+    let Ok(Shape::Struct(members)) = btf.resolve(target).map(Type::shape) else {
         return None;
     };
     let mut run = Run::default();
@@ -51,10 +51,10 @@ fn action(name: &str) -> Option<XdpAction> {
 
 /// `__uint(field, N)`: a pointer to an array of N.
 fn number(btf: &Btf<'_>, member: &Member<'_>) -> Option<u32> {
-    let Ok(Shape::Ptr(target)) = btf.resolve(member.type_id).map(|found| found.shape()) else {
+    let Ok(Shape::Ptr(target)) = btf.resolve(member.type_id).map(Type::shape) else {
         return None;
     };
-    match btf.resolve(target).map(|found| found.shape()) {
+    match btf.resolve(target).map(Type::shape) {
         Ok(Shape::Array(array)) => Some(array.count),
         _ => None,
     }

@@ -69,13 +69,12 @@ impl Wanted<'_> {
         };
         let (name, mode) = (wanted.interface.to_owned(), wanted.mode);
         let called = draft.called.entry(index).or_insert_with(|| Called::new(name.clone(), mode));
-        match own.filter(|_| action == Action::NoOp) {
-            Some(id) => drop(called.kept.insert(id)),
-            None => {
-                let member = Member { program: self.program.slot.clone(), run: run.clone(), frags };
-                called.add.push((self.address.clone(), member));
-                self.hold_program(draft);
-            }
+        if let Some(id) = own.filter(|_| action == Action::NoOp) {
+            called.kept.insert(id);
+        } else {
+            let member = Member { program: self.program.slot.clone(), run: run.clone(), frags };
+            called.add.push((self.address.clone(), member));
+            self.hold_program(draft);
         }
         draft.change(Change::new(self.address.clone(), action, self.noted(&reason)));
         let record = LinkRecord {

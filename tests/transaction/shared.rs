@@ -110,11 +110,11 @@ fn a_run_that_is_killed_is_made_good_by_the_next() {
     is_made_good(Machine::new, apply);
     is_made_good(applied, change);
     is_made_good(applied, purge);
-    let (_, back) = {
+    let back = {
         let machine = applied();
         change(&machine).expect("applies");
         apply(&machine).expect("applies");
-        ((), machine.shape())
+        machine.shape()
     };
     kill_at_every_call(applied, change, apply, &back);
     let (_, ended) = undisturbed(applied, purge);

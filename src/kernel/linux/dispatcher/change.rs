@@ -35,7 +35,7 @@ pub(super) fn change(wanted: &Dispatching<'_, Handle>) -> Result<()> {
     }
     let pins = Pins::lock(&change.operation)?;
     for _ in 0..ATTEMPTS {
-        if let Some(runs) = change.attempt(&pins)? {
+        if let Attempt::Runs(runs) = change.attempt(&pins)? {
             change.sweep(&pins, runs);
             return Ok(());
         }
@@ -53,6 +53,14 @@ struct Member<'a> {
     tag: [u8; 8],
 }
 
+/// What came of one attempt.
+enum Attempt {
+    /// It is as it shall be: this dispatcher runs, or none.
+    Runs(Option<Key>),
+    /// Somebody else was faster.
+    Raced,
+}
+
 /// One change under way.
 struct Change<'a> {
     wanted: &'a Dispatching<'a, Handle>,
@@ -60,43 +68,42 @@ struct Change<'a> {
 }
 
 impl Change<'_> {
-    /// Tries once: what runs then, nothing or a dispatcher; `None` if somebody else was faster.
-    fn attempt(&self, pins: &Pins) -> Result<Option<Option<Key>>> {
+    fn attempt(&self, pins: &Pins) -> Result<Attempt> {
         let found = Current::read(self.wanted.index, Some(pins));
         let found = found.map_err(|errno| self.failed(errno))?;
         self.can_replace(&found)?;
         let old = match found {
-            Current::Changing => return Ok(None),
+            Current::Changing => return Ok(Attempt::Raced),
             Current::Nothing => None,
             Current::Dispatcher(old) => Some(old),
             // There is nothing of ours to take out of it.
-            Current::Other(_) => return Ok(Some(None)),
+            Current::Other(_) => return Ok(Attempt::Runs(None)),
         };
         let members = self.members(old.as_ref())?;
         let runs = old.as_ref().map(|old| old.key);
         if old.as_ref().is_some_and(|old| calls_just(old, &members))
             || (old.is_none() && members.is_empty())
         {
-            return Ok(Some(runs));
+            return Ok(Attempt::Runs(runs));
         }
         let mode = self.mode(old.as_ref())?;
-        let made = if members.is_empty() {
+        let built = if members.is_empty() {
             None
         } else {
             let version = old.as_ref().map_or(config::VERSION, |old| old.calls.version);
             Some(self.build(&members, version, pins)?)
         };
-        let program = made.as_ref().map(|made| made.program.as_fd());
+        let program = built.as_ref().map(|built| built.program.as_fd());
         let place = old.as_ref().map(|old| old.program.as_fd());
         let answer = xdp::replace(self.wanted.index, mode, program, place);
-        let made = made.map(|made| made.key);
+        let key = built.map(|built| built.key);
         if let Err(errno) = answer {
-            if let Some(key) = made {
+            if let Some(key) = key {
                 let _whatever_is_left = pins.unpin(key);
             }
             return match errno {
                 // Another program is there than was read, or one where none was (`dev_xdp_attach`).
-                Errno::EXIST | Errno::BUSY => Ok(None),
+                Errno::EXIST | Errno::BUSY => Ok(Attempt::Raced),
                 errno => Err(self.refused(errno, mode)),
             };
         }
@@ -105,7 +112,7 @@ impl Change<'_> {
         {
             tracing::warn!(%errno, "the pins of the dispatcher before could not be removed");
         }
-        Ok(Some(made))
+        Ok(Attempt::Runs(key))
     }
 
     /// Whether what runs can be changed, or need not be.
