@@ -2,7 +2,7 @@
 //!
 //! An interface takes one XDP program. libxdp's protocol (`lib/libxdp/protocol.org` of xdp-tools)
 //! makes that a dispatcher, whose functions `prog0` to `prog9` are replaced by the programs that
-//! shall run. The programs are pinned below [`PINS`], and how they run stands in the dispatcher's one
+//! shall run. The programs are pinned below `/sys/fs/bpf/xdp`, and how they run stands in the dispatcher's one
 //! map. Here they are read, so that whoever is in the way has a name, and changed, so that programs of
 //! a deployment run beside those of others.
 
