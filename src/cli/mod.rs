@@ -24,14 +24,17 @@ mod journal;
 mod log;
 mod man;
 mod manager;
+mod pace;
 mod plan;
 mod privileges;
+mod progress;
 mod reader;
 mod replace;
 mod saved;
 mod session;
 mod signals;
 mod status;
+mod terminal;
 mod terms;
 mod validate;
 

@@ -56,7 +56,7 @@ use rustix::io::Errno;
 pub use since::running;
 pub use target::places;
 
-use super::entries::{Carried, Copied};
+use super::entries::{Carried, Copied, Pass};
 use super::{
     AttachedFilter, Found, Kernel, KernelError, LoadRequest, Removal, Replaced, Result, Settled,
 };
@@ -307,7 +307,7 @@ impl Kernel for Linux {
         from: &Handle,
         to: &Handle,
         transfer: Transfer,
-        progress: &mut dyn FnMut(u64),
+        progress: &mut dyn FnMut(Pass),
     ) -> Result<Copied> {
         let maps = contents::open(self, [from, to], transfer)?;
         contents::copy(&maps, transfer, progress)
@@ -319,16 +319,18 @@ impl Kernel for Linux {
         to: &Handle,
         transfer: Transfer,
         copied: &mut Copied,
+        progress: &mut dyn FnMut(Pass),
     ) -> Result<Carried> {
         let maps = contents::open(self, [from, to], transfer)?;
-        contents::carry(&maps, transfer, copied)
+        contents::carry(&maps, transfer, copied, progress)
     }
 
-    fn load_programs(
+    fn load_programs_with(
         &self,
         requests: &[LoadRequest<'_, Handle>],
+        progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<BTreeMap<String, Handle>>> {
-        programs::load(self, requests)
+        programs::load(self, requests, progress)
     }
 
     fn load_replacement(
