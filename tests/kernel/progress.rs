@@ -270,7 +270,7 @@ fn a_terminal_that_cannot_rewrite_a_line_gets_whole_ones() {
         assert!(screen.written.starts_with(&waits_for_the_lock()), "{:?}", screen.written);
         drop(lock);
         assert_eq!(child.wait().expect("it ends").code(), Some(0));
-        assert!(!screen.rest().concat().contains("\x1b"), "{:?}", screen.written);
+        assert!(!screen.rest().concat().contains('\x1b'), "{:?}", screen.written);
     });
 }
 
