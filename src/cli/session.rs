@@ -23,6 +23,7 @@ use super::context::Context;
 use super::end;
 use super::failure::{failed, nothing};
 use super::journal::Priority;
+use super::kernel;
 use super::privileges;
 
 /// A deployment and the right to hold it.
@@ -236,7 +237,7 @@ impl<'c> Session<'c> {
         order: &Order,
         alive: &dyn Fn(),
     ) -> Result<Applied, ApplyError> {
-        let kernel = Linux::with_btf(self.args.btf.as_deref())?;
+        let kernel = kernel::running(self.args.btf.as_deref(), self.context.exposed())?;
         let keeper = (!self.args.detach).then_some(&self.keeper);
         let host = Host { alive, ..self.context.host(&kernel, keeper) };
         let show = &mut |plan: &Plan| {
