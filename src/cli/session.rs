@@ -218,6 +218,11 @@ impl<'c> Session<'c> {
                 end::end(&host, (&self.name, Some(&self.root)), false, self.context)
             }
             OnExit::Keep => {
+                let lost = self.keeper.count();
+                if lost > 0 {
+                    let text = |style| view::plan::not_kept(lost, style);
+                    self.context.say(Priority::Warning, text);
+                }
                 let kept = RunResult {
                     outcome: Outcome::Kept,
                     generation: Some(self.generation),
