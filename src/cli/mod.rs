@@ -21,6 +21,7 @@ mod hold;
 mod init;
 mod inspect;
 mod journal;
+mod kernel;
 mod log;
 mod man;
 mod manager;

@@ -23,6 +23,7 @@ use super::context::Context;
 use super::end;
 use super::failure::{failed, nothing};
 use super::journal::Priority;
+use super::kernel;
 use super::manager::Manager;
 use super::privileges;
 use super::progress::Both;
@@ -225,6 +226,11 @@ impl<'c> Session<'c> {
                 end::end(&host, (&self.name, Some(&self.root)), false, self.context)
             }
             OnExit::Keep => {
+                let lost = self.keeper.count();
+                if lost > 0 {
+                    let text = |style| view::plan::not_kept(lost, style);
+                    self.context.say(Priority::Warning, text);
+                }
                 let kept = RunResult {
                     outcome: Outcome::Kept,
                     generation: Some(self.generation),
@@ -244,7 +250,7 @@ impl<'c> Session<'c> {
         order: &Order,
         manager: &Manager,
     ) -> Result<Applied, ApplyError> {
-        let kernel = Linux::with_btf(self.args.btf.as_deref())?;
+        let kernel = kernel::running(self.args.btf.as_deref(), self.context.exposed())?;
         let keeper = (!self.args.detach).then_some(&self.keeper);
         let observer = &Both(self.context, manager);
         let host = Host { observer, ..self.context.host(&kernel, keeper) };

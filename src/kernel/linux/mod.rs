@@ -95,11 +95,12 @@ impl Linux {
         Self::default()
     }
 
-    /// With a file, adjusts programs to its types instead of the kernel's own (CO-RE): raw BTF, or an
-    /// ELF file with a section `.BTF`. What the kernel itself looks up by id still comes from the
-    /// kernel.
-    pub fn with_btf(file: Option<&Path>) -> Result<Self> {
-        Ok(Self { core_btf: file.map(btf_file::read).transpose()?, ..Self::default() })
+    /// Adjusts programs to the types of a file instead of the kernel's own (CO-RE): raw BTF, or an ELF
+    /// file with a section `.BTF`; fails if `bytes`, what is in the file at `path`, are neither. What the
+    /// kernel itself looks up by id still comes from the kernel.
+    pub fn with_btf(path: &Path, bytes: Vec<u8>) -> Result<Self> {
+        let refuse = |reason| KernelError::reason("read the kernel's BTF", reason).at(path);
+        Ok(Self { core_btf: Some(btf_file::types(bytes).map_err(refuse)?), ..Self::default() })
     }
 
     /// Reads and writes the entries of maps one by one, as on kernels before 5.6, which cannot do it in
