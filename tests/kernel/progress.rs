@@ -140,13 +140,13 @@ fn an_error_stands_where_the_line_was() {
         program.run(&["apply", &manifest, "--detach"]).status(0);
         let _lock = locked(&program);
         let (mut screen, terminal) = Screen::new();
-        let mut command = program.command(&["apply", &manifest, "--detach", "--lock-timeout", "1"]);
+        let mut command = program.command(&["apply", &manifest, "--detach", "--lock-timeout", "2"]);
         let mut child =
             on(terminal, &mut command).stdout(Stdio::null()).spawn().expect("it starts");
         drop(command);
         let lines = screen.rest();
         assert!(screen.written.contains("waiting for the lock"), "{:?}", screen.written);
-        assert!(lines[0].contains("error") && lines[0].contains("locked for 1s"), "{lines:?}");
+        assert!(lines[0].contains("error") && lines[0].contains("locked for 2s"), "{lines:?}");
         assert!(!lines.concat().contains("waiting"), "{lines:?}");
         assert_eq!(child.wait().expect("it ends").code(), Some(5));
     });
@@ -281,7 +281,7 @@ fn shown_by_a_job(start: &str) -> String {
     program.run(&["apply", &manifest, "--detach"]).status(0);
     let _lock = locked(&program);
     let (mut screen, terminal) = Screen::new();
-    let run = program.command(&["apply", &manifest, "--detach", "--lock-timeout", "1"]);
+    let run = program.command(&["apply", &manifest, "--detach", "--lock-timeout", "2"]);
     let mut command = Command::new("setsid");
     command.args(["-c", "bash", "--norc", "-c", start, "shell"]).arg(run.get_program());
     command.args(run.get_args()).stdin(terminal.try_clone().expect("its end"));
@@ -289,7 +289,7 @@ fn shown_by_a_job(start: &str) -> String {
     drop(command);
     screen.rest();
     shell.wait().expect("it ends");
-    assert!(screen.written.contains("locked for 1s"), "{:?}", screen.written);
+    assert!(screen.written.contains("locked for 2s"), "{:?}", screen.written);
     screen.written
 }
 
