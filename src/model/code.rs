@@ -81,6 +81,7 @@ codes! {
     LEGACY_MAP = "legacy-map", warning, "a map is defined in the way of before BTF";
     SLOT_NOT_LOADED = "slot-not-loaded", error, "a map's initial contents name a program that is not loaded";
     GPL_ONLY_HELPER = "gpl-only-helper", error, "a program without a GPL-compatible license calls a helper for such programs only";
+    GPL_ONLY_PROGRAM = "gpl-only-program", either, "a program that the kernel takes only from objects with a GPL-compatible license";
     KERNEL_TOO_OLD = "kernel-too-old", either, "something that the kernel asked for with `--kernel` does not have";
     PIN_ATTRIBUTE_MISSING = "pin-attribute-missing", error, "the manifest pins a map whose definition does not ask for it";
     PIN_ATTRIBUTE_INVALID = "pin-attribute-invalid", error, "a map's `pinning` attribute has a value libbpf does not know";

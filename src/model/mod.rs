@@ -16,6 +16,7 @@ pub mod identity;
 pub mod inventory;
 pub mod kinds;
 pub mod layout;
+pub mod license;
 pub mod live;
 pub mod map;
 pub mod moment;
