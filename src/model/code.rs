@@ -100,7 +100,7 @@ codes! {
     MIGRATE_INAPPLICABLE = "migrate-inapplicable", error, "a map whose entries cannot be carried over into a new one";
     HOOK_MISMATCH = "hook-mismatch", error, "a program of a type that the hook does not take";
     SECTION_INCOMPLETE = "section-incomplete", error, "a section that does not say where its program is attached";
-    TARGET_MISMATCH = "target-mismatch", error, "a program that was made for another place";
+    TARGET_MISMATCH = "target-mismatch", either, "a program that was made for another place";
     BAD_TARGET = "bad-target", error, "a place that cannot exist";
     DUPLICATE_ATTACHMENT = "duplicate-attachment", error, "a program attached to one place twice";
     ATTACHMENT_CONFLICT = "attachment-conflict", error, "two programs at a place that has room for one";

@@ -14,7 +14,9 @@ use crate::validate::findings::Findings;
 use crate::validate::hooks;
 use crate::validate::rules::operations;
 use crate::validate::rules::places::Places;
+use crate::validate::rules::probes;
 use crate::validate::rules::replaced::{self, Holder};
+use crate::validate::rules::tracing::USDT_SPECS;
 use crate::validate::subject::Subject;
 
 /// The program's attachments, as far as they can be settled.
@@ -39,6 +41,10 @@ pub(in crate::validate) fn resolve(
         if !hooks::takes(hook.name(), kind) {
             findings.at_value(&at.key("hook"), misfit(hook, program, kind));
             continue;
+        }
+        let finds_arguments = subject.spec().map(USDT_SPECS).is_some();
+        if let Some(problem) = probes::misplaced(program, kind, hook.name(), finds_arguments) {
+            findings.at_value(&at.key("hook"), problem);
         }
         let mut place = Place { subject, program, kind, at, findings };
         place.options(hook);

@@ -19,6 +19,7 @@ pub(super) mod operations;
 pub(super) mod paths;
 pub(super) mod pins;
 pub(super) mod places;
+mod probes;
 pub(super) mod programs;
 pub(super) mod replaced;
 pub(super) mod shape;
