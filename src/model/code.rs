@@ -69,7 +69,7 @@ codes! {
     OBJECT_INVALID = "object-invalid", error, "a file is no BPF object";
     OBJECT_DEFECT = "object-defect", either, "a part of an object is broken";
     MAP_DEFINITION_INVALID = "map-definition-invalid", error, "a map's definition contradicts itself or says what libbpf does not know";
-    MAP_SHAPE_REFUSED = "map-shape-refused", error, "a map with sizes, entries or flags that no kernel takes for its type";
+    MAP_SHAPE_REFUSED = "map-shape-refused", either, "a map with sizes, entries or flags that no kernel takes for its type";
     DIGEST_MISMATCH = "digest-mismatch", error, "an object has other bytes than the manifest says";
     DIGEST_MISSING = "digest-missing", error, "digests are required, and an object has none";
     EXTERN_UNSUPPORTED = "extern-unsupported", error, "an object needs a symbol that no kernel has";

@@ -19,6 +19,7 @@ pub mod layout;
 pub mod license;
 pub mod live;
 pub mod map;
+pub mod map_flags;
 pub mod moment;
 pub mod name;
 pub mod net_hook;

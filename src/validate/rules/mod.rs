@@ -6,6 +6,7 @@
 pub(super) mod attachments;
 pub(super) mod contents;
 pub(super) mod expect;
+pub(super) mod flags;
 pub(super) mod globals;
 pub(super) mod iterated;
 pub(super) mod kernel;
