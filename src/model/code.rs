@@ -103,7 +103,7 @@ codes! {
     TARGET_MISMATCH = "target-mismatch", either, "a program that was made for another place";
     BAD_TARGET = "bad-target", error, "a place that cannot exist";
     DUPLICATE_ATTACHMENT = "duplicate-attachment", error, "a program attached to one place twice";
-    ATTACHMENT_CONFLICT = "attachment-conflict", error, "two programs at a place that has room for one";
+    ATTACHMENT_CONFLICT = "attachment-conflict", either, "two programs at a place that has room for one";
     GLOBAL_TYPE = "global-type", error, "a value of another type than the variable's";
     GLOBAL_RANGE = "global-range", error, "a value that does not fit the variable";
     GLOBAL_UNSUPPORTED = "global-unsupported", error, "a variable that no value can be written for";

@@ -16,6 +16,7 @@ mod findings;
 mod hooks;
 mod load;
 mod report;
+mod room;
 mod rules;
 mod signature;
 mod subject;
