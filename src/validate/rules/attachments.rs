@@ -46,7 +46,7 @@ pub(in crate::validate) fn resolve(
         if let Some(problem) = probes::misplaced(program, kind, hook.name(), finds_arguments) {
             findings.at_value(&at.key("hook"), problem);
         }
-        let mut place = Place { subject, program, kind, at, findings };
+        let mut place = Place { subject, program, kind, at, findings, told: false };
         place.options(hook);
         for (at, attachment) in place.attachments(hook) {
             places.take(subject.name, program, &attachment, at, findings);
@@ -81,6 +81,8 @@ pub(super) struct Place<'p, 'f, 'd> {
     pub(super) kind: &'p ProgramKind,
     at: KeyPath,
     findings: &'f mut Findings<'d>,
+    /// Whether something is wrong with it.
+    told: bool,
 }
 
 impl Place<'_, '_, '_> {
@@ -317,7 +319,7 @@ impl Place<'_, '_, '_> {
             }
             _ => self.traced_section(cookie),
         };
-        if found.is_none() {
+        if found.is_none() && !self.told {
             let problem = self.unsaid();
             self.report("hook", problem);
         }
@@ -338,6 +340,7 @@ impl Place<'_, '_, '_> {
     }
 
     pub(super) fn report(&mut self, option: &str, problem: Problem) {
+        self.told = true;
         self.findings.at_value(&self.at.key(option), problem);
     }
 }
