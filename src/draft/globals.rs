@@ -90,17 +90,12 @@ fn constant(bits: i64, variants: &[(String, i64)]) -> Option<String> {
 
 /// A number with a fraction; what is none, C writes otherwise.
 fn float(bytes: &[u8]) -> Option<String> {
-    let shown = match *bytes {
-        [a, b, c, d] => {
-            let number = f32::from_le_bytes([a, b, c, d]);
-            number.is_finite().then(|| format!("{number:?}"))
-        }
-        _ => {
-            let number = f64::from_le_bytes(bytes.try_into().ok()?);
-            number.is_finite().then(|| format!("{number:?}"))
-        }
-    };
-    shown
+    if let Ok(bytes) = bytes.try_into() {
+        let number = f32::from_le_bytes(bytes);
+        return number.is_finite().then(|| format!("{number:?}"));
+    }
+    let number = f64::from_le_bytes(bytes.try_into().ok()?);
+    number.is_finite().then(|| format!("{number:?}"))
 }
 
 /// A table of the members that a value can be written for, those of anonymous structs and unions among
@@ -133,12 +128,11 @@ fn fields(
             }
             continue;
         }
-        let text = match member.bit_width {
-            Some(width) => bit_field(&member.ctype, bytes, at, width),
-            None => {
-                let start = usize::try_from(at / 8).ok()?;
-                bytes.get(start..).and_then(|bytes| value(&member.ctype, bytes))
-            }
+        let text = if let Some(width) = member.bit_width {
+            bit_field(&member.ctype, bytes, at, width)
+        } else {
+            let start = usize::try_from(at / 8).ok()?;
+            bytes.get(start..).and_then(|bytes| value(&member.ctype, bytes))
         };
         if let Some(text) = text {
             shown.push(format!("{} = {text}", key(&member.name)));
@@ -159,9 +153,9 @@ fn bit_field(ctype: &CType, bytes: &[u8], at: u32, width: u32) -> Option<String>
         let byte = bytes.get(usize::try_from(at / 8).ok()?)?;
         bits |= u64::from(byte >> (at % 8) & 1) << bit;
     }
-    let extended = |signed: bool| match signed {
-        true => Some((bits << unused).cast_signed() >> unused),
-        false => i64::try_from(bits).ok(),
+    let extended = |signed: bool| {
+        let extended = (bits << unused).cast_signed() >> unused;
+        if signed { Some(extended) } else { i64::try_from(bits).ok() }
     };
     match &ctype.kind {
         CTypeKind::Bool => Some((bits != 0).to_string()),

@@ -125,32 +125,38 @@ const ACCESS: u32 = RDONLY | WRONLY | RDONLY_PROG | WRONLY_PROG;
 pub fn taken(map_type: T) -> Option<u32> {
     Some(match map_type {
         // `HTAB_CREATE_FLAG_MASK` and `htab_map_alloc_check`: values for each CPU are of no node.
-        T::HASH => NO_PREALLOC | NUMA_NODE | ACCESS | ZERO_SEED,
+        T::HASH | T::HASH_OF_MAPS => NO_PREALLOC | NUMA_NODE | ACCESS | ZERO_SEED,
         T::PERCPU_HASH => NO_PREALLOC | ACCESS | ZERO_SEED,
         T::LRU_HASH => NO_COMMON_LRU | NUMA_NODE | ACCESS | ZERO_SEED,
         T::LRU_PERCPU_HASH => NO_COMMON_LRU | ACCESS | ZERO_SEED,
-        T::HASH_OF_MAPS => NO_PREALLOC | NUMA_NODE | ACCESS | ZERO_SEED,
         // `ARRAY_CREATE_FLAG_MASK` and `array_map_alloc_check`.
         T::ARRAY => NUMA_NODE | MMAPABLE | ACCESS | INNER_MAP,
         T::PERCPU_ARRAY => ACCESS,
-        T::REUSEPORT_SOCKARRAY => NUMA_NODE | ACCESS,
-        // `fd_array_map_alloc_check`.
-        T::PROG_ARRAY | T::CGROUP_ARRAY | T::ARRAY_OF_MAPS => NUMA_NODE | RDONLY | WRONLY,
         T::PERF_EVENT_ARRAY => NUMA_NODE | RDONLY | WRONLY | PRESERVE_ELEMS,
-        // `STACK_CREATE_FLAG_MASK`, `LPM_CREATE_FLAG_MASK`, `DEV_CREATE_FLAG_MASK`, `cpu_map_alloc`.
+        // `array_map_alloc_check`, `QUEUE_STACK_CREATE_FLAG_MASK`, `LOCAL_STORAGE_CREATE_FLAG_MASK`.
+        T::REUSEPORT_SOCKARRAY
+        | T::QUEUE
+        | T::STACK
+        | T::CGROUP_STORAGE
+        | T::PERCPU_CGROUP_STORAGE => NUMA_NODE | ACCESS,
+        // `fd_array_map_alloc_check`, `DEV_CREATE_FLAG_MASK`, `SOCK_CREATE_FLAG_MASK` in
+        // `net/core/sock_map.c`, `xsk_map_alloc` in `net/xdp/xskmap.c`.
+        T::PROG_ARRAY
+        | T::CGROUP_ARRAY
+        | T::ARRAY_OF_MAPS
+        | T::DEVMAP
+        | T::DEVMAP_HASH
+        | T::SOCKMAP
+        | T::SOCKHASH
+        | T::XSKMAP => NUMA_NODE | RDONLY | WRONLY,
+        // `STACK_CREATE_FLAG_MASK`, `LPM_CREATE_FLAG_MASK`, `BLOOM_CREATE_FLAG_MASK`.
         T::STACK_TRACE => NUMA_NODE | RDONLY | WRONLY | STACK_BUILD_ID,
         T::LPM_TRIE => NO_PREALLOC | NUMA_NODE | ACCESS,
-        T::DEVMAP | T::DEVMAP_HASH => NUMA_NODE | RDONLY | WRONLY,
-        T::CPUMAP => NUMA_NODE,
-        // `SOCK_CREATE_FLAG_MASK` in `net/core/sock_map.c`, `xsk_map_alloc` in `net/xdp/xskmap.c`.
-        T::SOCKMAP | T::SOCKHASH | T::XSKMAP => NUMA_NODE | RDONLY | WRONLY,
-        // `QUEUE_STACK_CREATE_FLAG_MASK`, `BLOOM_CREATE_FLAG_MASK`, `RINGBUF_CREATE_FLAG_MASK`.
-        T::QUEUE | T::STACK => NUMA_NODE | ACCESS,
         T::BLOOM_FILTER => NUMA_NODE | ZERO_SEED | ACCESS,
+        // `RINGBUF_CREATE_FLAG_MASK` and `ringbuf_map_alloc`, `cpu_map_alloc`.
         T::RINGBUF => NUMA_NODE | RB_OVERWRITE,
-        T::USER_RINGBUF => NUMA_NODE,
-        // `LOCAL_STORAGE_CREATE_FLAG_MASK`, `BPF_LOCAL_STORAGE_CREATE_FLAG_MASK`.
-        T::CGROUP_STORAGE | T::PERCPU_CGROUP_STORAGE => NUMA_NODE | ACCESS,
+        T::USER_RINGBUF | T::CPUMAP => NUMA_NODE,
+        // `BPF_LOCAL_STORAGE_CREATE_FLAG_MASK`.
         T::SK_STORAGE | T::INODE_STORAGE | T::TASK_STORAGE | T::CGRP_STORAGE => NO_PREALLOC | CLONE,
         // `bpf_struct_ops_map_alloc_check`, `arena_map_alloc`, `insn_array_alloc_check`.
         T::STRUCT_OPS => LINK | VTYPE_BTF_OBJ_FD,

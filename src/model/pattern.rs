@@ -61,11 +61,13 @@ pub fn matches(pattern: &str, name: &str) -> bool {
 /// Bytes of the longest name of an interface (`IFNAMSIZ`, without its NUL).
 const NAME_MAX: usize = 15;
 
+/// The length of a text that there is none of.
+const NONE: usize = usize::MAX;
+
 /// Whether an interface can have a name that both patterns describe.
 #[must_use]
 pub fn overlap(one: &str, other: &str) -> bool {
     let (Some(one), Some(other)) = (parts(one), parts(other)) else { return false };
-    const NONE: usize = usize::MAX;
     // The shortest text that the parts from there on have in common, from the end of both.
     let mut common = vec![vec![NONE; other.len() + 1]; one.len() + 1];
     for a in (0..=one.len()).rev() {
@@ -82,7 +84,7 @@ pub fn overlap(one: &str, other: &str) -> bool {
                 }
                 (Some(Part::Star), None) => at(a + 1, b),
                 (None, Some(Part::Star)) => at(a, b + 1),
-                (Some(Part::One(these)), Some(Part::One(those))) if these & those != 0 => {
+                (Some(Part::One(left)), Some(Part::One(right))) if left & right != 0 => {
                     at(a + 1, b + 1).saturating_add(1)
                 }
                 _ => NONE,

@@ -108,7 +108,7 @@ fn flags(shape: &MapShape) -> Vec<String> {
     let taken = map_flags::taken(shape.map_type).unwrap_or(u32::MAX);
     if known & !taken != 0 {
         let useless = known & !taken;
-        let flags = if useless.count_ones() == 1 { "flag" } else { "flags" };
+        let flags = if useless.is_power_of_two() { "flag" } else { "flags" };
         reasons.push(format!("does not take the {flags} `{}`", MapFlags(useless)));
     }
     for pair in map_flags::EXCLUSIVE {

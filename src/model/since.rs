@@ -144,9 +144,9 @@ pub fn of_hook(hook: &str) -> Option<Release> {
         "tc" => at(4, 5),
         "struct-ops" => at(5, 6),
         // 70ed506c3bbc: before, what is attached by `BPF_RAW_TRACEPOINT_OPEN` cannot be pinned.
-        "raw-tracepoint" | "tp-btf" | "fentry" | "fexit" | "freplace" => at(5, 7),
         // af6eea57437a: links of cgroups.
-        "cgroup" | "fmod-ret" | "lsm" => at(5, 7),
+        "raw-tracepoint" | "tp-btf" | "fentry" | "fexit" | "freplace" | "cgroup" | "fmod-ret"
+        | "lsm" => at(5, 7),
         // 7f045a49fee0: links of network namespaces.
         "iter" | "flow-dissector" => at(5, 8),
         // aa8d3a716b59: links of XDP.

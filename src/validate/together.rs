@@ -115,8 +115,8 @@ impl<'c> Known<'c> {
                 let (one, other) = (first.described(), held.described());
                 let message = format!("{one} and {other} both want {}", why.described(room));
                 let problem = clash(code::ATTACHMENT_CONFLICT, message, *first, held, manifests);
-                let help = why.help().unwrap_or("only one deployment of a host can have it");
-                problems.push(Problem { severity: why.severity(), ..problem }.help(help));
+                let advice = why.help().unwrap_or("only one deployment of a host can have it");
+                problems.push(Problem { severity: why.severity(), ..problem }.help(advice));
             }
         }
         // What one manifest claims is held against what others do.

@@ -25,20 +25,14 @@ pub(in crate::validate) fn check(
                 continue;
             }
             let (name, shown) = (&spec.name, MapFlags(flags));
-            let problem = match kernel {
-                Some(kernel) => {
-                    let message = format!(
-                        "map `{name}` has the flags {shown}, which Linux {kernel} does not know"
-                    );
-                    Problem::error(code::KERNEL_TOO_OLD, None, message)
-                }
-                None => {
-                    let message = format!(
-                        "map `{name}` has the flags {shown}, which no kernel known here takes"
-                    );
-                    Problem::warning(code::MAP_SHAPE_REFUSED, None, message)
-                        .help("a kernel that does not know a flag refuses the map (EINVAL)")
-                }
+            let has = format!("map `{name}` has the flags {shown}, which");
+            let problem = if let Some(kernel) = kernel {
+                let message = format!("{has} Linux {kernel} does not know");
+                Problem::error(code::KERNEL_TOO_OLD, None, message)
+            } else {
+                let message = format!("{has} no kernel known here takes");
+                Problem::warning(code::MAP_SHAPE_REFUSED, None, message)
+                    .help("a kernel that does not know a flag refuses the map (EINVAL)")
             };
             findings.at(&subject.map_spot(name), problem);
         }

@@ -19,10 +19,8 @@ use crate::sandbox::Sandbox;
 /// operations.
 fn load(kernel: &Linux, image: &Image, program: &ProgramSpec) -> Result<(), KernelError> {
     let btf = kernel.load_btf(image)?;
-    let map = match program.section.contains("struct_ops") {
-        true => Some(kernel.create_map(image, &image.spec.maps[0], btf.as_ref())?),
-        false => None,
-    };
+    let ops = image.spec.map("unfree").filter(|_| program.section.contains("struct_ops"));
+    let map = ops.map(|ops| kernel.create_map(image, ops, btf.as_ref())).transpose()?;
     let maps: BTreeMap<_, _> = map.iter().map(|map| ("unfree", map)).collect();
     let request = LoadRequest { image, programs: vec![program], maps, btf: btf.as_ref() };
     kernel.load_programs(&[request]).map(drop)
