@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::desired::DesiredObject;
 use super::findings::{Findings, Spot};
+use super::room::Room;
 use super::rules::places::Places;
 use super::subject::Subject;
 use crate::manifest::{KeyPath, Manifest};
@@ -19,8 +20,8 @@ pub(super) struct Claims {
     pub(super) name: Option<(Name, Option<Range<usize>>)>,
     /// By the pin's path on the host.
     pub(super) pins: BTreeMap<PathBuf, Claim>,
-    /// By a description of the place: hooks with room for one program.
-    pub(super) places: BTreeMap<String, Claim>,
+    /// Hooks with room for one program.
+    pub(super) places: BTreeMap<Room, Claim>,
 }
 
 /// One claim.
@@ -78,7 +79,7 @@ pub(super) fn of(
     }
     let places = places.of_host().map(|(place, owner, at)| {
         let span = findings.place(&Spot::Value(at.clone()));
-        (place.to_owned(), Claim { who: format!("`{owner}`"), span, external: false })
+        (place.clone(), Claim { who: format!("`{owner}`"), span, external: false })
     });
     Claims { name, pins, places: places.collect() }
 }

@@ -10,6 +10,7 @@ use crate::model::name::Name;
 use crate::model::problem::Problem;
 use crate::model::program::ProgramSpec;
 use crate::validate::findings::{Findings, Spot};
+use crate::validate::room::{Room, Rooms};
 
 /// The places taken so far.
 #[derive(Debug, Default)]
@@ -17,7 +18,7 @@ pub(in crate::validate) struct Places {
     /// By object, program and place.
     of_programs: BTreeMap<String, KeyPath>,
     /// Places with room for one program: who has it.
-    exclusive: BTreeMap<String, Holder>,
+    exclusive: Rooms<Holder>,
 }
 
 /// The one program of a place.
@@ -57,7 +58,7 @@ impl Places {
     fn take_place(
         &mut self,
         (object, name): (&Name, &str),
-        (attachment, place): (&Attachment, Option<String>),
+        (attachment, room): (&Attachment, Option<Room>),
         at: KeyPath,
         findings: &mut Findings<'_>,
     ) -> bool {
@@ -72,71 +73,78 @@ impl Places {
             return false;
         }
         let mut free = true;
-        if let Some(place) = place {
-            if let Some(Holder { name: owner, at: first, .. }) = self.exclusive.get(&place) {
-                let message = format!("`{name}` and `{owner}` both want {place}");
-                let problem = Problem::error(code::ATTACHMENT_CONFLICT, None, message)
-                    .label(format!("`{name}`"))
-                    .related(findings.place(&Spot::Value(first.clone())), format!("`{owner}`"))
-                    .help(advice(attachment));
+        if let Some(room) = room {
+            // Of one program's own, what is named goes before what is meant by a pattern.
+            if let Some((clash, owner)) = self.exclusive.clash(&room, |owner| owner.name != name) {
+                let (first, owner) = (owner.at.clone(), &owner.name);
+                let message =
+                    format!("`{name}` and `{owner}` both want {}", clash.described(&room));
+                let severity = clash.severity();
+                let problem = Problem {
+                    severity,
+                    ..Problem::error(code::ATTACHMENT_CONFLICT, None, message)
+                }
+                .label(format!("`{name}`"))
+                .related(findings.place(&Spot::Value(first)), format!("`{owner}`"))
+                .help(clash.help().unwrap_or(advice(attachment)));
                 findings.at_value(&at, problem);
-                free = false;
-            } else {
-                let of_host =
-                    !matches!(attachment, Attachment::Freplace { .. } | Attachment::Sockmap { .. });
-                self.exclusive
-                    .insert(place, Holder { name: name.clone(), at: at.clone(), of_host });
+                free = clash.is_possible_only();
             }
+            let of_host =
+                !matches!(attachment, Attachment::Freplace { .. } | Attachment::Sockmap { .. });
+            self.exclusive.take(room, Holder { name: name.clone(), at: at.clone(), of_host });
         }
         self.of_programs.insert(format!("{name} {attachment}"), at);
         free
     }
 
     /// The host's places with room for one program: the place, who has it, and where that is said.
-    pub(in crate::validate) fn of_host(&self) -> impl Iterator<Item = (&str, &str, &KeyPath)> {
+    pub(in crate::validate) fn of_host(&self) -> impl Iterator<Item = (&Room, &str, &KeyPath)> {
         let of_host = self.exclusive.iter().filter(|(_, holder)| holder.of_host);
-        of_host.map(|(place, holder)| (place.as_str(), holder.name.as_str(), &holder.at))
+        of_host.map(|(room, holder)| (room, holder.name.as_str(), &holder.at))
     }
 }
 
 /// The place, if it has room for one program of this kind.
-fn exclusive(program: &ProgramSpec, attachment: &Attachment) -> Option<String> {
+fn exclusive(program: &ProgramSpec, attachment: &Attachment) -> Option<Room> {
     // `sock_map_link_update_prog` in `net/core/sock_map.c`.
     let Attachment::Sockmap { object, map } = attachment else {
         return exclusive_of_any(attachment);
     };
     let of = program.kind.as_ref()?.attach_type?;
-    Some(format!("the one {of} of `{object}.{map}`"))
+    Some(Room::other(format!("the one {of} of `{object}.{map}`")))
 }
 
 /// The place, if it has room for one, of whatever kind.
-fn exclusive_of_any(attachment: &Attachment) -> Option<String> {
-    match attachment {
-        Attachment::Xdp { interface, .. } => Some(format!("the one XDP link of `{interface}`")),
+fn exclusive_of_any(attachment: &Attachment) -> Option<Room> {
+    Some(Room::other(match attachment {
+        Attachment::Xdp { interface, .. } => {
+            return Some(Room::of_interface("the one XDP link", interface));
+        }
         Attachment::Tc { interface, direction, priority: Some(priority), handle: Some(handle) } => {
             let direction = direction.as_str();
-            Some(format!(
-                "the {direction} filter of `{interface}` with priority {priority} and handle {handle}"
-            ))
+            let kind =
+                format!("the {direction} filter with priority {priority} and handle {handle}");
+            return Some(Room::of_interface(kind, interface));
         }
         Attachment::FlowDissector { .. } | Attachment::Netfilter { .. } => {
-            Some(format!("the one place of {attachment}"))
+            format!("the one place of {attachment}")
         }
         // `bpf_trampoline_link_prog` in `kernel/bpf/trampoline.c`.
         Attachment::Freplace { object, program, function } => {
-            Some(format!("function `{function}` of `{object}.{program}`"))
+            format!("function `{function}` of `{object}.{program}`")
         }
         Attachment::StructOps { ops, name: Some(name), .. } => {
-            Some(format!("the name `{name}` among `struct {ops}`"))
+            format!("the name `{name}` among `struct {ops}`")
         }
         Attachment::StructOps { ops, .. } if !attachment.shares_its_place() => {
-            Some(format!("the one `struct {ops}` that the kernel takes"))
+            format!("the one `struct {ops}` that the kernel takes")
         }
         Attachment::FreplacePinned { pin, function } => {
-            Some(format!("function `{function}` of the program pinned at {}", pin.display()))
+            format!("function `{function}` of the program pinned at {}", pin.display())
         }
-        _ => None,
-    }
+        _ => return None,
+    }))
 }
 
 fn advice(attachment: &Attachment) -> &'static str {
