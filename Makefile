@@ -39,6 +39,8 @@ $(PROBED): bpf/probed.c Makefile
 demo: deps build bpf ## apply an example to the running kernel, in private namespaces (root)
 	scripts/demo.sh
 
+# The same cases each time; `cargo nextest run` alone, or another seed, goes through others.
+test: export PROPTEST_RNG_SEED ?= 1
 test: deps bpf ## run every test, those on the running kernel too (root)
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		set -x; $(CARGO) nextest run --locked && $(CARGO) test --locked --doc; \

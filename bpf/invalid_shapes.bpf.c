@@ -38,6 +38,31 @@ struct {
 		});
 } by_tenant SEC(".maps");
 
+/* Programs write to a ring buffer, and its readers map it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_RDONLY | BPF_F_RDONLY_PROG);
+} notes SEC(".maps");
+
+/* Nobody could use it from outside. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16);
+	__uint(map_flags, BPF_F_RDONLY | BPF_F_WRONLY);
+	__type(key, __u32);
+	__type(value, __u32);
+} shut SEC(".maps");
+
+/* No kernel up to Linux 7.2 has this flag. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 16);
+	__uint(map_flags, 1U << 30);
+	__type(key, __u32);
+	__type(value, __u32);
+} later SEC(".maps");
+
 SEC("xdp")
 int pass(struct xdp_md *ctx)
 {

@@ -89,4 +89,11 @@ int on_raw_tracepoint(void *ctx)
 	return 0;
 }
 
+/* Without usdt.bpf.h, which brings the maps that tell where the arguments are. */
+SEC("?usdt//usr/bin/true:demo:none")
+int without_arguments(void *ctx)
+{
+	return 0;
+}
+
 char LICENSE[] SEC("license") = "GPL";

@@ -236,6 +236,7 @@ fn two_deployments_cannot_have_the_same() {
         ("green", "attachment-conflict", "blue"),
         ("lime", "pin-path-nested", "blue"),
         ("lime", "pin-path-nested", "blue"),
+        ("teal", "attachment-conflict", "blue"),
         ("yellow", "duplicate-deployment", "green"),
     ];
     let expected = expected.map(|(at, code, other)| (at.to_owned(), code, Some(other.to_owned())));

@@ -46,8 +46,11 @@ fn the_action_annotates_and_writes_sarif() {
 fn inputs_of_the_action_become_options_and_never_code() {
     let directory = tempfile::tempdir().expect("a directory");
     let object = support::object("firewall");
-    let manifest =
-        format!("version = 1\nname = \"edge\"\n[objects.fw]\npath = \"{}\"\n", object.display());
+    let manifest = format!(
+        "version = 1\nname = \"edge\"\n[objects.fw]\npath = \"{}\"\n[objects.fw.programs.xdp_firewall]\n\
+         attach = [{{ hook = \"xdp\", interface = \"eth0\" }}]\n",
+        object.display()
+    );
     fs::write(directory.path().join("edge.toml"), manifest).expect("writable");
     let status = |inputs: &[(&str, &str)]| {
         let inputs = [&[("MANIFESTS", "edge.toml")], inputs].concat();
@@ -56,7 +59,7 @@ fn inputs_of_the_action_become_options_and_never_code() {
     assert_eq!(status(&[]), Some(0));
     assert_eq!(status(&[("REQUIRE_DIGESTS", "true")]), Some(3));
     assert_eq!(status(&[("REQUIRE_DIGESTS", "false"), ("DENY_WARNINGS", "true")]), Some(0));
-    assert_eq!(status(&[("KERNEL", "4.4"), ("DENY_WARNINGS", "true")]), Some(3));
+    assert_eq!(status(&[("KERNEL", "5.8"), ("DENY_WARNINGS", "true")]), Some(3));
     assert_eq!(status(&[("KERNEL", "$(touch made)")]), Some(64));
     assert_eq!(status(&[("MANIFESTS", "")]), Some(64));
     assert_eq!(status(&[("MANIFESTS", "edge.toml $(touch made) ;touch made")]), Some(3));

@@ -232,6 +232,38 @@ fn objects_with_maps_of_one_name_are_kept_apart() {
     assert_eq!(text, drafted(&entries), "the same each time");
 }
 
+#[test]
+fn variables_are_proposed_with_the_values_they_have() {
+    let wanted = [
+        ("global_types", &["standard", "rules", "choice", "share", "ratio"][..]),
+        ("globals", &["mode", "label", "upstream", "balance", "enabled"]),
+    ];
+    for (object, names) in wanted {
+        let path = support::object(object);
+        let image =
+            Image::new(path.clone(), fs::read(path).expect("it can be read")).expect("fine");
+        let images = [image];
+        let entries = named(&images);
+        let text = drafted(&entries);
+        for name in names {
+            assert!(text.contains(&format!("\n# {name} = ")), "{name}:\n{text}");
+        }
+        // The variables' lines, and what comes before them, no longer commented out.
+        let (before, variables) = text.split_once("\n# [objects.o0.globals]\n").expect("some");
+        let lines = variables.lines().map_while(|line| line.strip_prefix("# "));
+        let lines: Vec<&str> = lines.collect();
+        let said = format!("{before}\n[objects.o0.globals]\n{}\n", lines.join("\n"));
+        let read = |_: &Path| Ok(images[0].bytes.clone());
+        let with = validate(Path::new(""), &said, &read);
+        assert_eq!(with.problems, [], "{said}");
+        let digest = |desired: Option<ebpf_apply::validate::Desired>| {
+            desired.expect("it is valid").objects[0].load_digest
+        };
+        let without = validate(Path::new(""), before, &read);
+        assert_eq!(digest(with.desired), digest(without.desired), "no byte changes:\n{said}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 

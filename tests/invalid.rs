@@ -11,6 +11,8 @@ mod mutations;
 mod neighbours;
 #[path = "invalid/pages.rs"]
 mod pages;
+#[path = "invalid/releases.rs"]
+mod releases;
 #[path = "invalid/scenarios.rs"]
 mod scenarios;
 mod support;

@@ -11,7 +11,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
 tools=(bash bpftool ip tc minisign xdp-loader)
-trees=(Makefile README.md bpf docs examples schema)
+trees=(Makefile README.md bpf docs examples packaging/github schema)
 
 staged=$(mktemp -d)
 trap 'rm -rf "$staged"' EXIT

@@ -14,6 +14,7 @@ use crate::model::name::Name;
 use crate::model::pin::PinRoot;
 
 use super::locker::Locker;
+use super::progress::{Lock, Observer, Progress};
 use super::store::{LockName, Records, StateDirectory, StoreError};
 
 /// A lock that could not be had.
@@ -77,13 +78,15 @@ pub(super) struct ApplyLock {
 /// records lie elsewhere.
 pub(super) fn apply(
     state: &StateDirectory,
-    name: &Name,
-    root: &PinRoot,
+    (name, root): (&Name, &PinRoot),
     timeout: Duration,
+    observer: &dyn Observer,
 ) -> Result<ApplyLock, LockError> {
-    let wait = Wait::of(timeout.max(GLANCE));
-    let (records, mut files) =
-        wait.for_files(state, &[LockName::of(name, "apply"), LockName::of_root(root)])?;
+    let wait = Wait::of(timeout.max(GLANCE), observer);
+    let of_root = Lock::PinRoot(root.as_path());
+    let locks =
+        [(LockName::of(name, "apply"), Lock::Deployment(name)), (LockName::of_root(root), of_root)];
+    let (records, mut files) = wait.for_files(state, &locks)?;
     files.extend(wait.for_root(root.as_path())?);
     Ok(ApplyLock { records, _files: files })
 }
@@ -91,33 +94,40 @@ pub(super) fn apply(
 /// A `status` looks at a lock by taking it, shared, for a moment; only who keeps it longer has it.
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// How often it is looked up who has a lock that is waited for.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// How long to wait for locks.
-struct Wait {
+struct Wait<'o> {
     timeout: Duration,
     /// When to give up; `None` for a time beyond the clock's end.
     deadline: Option<Instant>,
+    /// Who is told of it.
+    observer: &'o dyn Observer,
 }
 
-impl Wait {
-    fn of(timeout: Duration) -> Self {
-        Self { timeout, deadline: Instant::now().checked_add(timeout) }
+impl<'o> Wait<'o> {
+    fn of(timeout: Duration, observer: &'o dyn Observer) -> Self {
+        Self { timeout, deadline: Instant::now().checked_add(timeout), observer }
     }
 
     /// Locks files in the state directory, all of which is made, and writes down who has them.
     fn for_files(
         &self,
         state: &StateDirectory,
-        locks: &[LockName],
+        locks: &[(LockName, Lock<'_>)],
     ) -> Result<(Records, Vec<File>), LockError> {
         'anew: loop {
             let records = state.make()?;
             let mut files = Vec::with_capacity(locks.len() + 1);
-            for lock in locks {
+            for (lock, what) in locks {
                 let path = records.lock_path(lock);
                 let opened = records.make_lock(lock).map_err(|source| failed(&path, source))?;
                 // One that was removed while we waited, with its directory or alone, is made anew.
                 let Some(file) = opened else { continue 'anew };
-                let Some((mut file, length)) = self.for_inode(file, &path)? else { continue 'anew };
+                let Some((mut file, length)) = self.for_inode(file, &path, *what)? else {
+                    continue 'anew;
+                };
                 sign(&mut file, length).map_err(|source| failed(&path, source))?;
                 files.push(file);
             }
@@ -132,7 +142,7 @@ impl Wait {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(source) => return Err(failed(path, source)),
                 Ok(file) => {
-                    if let Some((file, _)) = self.for_inode(file, path)? {
+                    if let Some((file, _)) = self.for_inode(file, path, Lock::PinRoot(path))? {
                         return Ok(Some(file));
                     }
                 }
@@ -142,8 +152,13 @@ impl Wait {
 
     /// Locks what was opened at `path`, and tells its length. It may be removed and made anew while we
     /// wait, so what was locked is compared with what is there; `None` if that is something else.
-    fn for_inode(&self, mut file: File, path: &Path) -> Result<Option<(File, u64)>, LockError> {
-        self.lock(&mut file, path)?;
+    fn for_inode(
+        &self,
+        mut file: File,
+        path: &Path,
+        what: Lock<'_>,
+    ) -> Result<Option<(File, u64)>, LockError> {
+        self.lock(&mut file, path, what)?;
         let locked = file.metadata().map_err(|source| failed(path, source))?;
         match path.metadata() {
             Ok(found) if (found.dev(), found.ino()) == (locked.dev(), locked.ino()) => {
@@ -154,11 +169,23 @@ impl Wait {
         }
     }
 
-    fn lock(&self, file: &mut File, path: &Path) -> Result<(), LockError> {
+    fn lock(&self, file: &mut File, path: &Path, what: Lock<'_>) -> Result<(), LockError> {
         /// flock(2) has no timeout, so the lock is tried again and again.
         const PAUSE: Duration = Duration::from_millis(20);
+        // A glance takes less.
+        let mut look = Instant::now() + GLANCE;
+        let mut seen = None;
         while !try_lock(file, path)? {
-            if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            let now = Instant::now();
+            if now >= look {
+                let wrote = read_pid(file);
+                seen = Some(Locker::of(file, wrote));
+                look = now + LOOK;
+            }
+            if let Some(locker) = &seen {
+                self.observer.tell(Progress::Lock { lock: what, locker: locker.as_ref() });
+            }
+            if self.deadline.is_some_and(|deadline| now >= deadline) {
                 let wrote = read_pid(file);
                 return Err(LockError::Timeout {
                     path: path.to_owned(),
@@ -167,6 +194,9 @@ impl Wait {
                 });
             }
             thread::sleep(PAUSE);
+        }
+        if seen.is_some() {
+            self.observer.tell(Progress::Done);
         }
         Ok(())
     }
@@ -205,7 +235,8 @@ impl Holder {
     /// # Errors
     /// [`LockError::Held`] names the process that holds it already.
     pub fn take(state: &StateDirectory, name: &Name) -> Result<Self, LockError> {
-        match Wait::of(GLANCE).for_files(state, &[LockName::of(name, "holder")]) {
+        let lock = (LockName::of(name, "holder"), Lock::Deployment(name));
+        match Wait::of(GLANCE, &()).for_files(state, &[lock]) {
             Ok((_, files)) => Ok(Self { _files: files }),
             Err(LockError::Timeout { locker, .. }) => {
                 Err(LockError::Held { name: name.clone(), locker })

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ impl Locker {
     pub(super) fn of(file: &fs::File, wrote: Option<u32>) -> Option<Self> {
         let found = file.metadata().ok().and_then(|inode| {
             let device = (rustix::fs::major(inode.dev()), rustix::fs::minor(inode.dev()));
-            locked_by(&fs::read_to_string("/proc/locks").ok()?, device, inode.ino())
+            (0..READS).find_map(|_| locked_by(&all_locks().ok()?, device, inode.ino()))
         });
         Some(Self::with_pid(found.or(wrote)?))
     }
@@ -36,6 +37,20 @@ impl Locker {
         let running = read("stat").and_then(|stat| running_for(&String::from_utf8_lossy(&stat)));
         Self { pid, command, running }
     }
+}
+
+/// How often `/proc/locks` is read before a lock counts as not in it.
+const READS: usize = 16;
+
+/// What `/proc/locks` says.
+///
+/// The kernel gives as many lines as fit into the reader's buffer and one page (`seq_read_iter`), and
+/// goes on by counting them. A lock let go between two reads makes one behind it go unseen, so the
+/// buffer is as large as helps, where [`fs::read_to_string`] begins with one for half a line.
+fn all_locks() -> io::Result<String> {
+    let mut text = String::with_capacity(64 * 1024);
+    fs::File::open("/proc/locks")?.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// The pid of the lock of an inode in `/proc/locks` (`lock_get_status` in `fs/locks.c`):
@@ -135,6 +150,32 @@ mod tests {
             [of(5), of(65), of(3 * 3600 + 12 * 60 + 7), of(2 * 86400 + 3600)],
             ["5 s", "1 min 5 s", "3 h 12 min", "2 d 1 h"]
         );
+    }
+
+    #[test]
+    fn a_lock_is_seen_while_others_come_and_go() {
+        use rustix::fs::{FlockOperation, flock};
+        use std::sync::atomic::{AtomicBool, Ordering};
+
+        let file = tempfile::tempfile().expect("a file");
+        let done = AtomicBool::new(false);
+        let (done, another) = (&done, || tempfile::tempfile().expect("another"));
+        std::thread::scope(|scope| {
+            // Before and after the lock that is looked for, in the order of `/proc/locks`.
+            let coming_and_going = move || {
+                let file = another();
+                while !done.load(Ordering::Relaxed) {
+                    flock(&file, FlockOperation::LockExclusive).expect("a lock");
+                    flock(&file, FlockOperation::Unlock).expect("it was locked");
+                }
+            };
+            scope.spawn(coming_and_going);
+            scope.spawn(coming_and_going);
+            flock(&file, FlockOperation::LockExclusive).expect("a lock");
+            let unseen = (0..1000).find(|_| Locker::of(&file, None).is_none());
+            done.store(true, Ordering::Relaxed);
+            assert_eq!(unseen, None);
+        });
     }
 
     #[test]

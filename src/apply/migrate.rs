@@ -4,8 +4,7 @@ use crate::kernel::{Copied, Kernel, KernelError};
 use crate::model::entries::Transfer;
 use crate::plan::Slot;
 
-/// After how many entries a long copy says how far it is.
-const REPORT: u64 = 100_000;
+use super::progress::{Observer, Progress};
 
 /// Copies the entries of one map into `to`, which is new.
 pub(super) fn copy<K: Kernel>(
@@ -13,15 +12,10 @@ pub(super) fn copy<K: Kernel>(
     [from, into]: [&K::Handle; 2],
     to: &Slot,
     transfer: Transfer,
-    alive: &dyn Fn(),
+    observer: &dyn Observer,
 ) -> Result<Copied, KernelError> {
-    let mut reported = 0;
-    let copied = kernel.copy_entries(from, into, transfer, &mut |entries| {
-        alive();
-        if entries / REPORT > reported {
-            reported = entries / REPORT;
-            tracing::info!("{entries} entries copied into {to}, and it goes on");
-        }
+    let copied = kernel.copy_entries(from, into, transfer, &mut |pass| {
+        observer.tell(Progress::Entries { map: to, pass });
     })?;
     tracing::info!("{} entries copied into {to}", copied.len());
     if copied.evicted() > 0 {
@@ -40,8 +34,11 @@ pub(super) fn carry<K: Kernel>(
     to: &Slot,
     transfer: Transfer,
     copied: &mut Copied,
+    observer: &dyn Observer,
 ) -> Result<(), KernelError> {
-    let carried = kernel.carry_entries(from, into, transfer, copied)?;
+    let carried = kernel.carry_entries(from, into, transfer, copied, &mut |pass| {
+        observer.tell(Progress::Entries { map: to, pass });
+    })?;
     tracing::info!("{} late writes carried over into {to}", carried.entries);
     if carried.conflicts > 0 {
         tracing::warn!(

@@ -12,6 +12,7 @@ mod locker;
 mod migrate;
 mod notes;
 mod observe;
+mod progress;
 mod store;
 mod surroundings;
 mod undo;
@@ -35,10 +36,12 @@ pub use keeper::Keeper;
 pub use lock::{Holder, LockError};
 pub use locker::Locker;
 pub use notes::Since;
+pub use progress::{Lock, Observer, Progress};
 pub use store::{StateDirectory, StoreError};
 pub use surroundings::{Awaited, Scope};
 
 use execute::Executor;
+use lock::ApplyLock;
 use store::Records;
 
 /// One host: its kernel, and where this program keeps its records on it.
@@ -51,13 +54,13 @@ pub struct Host<'h, K: Kernel> {
     pub lock_timeout: Duration,
     /// Keeps what is attached without a link or a filter; without one, nothing is attached so.
     pub keeper: Option<&'h Keeper<K>>,
-    /// Called again and again while a run is at work: after each step, and while entries are copied.
-    pub alive: &'h dyn Fn(),
+    /// Hears what a run is at.
+    pub observer: &'h dyn Observer,
 }
 
 impl<K: Kernel + std::fmt::Debug> std::fmt::Debug for Host<'_, K> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { kernel, state, lock_timeout, keeper, alive: _ } = self;
+        let Self { kernel, state, lock_timeout, keeper, observer: _ } = self;
         f.debug_struct("Host")
             .field("kernel", kernel)
             .field("state", state)
@@ -94,9 +97,9 @@ pub struct DeploymentStatus {
 }
 
 impl<'h, K: Kernel> Host<'h, K> {
-    /// A host on which nothing stays with this process, and whose runs tell nobody that they are at work.
+    /// A host on which nothing stays with this process, and whose runs tell nobody what they are at.
     pub fn new(kernel: &'h K, state: &'h StateDirectory, lock_timeout: Duration) -> Self {
-        Self { kernel, state, lock_timeout, keeper: None, alive: &|| () }
+        Self { kernel, state, lock_timeout, keeper: None, observer: &() }
     }
 }
 
@@ -191,7 +194,7 @@ impl<K: Kernel> Host<'_, K> {
         saved: Option<&SavedPlan>,
         show: &mut dyn FnMut(&Plan),
     ) -> Result<Applied, ApplyError> {
-        let lock = lock::apply(self.state, &desired.name, &desired.pin_root, self.lock_timeout)?;
+        let lock = self.lock(&desired.name, &desired.pin_root)?;
         let records = &lock.records;
         let inventory = self.inventory(records, &desired.name, &desired.pin_root)?;
         // Once for the whole run: what comes meanwhile is the next run's.
@@ -228,7 +231,7 @@ impl<K: Kernel> Host<'_, K> {
         show: &mut dyn FnMut(&Plan),
     ) -> Result<Applied, ApplyError> {
         let root = &self.root_of(name, root)?;
-        let lock = lock::apply(self.state, name, root, self.lock_timeout)?;
+        let lock = self.lock(name, root)?;
         let inventory = self.inventory(&lock.records, name, root)?;
         let end = |inventory: &Inventory| {
             let live = observe::recorded(self.kernel, inventory)?;
@@ -308,6 +311,11 @@ impl<K: Kernel> Host<'_, K> {
         usage::usage(self.kernel, &deployment.inventory)
     }
 
+    /// Keeps other runs waiting from now on.
+    fn lock(&self, name: &Name, root: &PinRoot) -> Result<ApplyLock, LockError> {
+        lock::apply(self.state, (name, root), self.lock_timeout, self.observer)
+    }
+
     fn plan_from(
         &self,
         records: &Records,
@@ -359,7 +367,7 @@ impl<K: Kernel> Host<'_, K> {
         verify: impl FnOnce(&Inventory) -> Result<(), ApplyError>,
     ) -> Result<Applied, ApplyError> {
         let before = records.load(&plan.after.name)?;
-        let mut executor = Executor::new(self.kernel, desired, plan.after.clone(), self.alive);
+        let mut executor = Executor::new(self.kernel, desired, plan.after.clone(), self.observer);
         let done = self.commit(records, &plan, &mut executor, verify);
         match done {
             Ok(()) => {

@@ -133,6 +133,12 @@ impl Awaited {
         self.places.iter().any(other) || before.places.iter().any(gone)
     }
 
+    /// Those whose target is not there.
+    pub fn missing(&self) -> impl Iterator<Item = &Attachment> {
+        let missing = |(_, found): &(&Attachment, &Found)| found.target.is_none();
+        self.places.iter().filter(missing).map(|(place, _)| place)
+    }
+
     /// The attachments.
     pub fn attachments(&self) -> impl Iterator<Item = &Attachment> {
         self.places.keys()

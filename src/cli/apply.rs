@@ -12,6 +12,7 @@ use super::checked::Checked;
 use super::context::Context;
 use super::files::Files;
 use super::hold::Hold;
+use super::manager::Manager;
 use super::saved;
 use super::session::{Order, Session};
 use super::signals::Signals;
@@ -65,10 +66,12 @@ fn apply(
     };
     let desired = context.accept(checked, None)?;
     let signals = Signals::catch(context)?;
-    let session = Session::start(&desired, order, args, context)?;
+    // Who exits is no service that somebody manages.
+    let manager = if args.detach { Manager::default() } else { Manager::from_environment() };
+    let session = Session::start(&desired, order, args, context, &manager)?;
     drop(desired);
     if args.detach {
         return Ok(ExitStatus::Ok);
     }
-    Ok(Hold::new(manifest, terms, session, watcher, signals).run())
+    Ok(Hold::new(manifest, terms, session, watcher, signals, manager).run())
 }

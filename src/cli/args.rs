@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::apply::StateDirectory;
 use crate::model::release::Release;
+use crate::model::since::FIRST;
 use crate::plan::Adoption;
 use crate::watch;
 
@@ -313,7 +314,7 @@ pub(super) struct ValidateArgs {
     pub(super) deny: Option<Deny>,
 
     /// Check that this release of Linux has all that is needed: `5.15`, or what `uname -r` prints
-    #[arg(long, value_name = "RELEASE")]
+    #[arg(long, value_name = "RELEASE", value_parser = release)]
     pub(super) kernel: Option<Release>,
 
     #[command(flatten)]
@@ -438,6 +439,14 @@ pub(super) struct InitArgs {
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: u64 = text.parse().map_err(|error| format!("{error}"))?;
     Ok(Duration::from_secs(seconds))
+}
+
+fn release(text: &str) -> Result<Release, String> {
+    let release: Release = text.parse().map_err(|error| format!("{error}"))?;
+    if release >= FIRST {
+        return Ok(release);
+    }
+    Err(format!("it is older than Linux {FIRST}, which ebpf-apply itself needs"))
 }
 
 fn interval(text: &str) -> Result<Duration, String> {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::apply::Awaited;
 use crate::kernel::linux::{self, Interfaces};
+use crate::view;
 use crate::watch::Places;
 
 use super::session::Session;
@@ -39,6 +40,11 @@ impl Arrivals {
     /// When to look.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.check.map(|check| self.places.deadline().map_or(check, |due| due.min(check)))
+    }
+
+    /// What is waited for, in a line.
+    pub(super) fn waits(&self) -> Option<String> {
+        self.check.and_then(|_| view::progress::waits(self.seen.missing()))
     }
 
     /// The deployment was applied: to what was there shortly before, so what came meanwhile is found by

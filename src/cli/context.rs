@@ -20,7 +20,9 @@ use super::checked::Checked;
 use super::failure;
 use super::journal::{self, Priority, with_priority};
 use super::log;
+use super::progress::Shown;
 use super::reader::Exposed;
+use super::terminal;
 use super::terms::Terms;
 
 /// Puts the cursor at the top left and clears what is below it (ECMA-48 CUP, ED).
@@ -30,6 +32,7 @@ const HOME_AND_CLEAR: &[u8] = b"\x1b[H\x1b[J";
 pub(super) struct Context {
     pub(super) state: StateDirectory,
     pub(super) format: Format,
+    pub(super) shown: Shown,
     lock_timeout: Duration,
     exposed: Exposed,
     out: Style,
@@ -48,6 +51,7 @@ impl Context {
         Self {
             state: StateDirectory::new(&args.state_dir),
             format: args.format,
+            shown: Shown::new(),
             lock_timeout: args.lock_timeout,
             exposed: if args.allow_insecure_permissions {
                 Exposed::Ignored
@@ -59,13 +63,14 @@ impl Context {
         }
     }
 
-    /// The host that a command acts on; `keeper` is for one that goes on afterwards.
+    /// The host that a command acts on, which shows what lasts; `keeper` is for one that goes on
+    /// afterwards.
     pub(super) fn host<'h, K: Kernel>(
         &'h self,
         kernel: &'h K,
         keeper: Option<&'h Keeper<K>>,
     ) -> Host<'h, K> {
-        Host { keeper, ..Host::new(kernel, &self.state, self.lock_timeout) }
+        Host { keeper, observer: self, ..Host::new(kernel, &self.state, self.lock_timeout) }
     }
 
     /// What it means for a command that acts that others could change the files it reads.
@@ -95,6 +100,7 @@ impl Context {
     /// What is printed next takes the place of what a terminal shows.
     #[expect(clippy::unused_self, reason = "output belongs to the context")]
     pub(super) fn anew(&self) {
+        terminal::erase();
         if io::stdout().is_terminal() {
             // What cannot be cleared is followed by what is new.
             let _ = io::stdout().lock().write_all(HOME_AND_CLEAR);
@@ -111,6 +117,7 @@ impl Context {
     /// Writes to standard output. A reader that went away is no failure: what is left unsaid is
     /// lost, and the work goes on.
     pub(super) fn print(&self, text: &str) {
+        terminal::erase();
         let mut out = io::stdout().lock();
         let text = view::outlet(text, self.out.colour);
         let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -134,6 +141,7 @@ impl Context {
         }
         // There is no third place to report to.
         let text = view::outlet(&text, self.err.colour);
+        terminal::erase();
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
 

@@ -14,7 +14,7 @@ use super::arrivals::Arrivals;
 use super::checked::Checked;
 use super::drift::{Guard, Look};
 use super::files::Files;
-use super::manager::{Manager, Pulse};
+use super::manager::Manager;
 use super::session::{Reloaded, Session};
 use super::signals::{Asked, Signals};
 use super::terms::Terms;
@@ -31,7 +31,6 @@ pub(super) struct Hold<'c> {
     arrivals: Arrivals,
     signals: Signals,
     manager: Manager,
-    pulse: Pulse,
     /// Why changes are found by polling, as last said.
     polls_because: Option<String>,
 }
@@ -44,35 +43,24 @@ impl<'c> Hold<'c> {
         session: Session<'c>,
         watcher: Option<Watcher>,
         signals: Signals,
+        manager: Manager,
     ) -> Self {
-        let manager = Manager::from_environment();
-        let pulse = Pulse::new(&manager);
         let polls_because = None;
         let guard = watcher.is_some().then(Guard::default);
         let arrivals = Arrivals::default();
-        Self {
-            manifest,
-            terms,
-            session,
-            watcher,
-            guard,
-            arrivals,
-            signals,
-            manager,
-            pulse,
-            polls_because,
-        }
+        Self { manifest, terms, session, watcher, guard, arrivals, signals, manager, polls_because }
     }
 
     /// Holds the deployment until SIGINT or SIGTERM; one that arrives during a reload waits for it.
     pub(super) fn run(mut self) -> ExitStatus {
-        self.manager.ready(&self.session.status());
-        self.force_look();
         self.arrivals.applied(Instant::now(), &self.session);
+        self.manager.ready(&self.with_waits(self.session.status()));
+        self.force_look();
         loop {
             self.look_for_arrivals();
             self.look_for_drift();
             self.say_how_changes_are_found();
+            self.session.awaits(self.arrivals.waits());
             self.wait();
             let asked = self.signals.asked();
             if asked.end {
@@ -82,7 +70,7 @@ impl<'c> Hold<'c> {
             if let Some(checked) = self.turn(asked) {
                 self.reload(checked);
             }
-            self.pulse.tell(&self.manager);
+            self.manager.alive();
         }
     }
 
@@ -125,7 +113,8 @@ impl<'c> Hold<'c> {
         if look == Look::Drifted && self.session.heals() {
             watcher.force(now);
         }
-        self.manager.status(&with_drift(self.session.status(), guard));
+        let status = with_drift(self.session.status(), guard);
+        self.manager.status(&self.with_waits(status));
     }
 
     /// Applies again when something came or went that is attached to.
@@ -137,7 +126,7 @@ impl<'c> Hold<'c> {
 
     fn reapply(&mut self) {
         self.manager.reloading();
-        let reloaded = self.session.reapply(&|| self.pulse.tell(&self.manager));
+        let reloaded = self.session.reapply(&self.manager);
         if !reloaded.applied {
             self.arrivals.failed(Instant::now());
         }
@@ -152,7 +141,7 @@ impl<'c> Hold<'c> {
 
     fn reload(&mut self, checked: Checked) {
         self.manager.reloading();
-        let reloaded = self.session.reload(checked, &|| self.pulse.tell(&self.manager));
+        let reloaded = self.session.reload(checked, &self.manager);
         let retry = reloaded.retry;
         self.done(reloaded);
         if let Some(watcher) = self.watcher.as_mut().filter(|_| retry) {
@@ -167,7 +156,7 @@ impl<'c> Hold<'c> {
         if let Some(guard) = &self.guard {
             reloaded.status = with_drift(reloaded.status, guard);
         }
-        self.manager.ready(&reloaded.status);
+        self.manager.ready(&self.with_waits(reloaded.status));
         self.force_look();
     }
 
@@ -176,7 +165,7 @@ impl<'c> Hold<'c> {
         let deadline = self.watcher.as_ref().map(Watcher::deadline);
         let look = self.guard.as_ref().and_then(Guard::deadline);
         let arrival = self.arrivals.deadline();
-        let pulse = self.pulse.due();
+        let pulse = self.manager.due();
         let deadline = deadline.into_iter().chain(look).chain(arrival).chain(pulse).min();
         let timeout = deadline.map(|deadline| timespec(deadline - Instant::now()));
         let noticed = self.watcher.as_ref().and_then(Watcher::descriptor);
@@ -189,6 +178,10 @@ impl<'c> Hold<'c> {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => tracing::warn!(%error, "cannot wait for changes"),
         }
+    }
+
+    fn with_waits(&self, status: String) -> String {
+        self.arrivals.waits().into_iter().fold(status, |status, waits| format!("{status}; {waits}"))
     }
 
     fn say_how_changes_are_found(&mut self) {

@@ -12,6 +12,7 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::journal::{self, Priority, with_priority};
+use super::terminal;
 
 use crate::view;
 
@@ -79,6 +80,7 @@ impl Write for Line {
         if let Some(priority) = self.priority {
             line = with_priority(&line, priority);
         }
+        terminal::erase();
         io::stderr().lock().write_all(line.as_bytes())?;
         Ok(event.len())
     }

@@ -1,6 +1,6 @@
 //! What a service manager is told: the protocol of `sd_notify(3)`.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::env;
 use std::ffi::OsStr;
 use std::io;
@@ -9,9 +9,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
 
-use crate::view::printable;
-
 use rustix::time::{ClockId, clock_gettime};
+
+use super::pace::Pace;
+use crate::apply::Progress;
+use crate::view::{self, printable};
 
 /// The service manager, if one wants to be told.
 #[derive(Debug)]
@@ -19,6 +21,19 @@ pub(super) struct Manager {
     address: Option<SocketAddr>,
     /// How often it wants to hear that the work goes on; it waits for twice as long.
     watchdog: Option<Duration>,
+    /// When it is told that next: by the loop of a held deployment, and by the steps of an apply, which
+    /// may last. `None` before it was told that the deployment is ready, and if it does not ask.
+    due: Cell<Option<Instant>>,
+    /// When it is told what a run is at.
+    pace: RefCell<Pace>,
+}
+
+/// Nobody.
+impl Default for Manager {
+    fn default() -> Self {
+        let pace = RefCell::new(Pace::status());
+        Self { address: None, watchdog: None, due: Cell::default(), pace }
+    }
 }
 
 impl Manager {
@@ -29,12 +44,15 @@ impl Manager {
             address(name.as_bytes()).map_err(complain).ok()
         });
         let watchdog = address.is_some().then(watchdog).flatten();
-        Self { address, watchdog }
+        Self { address, watchdog, ..Self::default() }
     }
 
     /// The deployment is applied, or a reload is over, whatever came of it.
     pub(super) fn ready(&self, status: &str) {
         self.tell(&format!("READY=1\n{}", line(status)));
+        if self.due.get().is_none() {
+            self.due.set(self.watchdog.map(|_| Instant::now()));
+        }
     }
 
     /// What there is to know of the deployment has changed.
@@ -55,9 +73,34 @@ impl Manager {
         self.tell("STOPPING=1\n");
     }
 
-    /// The work goes on.
-    fn alive(&self) {
-        self.tell("WATCHDOG=1\n");
+    /// When it wants to hear next that the work goes on.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due.get()
+    }
+
+    /// The work goes on: tells so if it is time.
+    pub(super) fn alive(&self) {
+        let now = Instant::now();
+        if let (Some(due), Some(interval)) = (self.due.get(), self.watchdog)
+            && due <= now
+        {
+            self.tell("WATCHDOG=1\n");
+            self.due.set(Some(now + interval));
+        }
+    }
+
+    /// A run is at something.
+    pub(super) fn hears(&self, progress: &Progress<'_>) {
+        if self.address.is_none() {
+            return;
+        }
+        self.alive();
+        let mut pace = self.pace.borrow_mut();
+        match view::progress::at(progress) {
+            None => pace.over(),
+            Some(status) if pace.is_due(Instant::now()) => self.status(&status),
+            Some(_) => {}
+        }
     }
 
     /// The socket may be made anew between two messages, so each is sent on its own.
@@ -67,35 +110,6 @@ impl Manager {
             .and_then(|socket| socket.send_to_addr(message.as_bytes(), address));
         if let Err(error) = sent {
             tracing::warn!(%error, "cannot tell the service manager");
-        }
-    }
-}
-
-/// When the service manager is told that the work goes on: by the loop of a held deployment, and by
-/// the steps of an apply, which may take long.
-#[derive(Debug)]
-pub(super) struct Pulse {
-    due: Cell<Option<Instant>>,
-}
-
-impl Pulse {
-    pub(super) fn new(manager: &Manager) -> Self {
-        Self { due: Cell::new(manager.watchdog.map(|_| Instant::now())) }
-    }
-
-    /// When to tell it next, if it wants to be told.
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.due.get()
-    }
-
-    /// Tells it, if it is time.
-    pub(super) fn tell(&self, manager: &Manager) {
-        let now = Instant::now();
-        if let (Some(due), Some(interval)) = (self.due.get(), manager.watchdog)
-            && due <= now
-        {
-            manager.alive();
-            self.due.set(Some(now + interval));
         }
     }
 }

@@ -1,7 +1,6 @@
 //! `ebpf-apply plan`
 
 use crate::apply::Keeper;
-use crate::kernel::linux::Linux;
 use crate::plan::{Adoption, SavedPlan, capabilities};
 use crate::view;
 
@@ -9,6 +8,7 @@ use super::ExitStatus;
 use super::args::{Format, PlanArgs};
 use super::context::Context;
 use super::failure::failed;
+use super::kernel;
 use super::saved;
 use super::terms::Terms;
 
@@ -24,7 +24,7 @@ fn plan(args: &PlanArgs, context: &Context) -> Result<ExitStatus, ExitStatus> {
     };
     let terms = Terms::of(&args.trust, context.exposed().for_reading(), context)?;
     let desired = context.desired(&manifest, &terms)?;
-    let kernel = Linux::with_btf(args.btf.as_deref())
+    let kernel = kernel::running(args.btf.as_deref(), terms.exposed)
         .map_err(|error| failed(Some(&desired.name), &error.into(), context))?;
     // As for a run that holds what it makes.
     let keeper = Keeper::default();

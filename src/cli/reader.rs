@@ -69,6 +69,25 @@ impl Reader {
         Ok(bytes)
     }
 
+    /// Reads a file that is no manifest and of none, and acted upon; fails with what is wrong with it.
+    pub(super) fn read_alone(
+        path: &Path,
+        limit: usize,
+        exposed: Exposed,
+    ) -> Result<Vec<u8>, String> {
+        let reader = Self::default();
+        let bytes = reader.read(path, limit).map_err(|error| error.to_string())?;
+        let problems = reader.problems(exposed);
+        if exposed.passes(&problems) {
+            return Ok(bytes);
+        }
+        let say = |problem: &Problem| match &problem.help {
+            Some(help) => format!("{}: {help}", problem.message),
+            None => problem.message.clone(),
+        };
+        Err(problems.iter().map(say).collect::<Vec<_>>().join("; "))
+    }
+
     /// What is exposed, as problems.
     pub(super) fn problems(&self, exposed: Exposed) -> Vec<Problem> {
         let severity = match exposed {

@@ -35,13 +35,8 @@ pub(super) fn read(path: &Path, terms: &Terms, context: &Context) -> Result<Save
         context.failed(&format!("cannot read the saved plan {}: {what}", path.display()));
         ExitStatus::Invalid
     };
-    let reader = Reader::default();
-    let bytes = reader.read(path, SAVED_MAX).map_err(|error| invalid(&error.to_string()))?;
-    let problems = reader.problems(context.exposed());
-    if !context.exposed().passes(&problems) {
-        let said: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
-        return Err(invalid(&said.join("; ")));
-    }
+    let bytes =
+        Reader::read_alone(path, SAVED_MAX, context.exposed()).map_err(|error| invalid(&error))?;
     let saved: SavedPlan = serde_json::from_slice(&bytes)
         .map_err(|error| invalid(&format!("it is not what `plan --out` writes: {error}")))?;
     if !terms.demands.keys.is_empty() && saved.adoption != Adoption::Never {

@@ -23,7 +23,10 @@ use super::context::Context;
 use super::end;
 use super::failure::{failed, nothing};
 use super::journal::Priority;
+use super::kernel;
+use super::manager::Manager;
 use super::privileges;
+use super::progress::Both;
 
 /// A deployment and the right to hold it.
 pub(super) struct Session<'c> {
@@ -74,6 +77,7 @@ impl<'c> Session<'c> {
         order: &Order,
         args: &'c ApplyArgs,
         context: &'c Context,
+        manager: &Manager,
     ) -> Result<Self, ExitStatus> {
         let (name, root) = (desired.name.clone(), desired.pin_root.clone());
         let holder = match Holder::take(&context.state, &name) {
@@ -91,7 +95,7 @@ impl<'c> Session<'c> {
             keeper: Keeper::default(),
             _holder: holder,
         };
-        match session.apply(desired, order, &|| ()) {
+        match session.apply(desired, order, manager) {
             Ok(applied) => {
                 if !args.detach {
                     session.given_up = privileges::give_up(desired, &applied.plan, args, context);
@@ -107,8 +111,8 @@ impl<'c> Session<'c> {
     }
 
     /// Brings the host to what was read. If that cannot be, the generation that runs goes on, and it
-    /// is said why. `alive` is called while the work goes on.
-    pub(super) fn reload(&mut self, mut checked: Checked, alive: &dyn Fn()) -> Reloaded {
+    /// is said why. `manager` hears what it is at.
+    pub(super) fn reload(&mut self, mut checked: Checked, manager: &Manager) -> Reloaded {
         checked.keep_to(&self.name, &self.root);
         let retry = checked.exposed;
         let Ok(desired) = self.context.accept(checked, Some(&self.name)) else {
@@ -120,14 +124,14 @@ impl<'c> Session<'c> {
             failed(Some(&self.name), &error, self.context);
             return self.goes_on(&format!("the reload failed: {error}"), false);
         }
-        self.apply_again(&desired, alive)
+        self.apply_again(&desired, manager)
     }
 
     /// Applies what runs to what is there now.
-    pub(super) fn reapply(&mut self, alive: &dyn Fn()) -> Reloaded {
+    pub(super) fn reapply(&mut self, manager: &Manager) -> Reloaded {
         match self.open.take() {
             Some(open) => {
-                let reloaded = self.apply_again(&open.desired, alive);
+                let reloaded = self.apply_again(&open.desired, manager);
                 if !reloaded.applied {
                     self.open = Some(open);
                 }
@@ -137,8 +141,8 @@ impl<'c> Session<'c> {
         }
     }
 
-    fn apply_again(&mut self, desired: &Desired, alive: &dyn Fn()) -> Reloaded {
-        match self.apply(desired, &Order::Converge(self.args.on_drift.into()), alive) {
+    fn apply_again(&mut self, desired: &Desired, manager: &Manager) -> Reloaded {
+        match self.apply(desired, &Order::Converge(self.args.on_drift.into()), manager) {
             Ok(applied) => {
                 self.report(&applied, None);
                 Reloaded { applied: true, retry: false, status: self.status() }
@@ -150,6 +154,11 @@ impl<'c> Session<'c> {
                 self.goes_on(&format!("the reload failed: {error}"), retry)
             }
         }
+    }
+
+    /// Shows what is waited for.
+    pub(super) fn awaits(&self, what: Option<String>) {
+        self.context.awaits(what);
     }
 
     /// Whether what has drifted is applied again.
@@ -217,6 +226,11 @@ impl<'c> Session<'c> {
                 end::end(&host, (&self.name, Some(&self.root)), false, self.context)
             }
             OnExit::Keep => {
+                let lost = self.keeper.count();
+                if lost > 0 {
+                    let text = |style| view::plan::not_kept(lost, style);
+                    self.context.say(Priority::Warning, text);
+                }
                 let kept = RunResult {
                     outcome: Outcome::Kept,
                     generation: Some(self.generation),
@@ -234,11 +248,12 @@ impl<'c> Session<'c> {
         &mut self,
         desired: &Desired,
         order: &Order,
-        alive: &dyn Fn(),
+        manager: &Manager,
     ) -> Result<Applied, ApplyError> {
-        let kernel = Linux::with_btf(self.args.btf.as_deref())?;
+        let kernel = kernel::running(self.args.btf.as_deref(), self.context.exposed())?;
         let keeper = (!self.args.detach).then_some(&self.keeper);
-        let host = Host { alive, ..self.context.host(&kernel, keeper) };
+        let observer = &Both(self.context, manager);
+        let host = Host { observer, ..self.context.host(&kernel, keeper) };
         let show = &mut |plan: &Plan| {
             self.context.remark(|style| view::plan::of_deployment(&self.name, plan, style));
         };

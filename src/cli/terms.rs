@@ -42,12 +42,7 @@ fn key(named: &OsStr, exposed: Exposed, context: &Context) -> Result<TrustedKey,
     let invalid = |what: &str| {
         context.invalid(&format!("cannot use the trusted key {}: {what}", path.display()))
     };
-    let reader = Reader::default();
-    let bytes = reader.read(path, SIGNATURE_MAX).map_err(|error| invalid(&error.to_string()))?;
-    let problems = reader.problems(exposed);
-    if !exposed.passes(&problems) {
-        let said: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
-        return Err(invalid(&said.join("; ")));
-    }
+    let bytes =
+        Reader::read_alone(path, SIGNATURE_MAX, exposed).map_err(|error| invalid(&error))?;
     String::from_utf8_lossy(&bytes).parse().map_err(|error| invalid(&format!("{error}")))
 }

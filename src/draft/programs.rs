@@ -4,6 +4,7 @@
 use super::text::{comment, key};
 use super::{Block, Entry, Proposal};
 use crate::model::kinds::{AttachType, MapType, ProgramType};
+use crate::model::license;
 use crate::model::map::{MapOrigin, MapSpec};
 use crate::model::program::{ProgramKind, ProgramSpec};
 use crate::validate::fitting_hooks;
@@ -29,13 +30,24 @@ pub(super) fn blocks(entry: &Entry<'_>) -> Vec<Block> {
         let value = map.value.as_ref().map_or("", |value| value.name.as_str());
         let about = comment(&format!("{}: operations of {value}", map.name));
         let element = "{ hook = \"struct-ops\" }";
-        let proposals = vec![
-            commented(&table(entry, &map.name), &about, element, element),
-            Proposal::remark(format!("# {about}; this version creates them only\n")),
-        ];
+        let mut proposals = Vec::new();
+        if is_gpl_compatible(entry) {
+            proposals.push(commented(&table(entry, &map.name), &about, element, element));
+            proposals
+                .push(Proposal::remark(format!("# {about}; this version creates them only\n")));
+        } else {
+            proposals.push(Proposal::remark(format!("# {about}, {RESERVED}\n")));
+        }
         blocks.push(Block { proposals, chosen: 0 });
     }
     blocks
+}
+
+/// Of what the kernel refuses to load without such a license.
+const RESERVED: &str = "which only GPL-compatible objects may load";
+
+fn is_gpl_compatible(entry: &Entry<'_>) -> bool {
+    entry.image.spec.license.as_deref().is_some_and(license::is_gpl_compatible)
 }
 
 /// Whether only the programs that are named can be loaded, since another one needs a word first.
@@ -106,8 +118,10 @@ fn block(entry: &Entry<'_>, program: &ProgramSpec, index: usize, listed: bool) -
     }
     let why = if hooks.is_empty() {
         "which no hook takes"
+    } else if license::reserved(program).is_some() && !is_gpl_compatible(entry) {
+        RESERVED
     } else {
-        "which does not fit the hook that takes it"
+        "which is refused at the hook that takes it"
     };
     let text = match kind.program_type {
         // What it replaces is in another object, so this cannot be tried.

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use dispatch::{Dispatching, Joining};
-pub use entries::{Carried, Copied};
+pub use entries::{Carried, Copied, Pass};
 pub use error::{KernelError, VerifierLog};
 
 use crate::model::attach::{Attachment, Direction};
@@ -178,23 +178,25 @@ pub trait Kernel {
 
     /// Copies every entry of a map into one that was just created and that nobody else sees. What is
     /// written meanwhile is copied as far as it is seen. Fails if the new map has no room for all.
-    /// `progress` hears from time to time how many entries were copied.
+    /// `progress` hears from time to time how far it is.
     fn copy_entries(
         &self,
         from: &Self::Handle,
         to: &Self::Handle,
         transfer: Transfer,
-        progress: &mut dyn FnMut(u64),
+        progress: &mut dyn FnMut(Pass),
     ) -> Result<Copied>;
 
     /// Brings over what was written into `from` since it was copied, once programs write into `to`.
-    /// An entry that was written in both stays as it is in `to`. `copied` can be used once.
+    /// An entry that was written in both stays as it is in `to`. `copied` can be used once. `progress`
+    /// hears from time to time how far it is.
     fn carry_entries(
         &self,
         from: &Self::Handle,
         to: &Self::Handle,
         transfer: Transfer,
         copied: &mut Copied,
+        progress: &mut dyn FnMut(Pass),
     ) -> Result<Carried>;
 
     /// Relocates, verifies and loads programs of several objects, side by side: all of them, each
@@ -203,6 +205,15 @@ pub trait Kernel {
     fn load_programs(
         &self,
         requests: &[LoadRequest<'_, Self::Handle>],
+    ) -> Result<Vec<BTreeMap<String, Self::Handle>>> {
+        self.load_programs_with(requests, &mut |_| ())
+    }
+
+    /// The same; `progress` hears from time to time how many programs are loaded, beginning with none.
+    fn load_programs_with(
+        &self,
+        requests: &[LoadRequest<'_, Self::Handle>],
+        progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<BTreeMap<String, Self::Handle>>>;
 
     /// Loads the one program of `request` for the function that it replaces. Attaching it does that.

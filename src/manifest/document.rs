@@ -97,6 +97,9 @@ impl<'s> Document<'s> {
             self.garbled.push(self.line(span.as_ref()));
             problems.push(self.syntax_problem(error.message(), span));
         }
+        // Of a key with several letters that it may not have, each was an error.
+        problems
+            .dedup_by(|later, first| later.span == first.span && later.message == first.message);
         let first =
             problems.iter_mut().min_by_key(|problem| problem.span.as_ref().map(|s| s.start));
         if let (Some(first), Some(language)) = (first, other_language(self.source)) {
@@ -110,6 +113,19 @@ impl<'s> Document<'s> {
         if message == "duplicate key" {
             return self.duplicate(span);
         }
+        if message.starts_with("cannot recurse further") {
+            let message = "values and tables nest too deep for a manifest";
+            return Problem::error(code::TOML_SYNTAX, span, message);
+        }
+        if let Some((key, span)) = span
+            .as_ref()
+            .filter(|_| message.starts_with("invalid unquoted key"))
+            .and_then(|span| self.bare_key(span))
+        {
+            let message = format!("the key `{key}` must stand in quotes");
+            return Problem::error(code::TOML_SYNTAX, Some(span), message)
+                .help("without quotes, a key has letters of ASCII, digits, `-` and `_` only");
+        }
         let text = span.clone().and_then(|span| self.source.get(span)).unwrap_or_default();
         let is_word = |c: char| c.is_alphanumeric() || "_-./".contains(c);
         if text.starts_with(char::is_alphabetic) && text.chars().all(is_word) {
@@ -122,6 +138,21 @@ impl<'s> Document<'s> {
         let label =
             if expected.is_empty() { String::new() } else { format!("expected {expected}") };
         Problem::error(code::TOML_SYNTAX, span, message).label(label)
+    }
+
+    /// The key without quotes that holds `span`.
+    fn bare_key(&self, span: &Range<usize>) -> Option<(&'s str, Range<usize>)> {
+        let line = self.line(Some(span));
+        let ends = |c: char| c.is_whitespace() || "=.[]{},\"'#".contains(c);
+        let before = self.source.get(line.start..span.start)?;
+        let start = before
+            .rfind(ends)
+            .map_or(0, |at| at + before[at..].chars().next().map_or(1, char::len_utf8));
+        let after = self.source.get(span.start..line.end)?;
+        let end = after.find(ends).unwrap_or(after.len());
+        let whole = line.start + start..span.start + end;
+        let key = self.source.get(whole.clone()).filter(|key| !key.is_empty())?;
+        Some((key, whole))
     }
 
     /// From the quote that is never closed to the end of the line, where the parser points.
@@ -273,6 +304,27 @@ mod tests {
             .map(|problem| problem.related.first().and_then(|first| twice.get(first.span.clone())))
             .collect();
         assert_eq!(places, [Some("name"), Some("[objects.fw]")]);
+    }
+
+    #[test]
+    fn a_key_with_other_letters_is_told_once_and_as_a_whole() {
+        let text = "version = 1\nnämé = 1\n[objects.größe.programs.\"ä\"]\nλ=2\n";
+        let told = parse(text).problems.into_iter().map(|problem| {
+            let span = problem.span.expect("a place");
+            (text.get(span).expect("whole characters"), problem.message)
+        });
+        let told: Vec<_> = told.collect();
+        let expected = ["nämé", "größe", "λ"];
+        let expected = expected.map(|key| (key, format!("the key `{key}` must stand in quotes")));
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn depth_is_told_once() {
+        let text = format!("version = 1\nname = {}1{}\n", "[".repeat(200), "]".repeat(200));
+        let told: Vec<_> =
+            parse(&text).problems.into_iter().map(|problem| problem.message).collect();
+        assert_eq!(told, ["values and tables nest too deep for a manifest"]);
     }
 
     #[test]

@@ -7,13 +7,14 @@ const LISTED_MAX: usize = 12;
 const COMPARED_MAX: usize = 1024;
 
 /// The name nearest to `word`, if one is near enough to be what was meant: at most a third of the
-/// word's characters away (Damerau–Levenshtein), case and `_` against `-` not counted. Otherwise the
-/// one name that begins with the word.
+/// word's characters away (Damerau–Levenshtein), or one of a word of two, case and `_` against `-` not
+/// counted. Otherwise the one name that begins with the word.
 #[must_use]
 pub fn suggest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let typed = folded(word);
     let length = typed.chars().count();
-    let limit = (length / 3).max(1);
+    // With another letter, nothing is left of a word of one.
+    let limit = (length / 3).max(usize::from(length > 1));
     let distance = |name: &str| {
         let name = folded(name);
         // The distance is at least the difference in length, and costs their product.
@@ -64,6 +65,9 @@ mod tests {
         assert_eq!(suggest("max", ["max-a", "max-b"]), None, "either could be meant");
         assert_eq!(suggest("ma", keys), None);
         assert_eq!(suggest("", keys), None);
+        assert_eq!(suggest("x", ["A"]), None, "nothing in common");
+        assert_eq!(suggest("a", ["A"]), Some("A"));
+        assert_eq!(suggest("tx", ["rx"]), Some("rx"));
         assert_eq!(suggest(&"x".repeat(1_000_000), keys), None);
     }
 

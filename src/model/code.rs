@@ -69,7 +69,7 @@ codes! {
     OBJECT_INVALID = "object-invalid", error, "a file is no BPF object";
     OBJECT_DEFECT = "object-defect", either, "a part of an object is broken";
     MAP_DEFINITION_INVALID = "map-definition-invalid", error, "a map's definition contradicts itself or says what libbpf does not know";
-    MAP_SHAPE_REFUSED = "map-shape-refused", error, "a map with sizes, entries or flags that no kernel takes for its type";
+    MAP_SHAPE_REFUSED = "map-shape-refused", either, "a map with sizes, entries or flags that no kernel takes for its type";
     DIGEST_MISMATCH = "digest-mismatch", error, "an object has other bytes than the manifest says";
     DIGEST_MISSING = "digest-missing", error, "digests are required, and an object has none";
     EXTERN_UNSUPPORTED = "extern-unsupported", error, "an object needs a symbol that no kernel has";
@@ -81,6 +81,7 @@ codes! {
     LEGACY_MAP = "legacy-map", warning, "a map is defined in the way of before BTF";
     SLOT_NOT_LOADED = "slot-not-loaded", error, "a map's initial contents name a program that is not loaded";
     GPL_ONLY_HELPER = "gpl-only-helper", error, "a program without a GPL-compatible license calls a helper for such programs only";
+    GPL_ONLY_PROGRAM = "gpl-only-program", either, "a program that the kernel takes only from objects with a GPL-compatible license";
     KERNEL_TOO_OLD = "kernel-too-old", either, "something that the kernel asked for with `--kernel` does not have";
     PIN_ATTRIBUTE_MISSING = "pin-attribute-missing", error, "the manifest pins a map whose definition does not ask for it";
     PIN_ATTRIBUTE_INVALID = "pin-attribute-invalid", error, "a map's `pinning` attribute has a value libbpf does not know";
@@ -99,10 +100,10 @@ codes! {
     MIGRATE_INAPPLICABLE = "migrate-inapplicable", error, "a map whose entries cannot be carried over into a new one";
     HOOK_MISMATCH = "hook-mismatch", error, "a program of a type that the hook does not take";
     SECTION_INCOMPLETE = "section-incomplete", error, "a section that does not say where its program is attached";
-    TARGET_MISMATCH = "target-mismatch", error, "a program that was made for another place";
+    TARGET_MISMATCH = "target-mismatch", either, "a program that was made for another place";
     BAD_TARGET = "bad-target", error, "a place that cannot exist";
     DUPLICATE_ATTACHMENT = "duplicate-attachment", error, "a program attached to one place twice";
-    ATTACHMENT_CONFLICT = "attachment-conflict", error, "two programs at a place that has room for one";
+    ATTACHMENT_CONFLICT = "attachment-conflict", either, "two programs at a place that has room for one";
     GLOBAL_TYPE = "global-type", error, "a value of another type than the variable's";
     GLOBAL_RANGE = "global-range", error, "a value that does not fit the variable";
     GLOBAL_UNSUPPORTED = "global-unsupported", error, "a variable that no value can be written for";

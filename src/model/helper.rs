@@ -138,17 +138,6 @@ impl Helper {
     }
 }
 
-/// Whether the kernel counts a license as compatible with the GPL (`license_is_gpl_compatible` in
-/// `include/linux/license.h`).
-#[must_use]
-pub fn is_gpl_compatible(license: &str) -> bool {
-    GPL_COMPATIBLE.contains(&license)
-}
-
-/// The licenses that the kernel counts as compatible with the GPL, word by word.
-pub const GPL_COMPATIBLE: [&str; 6] =
-    ["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,13 +163,5 @@ mod tests {
         }
         assert!(LAST.is_sorted() && LAST.is_sorted_by_key(|(.., last)| last));
         assert!(GPL_ONLY.is_sorted());
-    }
-
-    #[test]
-    fn licenses_are_compared_word_by_word() {
-        assert!(is_gpl_compatible("Dual MIT/GPL") && is_gpl_compatible("GPL"));
-        assert!(
-            !is_gpl_compatible("GPL-2.0") && !is_gpl_compatible("MIT") && !is_gpl_compatible("")
-        );
     }
 }

@@ -58,6 +58,86 @@ pub fn matches(pattern: &str, name: &str) -> bool {
     pattern[p..].iter().all(|rest| *rest == '*')
 }
 
+/// Bytes of the longest name of an interface (`IFNAMSIZ`, without its NUL).
+const NAME_MAX: usize = 15;
+
+/// The length of a text that there is none of.
+const NONE: usize = usize::MAX;
+
+/// Whether an interface can have a name that both patterns describe.
+#[must_use]
+pub fn overlap(one: &str, other: &str) -> bool {
+    let (Some(one), Some(other)) = (parts(one), parts(other)) else { return false };
+    // The shortest text that the parts from there on have in common, from the end of both.
+    let mut common = vec![vec![NONE; other.len() + 1]; one.len() + 1];
+    for a in (0..=one.len()).rev() {
+        for b in (0..=other.len()).rev() {
+            let at = |a: usize, b: usize| common[a][b];
+            common[a][b] = match (one.get(a), other.get(b)) {
+                (None, None) => 0,
+                (Some(Part::Star), Some(Part::Star)) => at(a + 1, b).min(at(a, b + 1)),
+                (Some(Part::Star), Some(Part::One(_))) => {
+                    at(a + 1, b).min(at(a, b + 1).saturating_add(1))
+                }
+                (Some(Part::One(_)), Some(Part::Star)) => {
+                    at(a, b + 1).min(at(a + 1, b).saturating_add(1))
+                }
+                (Some(Part::Star), None) => at(a + 1, b),
+                (None, Some(Part::Star)) => at(a, b + 1),
+                (Some(Part::One(left)), Some(Part::One(right))) if left & right != 0 => {
+                    at(a + 1, b + 1).saturating_add(1)
+                }
+                _ => NONE,
+            };
+        }
+    }
+    common[0][0] <= NAME_MAX
+}
+
+/// A part of a pattern.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Star,
+    /// One of these characters of ASCII, by their bits; the lowest bit stands for all others.
+    One(u128),
+}
+
+/// The parts of a pattern; `None` if no name is as long as it must be.
+fn parts(pattern: &str) -> Option<Vec<Part>> {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let mut parts = Vec::new();
+    let mut at = 0;
+    while at < pattern.len() {
+        if pattern[at] == '*' {
+            if parts.last() != Some(&Part::Star) {
+                parts.push(Part::Star);
+            }
+            at += 1;
+            continue;
+        }
+        // NUL is in no name, and U+FFFD as good as any other character beyond ASCII.
+        let chars = (1..128_u8).map(|c| (char::from(c), u32::from(c)));
+        let mut bits = 0;
+        let mut length = 1;
+        for (c, bit) in chars.chain([(beyond_ascii(&pattern[at..]), 0)]) {
+            if let Some(taken) = self::one(&pattern[at..], c) {
+                bits |= 1 << bit;
+                length = taken;
+            }
+        }
+        parts.push(Part::One(bits));
+        at += length;
+    }
+    let least = parts.iter().filter(|part| **part != Part::Star).count();
+    (least <= NAME_MAX).then_some(parts)
+}
+
+/// A character beyond ASCII for the first part to be tried with: the one that it is, if any.
+fn beyond_ascii(pattern: &[char]) -> char {
+    let first = pattern.first().copied().unwrap_or_default();
+    if first.is_ascii() { '\u{fffd}' } else { first }
+}
+
 /// How much of the pattern stands for one character, if its beginning stands for this one.
 fn one(pattern: &[char], name: char) -> Option<usize> {
     match pattern {
@@ -112,6 +192,35 @@ mod tests {
             for name in no {
                 assert!(!matches(pattern, name), "{pattern} {name}");
             }
+        }
+    }
+
+    #[test]
+    fn patterns_overlap_where_a_name_is_of_both() {
+        for (one, other, both) in [
+            ("eth*", "eth0", true),
+            ("eth*", "*", true),
+            ("eth*", "*0", true),
+            ("*a*b", "b*a", false),
+            ("*a*b", "b*a*", true),
+            ("en*", "eth*", false),
+            ("e?h*", "et*", true),
+            ("eth?", "eth", false),
+            ("eth[0-4]", "eth[4-9]", true),
+            ("eth[0-4]", "eth[5-9]", false),
+            ("eth[!0-9]", "eth[0-9]", false),
+            ("eth[0-9]*", "eth[!0-9]*", false),
+            ("[", "[*", true),
+            ("*", "*", true),
+            ("?????????*", "*??????", true),
+            ("abcdefgh*", "*ijklmno", true),
+            ("abcdefgh*", "*ijklmnop", false),
+            ("????????????????", "*", false),
+            ("ä*", "ä", true),
+            ("eth0.*", "eth*.100", true),
+        ] {
+            assert_eq!(overlap(one, other), both, "{one} {other}");
+            assert_eq!(overlap(other, one), both, "{other} {one}");
         }
     }
 

@@ -37,6 +37,8 @@ pub struct Uses {
     pub helpers: BTreeSet<Helper>,
     /// Instructions that the first kernels did not have.
     pub instructions: BTreeSet<Instruction>,
+    /// Whether one of the kernel functions that it calls must be there: not all of them are `__weak`.
+    pub needs_kernel_functions: bool,
 }
 
 /// Instructions by the extension of the instruction set that brought them.

@@ -5,11 +5,8 @@
 
 use super::kinds::MapType as T;
 use super::map::MapShape;
+use super::map_flags::{self, MMAPABLE, MapFlags, NO_PREALLOC, STACK_BUILD_ID};
 
-const NO_PREALLOC: u32 = 1;
-const NO_COMMON_LRU: u32 = 1 << 1;
-const STACK_BUILD_ID: u32 = 1 << 5;
-const MMAPABLE: u32 = 1 << 10;
 /// Bytes of a `struct bpf_stack_build_id`.
 const BUILD_ID: u32 = 32;
 
@@ -84,7 +81,7 @@ pub fn refused(shape: &MapShape) -> Vec<String> {
     } else if map_type != T::PERF_EVENT_ARRAY {
         needs(max_entries > 0, "has `max_entries` of at least 1", max_entries);
     }
-    reasons.extend(flags(shape).map(str::to_owned));
+    reasons.extend(flags(shape));
     if map_type == T::BLOOM_FILTER && shape.map_extra > 15 {
         let hashes = shape.map_extra;
         reasons.push(format!("has at most 15 hash functions (`map_extra`), not {hashes}"));
@@ -95,22 +92,31 @@ pub fn refused(shape: &MapShape) -> Vec<String> {
     reasons
 }
 
-fn flags(shape: &MapShape) -> Option<&'static str> {
+/// Flags that are missing, or are of no use to the type. Of those that no kernel known here has, a newer
+/// one may take some.
+fn flags(shape: &MapShape) -> Vec<String> {
     let has = |flag| shape.map_flags & flag != 0;
-    match shape.map_type {
-        T::LPM_TRIE if !has(NO_PREALLOC) => Some("needs the flag `BPF_F_NO_PREALLOC`"),
-        T::ARENA if !has(MMAPABLE) => Some("needs the flag `BPF_F_MMAPABLE`"),
-        map_type if is_local_storage(map_type) && !has(NO_PREALLOC) => {
-            Some("needs the flag `BPF_F_NO_PREALLOC`")
-        }
-        T::LRU_HASH | T::LRU_PERCPU_HASH if has(NO_PREALLOC) => {
-            Some("does not take the flag `BPF_F_NO_PREALLOC`")
-        }
-        T::HASH | T::PERCPU_HASH | T::HASH_OF_MAPS if has(NO_COMMON_LRU) => {
-            Some("does not take the flag `BPF_F_NO_COMMON_LRU`, which is for LRU maps")
-        }
+    let missing = match shape.map_type {
+        T::LPM_TRIE if !has(NO_PREALLOC) => Some(NO_PREALLOC),
+        T::ARENA if !has(MMAPABLE) => Some(MMAPABLE),
+        map_type if is_local_storage(map_type) && !has(NO_PREALLOC) => Some(NO_PREALLOC),
         _ => None,
+    };
+    let mut reasons = Vec::new();
+    reasons.extend(missing.map(|flag| format!("needs the flag `{}`", MapFlags(flag))));
+    let known = shape.map_flags & !map_flags::unknown(shape.map_flags);
+    let taken = map_flags::taken(shape.map_type).unwrap_or(u32::MAX);
+    if known & !taken != 0 {
+        let useless = known & !taken;
+        let flags = if useless.is_power_of_two() { "flag" } else { "flags" };
+        reasons.push(format!("does not take the {flags} `{}`", MapFlags(useless)));
     }
+    for pair in map_flags::EXCLUSIVE {
+        if known & taken & pair == pair {
+            reasons.push(format!("takes only one flag of `{}`", MapFlags(pair)));
+        }
+    }
+    reasons
 }
 
 /// Whether the kernel keeps the values with what they belong to.
@@ -158,6 +164,15 @@ mod tests {
         let bloom = |map_extra| MapShape { map_extra, ..shape(T::BLOOM_FILTER, 0, 4, 1, 0) };
         assert_eq!(refused(&bloom(15)), [""; 0]);
         assert_eq!(refused(&bloom(16)), ["has at most 15 hash functions (`map_extra`), not 16"]);
+        assert_eq!(
+            refused(&shape(T::HASH, 4, 4, 1, map_flags::NO_COMMON_LRU | MMAPABLE)),
+            ["does not take the flags `BPF_F_NO_COMMON_LRU|BPF_F_MMAPABLE`"]
+        );
+        assert_eq!(
+            refused(&shape(T::ARRAY, 4, 4, 1, map_flags::RDONLY | map_flags::WRONLY)),
+            ["takes only one flag of `BPF_F_RDONLY|BPF_F_WRONLY`"]
+        );
+        assert_eq!(refused(&shape(T::HASH, 4, 4, 1, 1 << 20)), [""; 0], "of a kernel to come");
         for map_type in [T::DEVMAP, T::DEVMAP_HASH] {
             assert_eq!(refused(&shape(map_type, 4, 4, 8, 0)), [""; 0], "an index");
             assert_eq!(refused(&shape(map_type, 4, 8, 8, 0)), [""; 0], "and a program");

@@ -8,13 +8,14 @@
 use super::ctype::CType;
 use super::kinds::{AttachType, MapType, ProgramType};
 use super::map::{MapOrigin, MapShape, MapSpec};
+use super::map_flags;
 use super::program::{Instruction, ProgramKind};
 use super::release::Release;
 
-/// `BPF_F_LINK`: struct ops that are attached by a link.
-const LINK: u32 = 1 << 13;
-/// `BPF_F_INNER_MAP`: inner arrays of different lengths.
-const INNER_MAP: u32 = 1 << 12;
+/// The first release that can be asked about. Its links tell what they are (f2e10bff16a0), by which what
+/// is pinned is known again, and openat2(2) is there since 5.6 (fddb5d430ad9). No test is on one before
+/// 5.10.
+pub const FIRST: Release = at(5, 8);
 
 const fn at(major: u16, minor: u16) -> Release {
     Release::new(major, minor)
@@ -65,6 +66,9 @@ pub fn of_kind(kind: &ProgramKind) -> Option<Release> {
         (ProgramType::KPROBE, _) => at(6, 0),
         (ProgramType::TRACEPOINT | ProgramType::RAW_TRACEPOINT, _)
         | (_, Some(AttachType::TRACE_RAW_TP)) => at(7, 1),
+        // b77fb25dcb34, 1e12d3ef47d2.
+        (_, Some(AttachType::TRACE_ITER)) => at(5, 18),
+        (ProgramType::STRUCT_OPS, _) => at(6, 3),
         _ => at(5, 10),
     });
     of_program(kind.program_type).max(frags).max(sleepable)
@@ -138,11 +142,11 @@ pub fn of_attach_type(attach_type: AttachType) -> Option<Release> {
 pub fn of_hook(hook: &str) -> Option<Release> {
     Some(match hook {
         "tc" => at(4, 5),
-        "raw-tracepoint" => at(4, 17),
-        "tp-btf" | "fentry" | "fexit" => at(5, 5),
-        "freplace" | "struct-ops" => at(5, 6),
+        "struct-ops" => at(5, 6),
+        // 70ed506c3bbc: before, what is attached by `BPF_RAW_TRACEPOINT_OPEN` cannot be pinned.
         // af6eea57437a: links of cgroups.
-        "cgroup" | "fmod-ret" | "lsm" => at(5, 7),
+        "raw-tracepoint" | "tp-btf" | "fentry" | "fexit" | "freplace" | "cgroup" | "fmod-ret"
+        | "lsm" => at(5, 7),
         // 7f045a49fee0: links of network namespaces.
         "iter" | "flow-dissector" => at(5, 8),
         // aa8d3a716b59: links of XDP.
@@ -161,9 +165,40 @@ pub fn of_hook(hook: &str) -> Option<Release> {
     })
 }
 
-/// The release since which a program that replaces a function goes from one program to the next: libxdp's
-/// dispatchers need it (4a1e7c0c63e0).
-pub const OF_DISPATCHERS: Release = at(5, 10);
+/// `BPF_F_NETFILTER_IP_DEFRAG`: 91721c2d02d3.
+pub const NETFILTER_DEFRAG: Release = at(6, 6);
+/// A function of a program that is there already, pinned or a dispatcher of libxdp, which takes a link by that
+/// program and its function (`link_create.target_btf_id`): 4a1e7c0c63e0.
+pub const FREPLACE_BY_LINK: Release = at(5, 10);
+/// Iterators over one task, and over the cgroups at one (`bpf_iter_link_info`): f0d74c4da1f0 and
+/// d4ccaf58a847.
+pub const LIMITED_ITERATORS: Release = at(6, 1);
+
+/// The release that brought what an iterator goes over; `None` for what is not listed. The commits that
+/// called `bpf_iter_reg_target` for it first.
+#[must_use]
+pub fn of_iterator(over: &str) -> Option<Release> {
+    Some(match over {
+        "bpf_map" | "ipv6_route" | "netlink" | "task" | "task_file" => at(5, 8),
+        // a228a64fc1e4, a5cbe05a6673, 5ce6e77c7edf, 52d87d5f6418, 5788b3a07fc5.
+        "bpf_prog" | "bpf_map_elem" | "bpf_sk_storage_map" | "tcp" | "udp" => at(5, 9),
+        "sockmap" => at(5, 10),
+        // 3d7d562c3f21.
+        "task_vma" => at(5, 12),
+        // 2c860a43dd77.
+        "unix" => at(5, 15),
+        // 9f8836127308.
+        "bpf_link" => at(5, 19),
+        // 647cafa22349.
+        "ksym" => at(6, 0),
+        "cgroup" => at(6, 1),
+        // 4971266e1595.
+        "kmem_cache" => at(6, 14),
+        // 76ea95534995.
+        "dmabuf" => at(6, 16),
+        _ => return None,
+    })
+}
 
 /// The release since which an attachment at a hook takes a cookie; `None` where none is taken.
 #[must_use]
@@ -184,12 +219,7 @@ pub fn of_cookie(hook: &str) -> Option<Release> {
 /// The release that brought a type of map with its flags.
 #[must_use]
 pub fn of_shape(shape: &MapShape) -> Option<Release> {
-    let linked = shape.map_type == MapType::STRUCT_OPS && shape.map_flags & LINK != 0;
-    let varied = shape.map_type == MapType::ARRAY && shape.map_flags & INNER_MAP != 0;
-    of_map(shape.map_type)
-        .max(linked.then_some(at(6, 4)))
-        // 4a8f87e60f6d.
-        .max(varied.then_some(at(5, 10)))
+    of_map(shape.map_type).max(map_flags::since(shape.map_flags))
 }
 
 /// The release that brought all that a map needs: its type and flags, what its values hold, and what
@@ -326,6 +356,9 @@ mod tests {
         assert_eq!(of_kind(&kind("xdp")), Some(at(4, 8)));
         assert_eq!(of_kind(&kind("xdp.frags")), Some(at(5, 18)));
         assert_eq!(of_kind(&kind("fentry.s/f")), Some(at(5, 10)));
+        assert_eq!(of_kind(&kind("iter/task")), Some(at(5, 5)));
+        assert_eq!(of_kind(&kind("iter.s/task")), Some(at(5, 18)));
+        assert_eq!(of_kind(&kind("struct_ops.s/f")), Some(at(6, 3)));
         assert_eq!(of_kind(&kind("tp.s/a/b")), Some(at(7, 1)));
         let shape = |map_flags| MapShape {
             map_type: MapType::STRUCT_OPS,
@@ -336,7 +369,7 @@ mod tests {
             map_extra: 0,
         };
         assert_eq!(
-            [0, LINK].map(|flags| of_shape(&shape(flags))),
+            [0, map_flags::LINK].map(|flags| of_shape(&shape(flags))),
             [Some(at(5, 6)), Some(at(6, 4))]
         );
     }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use object::elf::{SHF_EXECINSTR, SHT_PROGBITS, STT_FUNC};
+use object::elf::{SHF_EXECINSTR, SHT_PROGBITS, STB_WEAK, STT_FUNC};
 
 use super::elf::{Elf, Section, Symbol};
 use crate::model::helper::Helper;
@@ -51,6 +51,7 @@ pub(super) fn fill(elf: &Elf<'_>, programs: &mut [ProgramSpec]) {
 struct Set {
     helpers: [u64; 4],
     instructions: u16,
+    needs_kernel_functions: bool,
 }
 
 /// In the order of their bits.
@@ -72,6 +73,11 @@ impl Set {
         self.instructions |= 1 << bit;
     }
 
+    fn add_kernel_function(&mut self, weak: bool) {
+        self.add(Instruction::KernelFunction);
+        self.needs_kernel_functions |= !weak;
+    }
+
     fn add_helper(&mut self, number: i32) {
         let number = usize::try_from(number).unwrap_or(usize::MAX);
         if let Some(bits) = self.helpers.get_mut(number / 64) {
@@ -86,6 +92,7 @@ impl Set {
             *bits |= others;
         }
         self.instructions |= other.instructions;
+        self.needs_kernel_functions |= other.needs_kernel_functions;
         *self != before
     }
 
@@ -101,7 +108,7 @@ impl Set {
             .filter(|(bit, _)| self.instructions >> bit & 1 == 1)
             .map(|(_, instruction)| *instruction)
             .collect();
-        Uses { helpers, instructions }
+        Uses { helpers, instructions, needs_kernel_functions: self.needs_kernel_functions }
     }
 }
 
@@ -181,8 +188,10 @@ impl Graph {
             match (insn.opcode, insn.source) {
                 (CALL, 0) if symbol.is_none() => own.add_helper(insn.immediate),
                 (CALL, 0 | PSEUDO_CALL | PSEUDO_KFUNC) => match symbol {
-                    Some(symbol) if symbol.is_undefined() => own.add(Instruction::KernelFunction),
-                    None if insn.source == PSEUDO_KFUNC => own.add(Instruction::KernelFunction),
+                    Some(symbol) if symbol.is_undefined() => {
+                        own.add_kernel_function(symbol.binding == STB_WEAK);
+                    }
+                    None if insn.source == PSEUDO_KFUNC => own.add_kernel_function(false),
                     _ => {
                         own.add(Instruction::Call);
                         called.push(target(symbol, section, here, i64::from(insn.immediate) + 1));

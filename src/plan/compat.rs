@@ -9,9 +9,7 @@ use crate::model::kinds::MapType;
 use crate::model::layout::layout_difference;
 use crate::model::live::LiveMap;
 use crate::model::map::{MapShape, MapSpec};
-
-/// Set by the kernel on every devmap (`kernel/bpf/devmap.c`), never by its creator.
-const BPF_F_RDONLY_PROG: u32 = 1 << 7;
+use crate::model::map_flags::{MapFlags, RDONLY_PROG};
 
 /// One property in which two maps differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +35,8 @@ pub fn mismatches(
     let declared = spec.shape.reported(host);
     let mut live = found.shape;
     if matches!(live.map_type, MapType::DEVMAP | MapType::DEVMAP_HASH) {
-        live.map_flags &= !BPF_F_RDONLY_PROG;
+        // Set by the kernel (`kernel/bpf/devmap.c`), never by the creator.
+        live.map_flags &= !RDONLY_PROG;
     }
     let mut all = Vec::new();
     let mut compare = |field, declared: String, found: String| {
@@ -49,7 +48,8 @@ pub fn mismatches(
     compare("key_size", declared.key_size.to_string(), live.key_size.to_string());
     compare("value_size", declared.value_size.to_string(), live.value_size.to_string());
     compare("max_entries", declared.max_entries.to_string(), live.max_entries.to_string());
-    compare("map_flags", flags(declared.map_flags), flags(live.map_flags));
+    let flags = |shape: &MapShape| MapFlags(shape.map_flags).to_string();
+    compare("map_flags", flags(&declared), flags(&live));
     compare("map_extra", format!("{:#x}", declared.map_extra), format!("{:#x}", live.map_extra));
     if found.key.is_none() && found.value.is_none() {
         let sizes = |shape: &MapShape| (shape.key_size, shape.value_size);
@@ -101,40 +101,6 @@ fn layout(
     })
 }
 
-/// Creation flags by name.
-fn flags(bits: u32) -> String {
-    const NAMES: [(u32, &str); 16] = [
-        (1 << 0, "BPF_F_NO_PREALLOC"),
-        (1 << 1, "BPF_F_NO_COMMON_LRU"),
-        (1 << 2, "BPF_F_NUMA_NODE"),
-        (1 << 3, "BPF_F_RDONLY"),
-        (1 << 4, "BPF_F_WRONLY"),
-        (1 << 5, "BPF_F_STACK_BUILD_ID"),
-        (1 << 6, "BPF_F_ZERO_SEED"),
-        (1 << 7, "BPF_F_RDONLY_PROG"),
-        (1 << 8, "BPF_F_WRONLY_PROG"),
-        (1 << 9, "BPF_F_CLONE"),
-        (1 << 10, "BPF_F_MMAPABLE"),
-        (1 << 11, "BPF_F_PRESERVE_ELEMS"),
-        (1 << 12, "BPF_F_INNER_MAP"),
-        (1 << 13, "BPF_F_LINK"),
-        (1 << 15, "BPF_F_VTYPE_BTF_OBJ_FD"),
-        (1 << 18, "BPF_F_NO_USER_CONV"),
-    ];
-    let mut rest = bits;
-    let mut words = Vec::new();
-    for (bit, name) in NAMES {
-        if bits & bit != 0 {
-            words.push(name.to_owned());
-            rest &= !bit;
-        }
-    }
-    if rest != 0 || words.is_empty() {
-        words.push(format!("{rest:#x}"));
-    }
-    words.join("|")
-}
-
 /// A shape in one line: `hash, key 4, value 8, 1024 entries`.
 #[must_use]
 pub fn describe(shape: &MapShape) -> String {
@@ -143,8 +109,7 @@ pub fn describe(shape: &MapShape) -> String {
         shape.map_type, shape.key_size, shape.value_size, shape.max_entries
     );
     if shape.map_flags != 0 {
-        text.push_str(", ");
-        text.push_str(&flags(shape.map_flags));
+        let _ = write!(text, ", {}", MapFlags(shape.map_flags));
     }
     if shape.map_extra != 0 {
         let _ = write!(text, ", map_extra {:#x}", shape.map_extra);

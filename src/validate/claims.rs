@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::desired::DesiredObject;
 use super::findings::{Findings, Spot};
+use super::room::Room;
 use super::rules::places::Places;
 use super::subject::Subject;
 use crate::manifest::{KeyPath, Manifest};
@@ -19,8 +20,8 @@ pub(super) struct Claims {
     pub(super) name: Option<(Name, Option<Range<usize>>)>,
     /// By the pin's path on the host.
     pub(super) pins: BTreeMap<PathBuf, Claim>,
-    /// By a description of the place: hooks with room for one program.
-    pub(super) places: BTreeMap<String, Claim>,
+    /// Hooks with room for one program.
+    pub(super) places: BTreeMap<Room, Claim>,
 }
 
 /// One claim.
@@ -76,12 +77,9 @@ pub(super) fn of(
             pins.entry(root.join(pin)).or_insert(Claim { who, span, external: false });
         }
     }
-    let claim = |place: String, owner: &str, at: &KeyPath, external| {
+    let places = places.of_host().map(|(place, owner, at, external)| {
         let span = findings.place(&Spot::Value(at.clone()));
-        (place, Claim { who: format!("`{owner}`"), span, external })
-    };
-    let shared = places.shared().map(|(place, owner, at)| claim(place, owner, at, true));
-    let places =
-        places.of_host().map(|(place, owner, at)| claim(place.to_owned(), owner, at, false));
-    Claims { name, pins, places: shared.chain(places).collect() }
+        (place.clone(), Claim { who: format!("`{owner}`"), span, external })
+    });
+    Claims { name, pins, places: places.collect() }
 }

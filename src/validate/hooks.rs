@@ -50,7 +50,8 @@ const FITS: &[Fit] = &[
     fit("kretprobe", P::KPROBE, &[A::TRACE_KPROBE_MULTI]),
     fit("uprobe", P::KPROBE, &[A::TRACE_UPROBE_MULTI, A::TRACE_UPROBE_SESSION]),
     fit("uretprobe", P::KPROBE, &[A::TRACE_UPROBE_MULTI]),
-    fit("usdt", P::KPROBE, &[]),
+    // A session is at a return, too, and the probe is in the midst of a function.
+    fit("usdt", P::KPROBE, &[A::TRACE_UPROBE_MULTI]),
     fit("perf-event", P::PERF_EVENT, &[]),
     fit("iter", P::TRACING, &[A::TRACE_ITER]),
     fit("freplace", P::EXT, &[]),
@@ -123,6 +124,9 @@ mod tests {
             ("tp_btf/a", &["tp-btf"]),
             ("fexit/a", &["fexit"]),
             ("lsm_cgroup/a", &["lsm-cgroup"]),
+            ("uprobe.multi/a", &["uprobe", "uretprobe", "usdt"]),
+            ("uprobe.session/a", &["uprobe"]),
+            ("kprobe.multi/a", &["kprobe", "kretprobe"]),
         ] {
             let kind = program_kind(section).expect(section);
             let found: Vec<_> = fitting(section, &kind).collect();

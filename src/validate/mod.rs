@@ -16,6 +16,7 @@ mod findings;
 mod hooks;
 mod load;
 mod report;
+mod room;
 mod rules;
 mod signature;
 mod subject;
@@ -126,6 +127,7 @@ pub fn validate_for(
     rules::named::check(&subjects, &resolved, &mut findings);
     rules::replaced::check(&subjects, &resolved, &pin_root, &mut findings);
     rules::iterated::check(&subjects, &resolved, &mut findings);
+    rules::flags::check(&subjects, &resolved, demands.kernel, &mut findings);
     if let Some(kernel) = demands.kernel {
         rules::kernel::check(&subjects, &resolved, kernel, &mut findings);
     }

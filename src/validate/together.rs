@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::claims::{Claim, Claims};
 use super::report::CheckedManifest;
+use super::room::Rooms;
 use crate::model::code;
 use crate::model::name::Name;
 use crate::model::problem::Problem;
@@ -36,7 +37,7 @@ struct Known<'c> {
     names: BTreeMap<&'c Name, (usize, Option<Range<usize>>)>,
     /// By path; who only uses a pin does not claim it.
     pins: BTreeMap<&'c Path, Held<'c>>,
-    places: BTreeMap<&'c str, Held<'c>>,
+    places: Rooms<Held<'c>>,
 }
 
 /// A claim with the manifest that makes it.
@@ -107,18 +108,22 @@ impl<'c> Known<'c> {
                  other deployment owns, say `external = true` of it here",
             ));
         }
-        for (place, claim) in &claims.places {
+        for (room, claim) in &claims.places {
             let held = Held { index, claims, claim };
-            let first = *self.places.entry(place).or_insert(held);
-            if first.is_of_the_same(&held) || (first.claim.external && claim.external) {
-                continue;
+            let other = |first: &Held<'_>| {
+                !first.is_of_the_same(&held) && !(first.claim.external && claim.external)
+            };
+            if let Some((why, first)) = self.places.clash(room, other) {
+                let (one, other) = (first.described(), held.described());
+                let message = format!("{one} and {other} both want {}", why.described(room));
+                let problem = clash(code::ATTACHMENT_CONFLICT, message, *first, held, manifests);
+                let advice = why.help().unwrap_or("only one deployment of a host can have it");
+                problems.push(Problem { severity: why.severity(), ..problem }.help(advice));
             }
-            let (one, other) = (first.described(), held.described());
-            let message = format!("{one} and {other} both want {place}");
-            problems.push(
-                clash(code::ATTACHMENT_CONFLICT, message, first, held, manifests)
-                    .help("only one deployment of a host can have it"),
-            );
+        }
+        // What one manifest claims is held against what others do.
+        for (room, claim) in &claims.places {
+            self.places.take(room.clone(), Held { index, claims, claim });
         }
         problems
     }

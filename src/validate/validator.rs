@@ -122,6 +122,9 @@ impl<'r> Validator<'r> {
     }
 }
 
+/// Some editors begin a file with it; TOML has parsers pass over it, and no place counts it.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Reads a manifest's text, once, and checks its signature if that is demanded; that it cannot be read
 /// or is not signed is a problem.
 pub(crate) fn manifest_text(
@@ -135,12 +138,13 @@ pub(crate) fn manifest_text(
     };
     let bytes = read(path).map_err(unreadable)?;
     signature::check(path, &bytes, &demands.keys, read)?;
-    String::from_utf8(bytes).map_err(|error| {
+    let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..at].split(|byte| *byte == b'\n').count();
         let message = format!("it is not UTF-8 at byte {at}, in line {line}");
         unreadable(io::Error::new(io::ErrorKind::InvalidData, message))
-    })
+    })?;
+    Ok(text.strip_prefix(BYTE_ORDER_MARK).map(str::to_owned).unwrap_or(text))
 }
 
 /// Does `work` on each item, one thread a core, and yields the results in the order of the items.
@@ -178,6 +182,16 @@ fn on_all_cores<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_in_no_place() {
+        let read = |_: &Path| Ok("\u{feff}version = 2\nname = \"demo\"\n".into());
+        let report = Validator::with_reader(&read).check(["demo.toml"]);
+        let (manifest, problem) = report.problems().next().expect("the version is wrong");
+        let (start, _) = manifest.place(problem).expect("it has a place");
+        assert_eq!((start.line, start.column), (1, 11));
+        assert!(manifest.source.starts_with("version"));
+    }
 
     #[test]
     fn results_are_in_the_order_of_the_items() {

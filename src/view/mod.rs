@@ -8,6 +8,7 @@ pub mod object;
 pub mod plan;
 mod printable;
 pub mod problems;
+pub mod progress;
 pub mod status;
 mod style;
 

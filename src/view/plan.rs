@@ -11,7 +11,7 @@ use crate::model::name::Name;
 use crate::model::unprintable::is_unprintable;
 use crate::plan::{Action, Capabilities, Change, Plan, summarise};
 
-use super::problems::ProblemJson;
+use super::problems::{ProblemJson, plural};
 use super::{FORMAT_VERSION, Style, printable};
 
 /// A plan for people: each change with its reason, then a count.
@@ -54,6 +54,17 @@ pub fn needs(capabilities: &Capabilities) -> String {
         none if none.is_empty() => format!("{needed}.\n"),
         some => format!("{needed}; on some hosts {some}.\n"),
     }
+}
+
+/// What is not left to the kernel with the rest.
+#[must_use]
+pub fn not_kept(attachments: usize, style: Style) -> String {
+    let warning = style.yellow("warning");
+    let these = plural(attachments, "attachment");
+    format!(
+        "{warning}: not kept: {these} to events, which only a process can hold before Linux 5.15; the \
+         next start attaches again\n"
+    )
 }
 
 /// A plan with whose it is.

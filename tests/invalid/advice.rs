@@ -75,6 +75,31 @@ fn a_dispatcher_needs_a_kernel_that_moves_its_programs() {
     }
 }
 
+#[test]
+fn deployments_share_an_interface_or_one_has_it() {
+    support::object("shared");
+    let text = |name: &str, options: &str| {
+        format!(
+            "version = 1\nname = '{name}'\n[objects.it]\npath = 'bpf/out/shared.bpf.o'\nload = \
+             'listed'\nprograms.early.attach = [{{ hook = 'xdp', interface = 'e'{options} }}]\n"
+        )
+    };
+    let (shared, alone) = (", dispatcher = true", "");
+    for (first, second, wanted) in
+        [(shared, shared, 0), (shared, alone, 1), (alone, shared, 1), (alone, alone, 1)]
+    {
+        let read = |path: &Path| match path.to_str() {
+            Some("first.toml") => Ok(text("first", first).into_bytes()),
+            Some("second.toml") => Ok(text("second", second).into_bytes()),
+            _ => fixtures::read(path),
+        };
+        let report = Validator::with_reader(&read).check(["first.toml", "second.toml"]);
+        let problems: Vec<_> = report.manifests.iter().flat_map(|one| &one.problems).collect();
+        assert_eq!(problems.len(), wanted, "{problems:?}");
+        assert!(problems.iter().all(|found| found.code == code::ATTACHMENT_CONFLICT));
+    }
+}
+
 fn advice(text: &str) -> Vec<(&'static str, String)> {
     let problems = validate(Path::new("demo.toml"), text, &fixtures::read).problems;
     let of =

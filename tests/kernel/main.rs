@@ -32,6 +32,7 @@ mod permissions;
 mod pipeline;
 mod probes;
 mod program;
+mod progress;
 mod refusals;
 mod replacements;
 mod same_as_libbpf;

@@ -186,7 +186,7 @@ fn a_value_grows_by_a_member_that_is_zero() {
 }
 
 #[test]
-fn a_large_map_is_copied_and_says_how_far_it_is() {
+fn a_large_map_is_copied_and_it_is_said_how_many_entries_it_had() {
     const ENTRIES: u32 = 120_000;
     Sandbox::run(|_| {
         let tool = Program::new();
@@ -202,7 +202,6 @@ fn a_large_map_is_copied_and_says_how_far_it_is() {
         let before = contents("stats");
         apply(&tool, &sized(2 * ENTRIES))
             .status(0)
-            .complains("entries copied into map.it.stats, and it goes on")
             .complains("120000 entries copied into map.it.stats");
         assert!(contents("stats") == before, "every entry is as it was");
     });

@@ -107,6 +107,25 @@ fn what_others_could_change_is_not_applied_and_one_command_mends_it() {
 }
 
 #[test]
+fn types_that_others_could_change_are_not_used() {
+    Sandbox::run(|_| {
+        let manifest = prepare();
+        let program = Program::new();
+        let types = format!("{BASE}/lib/types.btf");
+        fs::copy("/sys/kernel/btf/vmlinux", &types).expect("the kernel's types");
+        mode(&types, 0o646);
+        let words = ["apply", &manifest, "--detach", "--btf", &types];
+        let said = run(&program, &words).status(1);
+        let said = said.complains(&types).complains("others could change");
+        assert!(said.err.contains(&format!("chmod go-w {types}")), "{}", said.err);
+        assert!(tree().is_empty(), "nothing was made");
+        mode(&types, 0o644);
+        run(&program, &words).status(0);
+        run(&program, &["destroy", &manifest]).status(0);
+    });
+}
+
+#[test]
 fn it_can_be_allowed() {
     Sandbox::run(|_| {
         let manifest = prepare();

@@ -4,11 +4,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::host::{self, attached, bpftool, tree};
 use crate::program::Program;
 use crate::sandbox::Sandbox;
-use crate::support::object;
+use crate::support::{object, root};
 
 const EDGE: &str = "\
 version = 1
@@ -153,5 +154,57 @@ fn a_file_that_is_no_saved_plan_is_refused() {
             it.carry_out(3).complains("others could change what").complains("edge.plan");
         }
         assert!(tree().is_empty());
+    });
+}
+
+/// The step of the GitHub Action that plans, on a runner that is the host.
+#[track_caller]
+fn plan_step(pipeline: &Pipeline, inputs: &[(&str, &str)], status: i32) -> [String; 2] {
+    let directory = pipeline.program.directory();
+    let files = ["summary.md", "outputs"].map(|name| directory.join(name));
+    let mut step = Command::new("bash");
+    step.arg(root().join("packaging/github/plan.sh"))
+        .env("PROGRAM", env!("CARGO_BIN_EXE_ebpf-apply"))
+        .env("MANIFEST", &pipeline.manifest)
+        .env("GITHUB_STEP_SUMMARY", &files[0])
+        .env("GITHUB_OUTPUT", &files[1])
+        .envs(inputs.iter().copied());
+    let done = step.output().expect("bash is installed");
+    let log = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(status), "{log}");
+    // Each step gets empty ones, or ones to append to.
+    files.map(|file| fs::read_to_string(file).unwrap_or_default())
+}
+
+#[test]
+fn the_action_puts_the_plan_into_the_summary_and_its_outputs() {
+    Sandbox::run(|sandbox| {
+        let pipeline = Pipeline::new(sandbox);
+        let manifest = &pipeline.manifest;
+        let markdown = |status| {
+            let words = ["plan", manifest, "--format", "markdown", "--detailed-exitcode"];
+            pipeline.program.run(&words).status(status).out
+        };
+        let changes = markdown(2);
+        let [summary, outputs] = plan_step(&pipeline, &[], 0);
+        assert_eq!((&summary, &*outputs), (&changes, "changes=true\n"));
+        assert!(summary.contains("| + | `link.fw.xdp_firewall[xdp:veth0]` |"), "{summary}");
+
+        // As the step has it, where records are kept by default.
+        let mut apply = Command::new(env!("CARGO_BIN_EXE_ebpf-apply"));
+        apply.args(["apply", manifest, "--detach"]);
+        assert!(apply.output().expect("it starts").status.success());
+        let [both, outputs] = plan_step(&pipeline, &[], 0);
+        let nothing = both.strip_prefix(&summary).expect("one is appended to the other");
+        assert!(nothing.contains("Plan: 7 unchanged."), "{nothing}");
+        assert_eq!(outputs, "changes=true\nchanges=false\n");
+
+        // What is refused has no output, whatever is in the summary.
+        let [after, outputs] = plan_step(&pipeline, &[("REQUIRE_DIGESTS", "true")], 3);
+        assert_eq!((after, &*outputs), (both, "changes=true\nchanges=false\n"));
+        pipeline.program.manifest("edge.toml", &EDGE.replace("veth0", "nowhere"));
+        let [refused, outputs] = plan_step(&pipeline, &[], 1);
+        assert!(refused.contains("there is no network interface `nowhere`"), "{refused}");
+        assert_eq!(outputs, "changes=true\nchanges=false\n");
     });
 }

@@ -1,9 +1,10 @@
 //! A map of another shape takes the entries of the old one along, whatever fails and whoever writes
 //! meanwhile.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use ebpf_apply::apply::ApplyError;
+use ebpf_apply::apply::{ApplyError, Host, Observer, Progress};
 use ebpf_apply::kernel::fake::{CallKind, Fake};
 use rustix::io::Errno;
 
@@ -126,4 +127,44 @@ fn a_migration_takes_the_entries_along() {
     assert_ne!(new, old);
     assert_eq!(machine.kernel.entries(new), entries);
     machine.assert_settled(&migrated(200));
+}
+
+/// What is told of a run, without who has which lock.
+#[derive(Default)]
+struct Heard(RefCell<Vec<String>>);
+
+impl Observer for Heard {
+    fn tell(&self, progress: Progress<'_>) {
+        let text = match progress {
+            Progress::Done => return,
+            Progress::Programs { loaded, of } => format!("{loaded} of {of} programs"),
+            Progress::Entries { map, pass } => format!(
+                "{map}: {}{} of {}",
+                if pass.again { "again " } else { "" },
+                pass.entries,
+                pass.most
+            ),
+            Progress::Lock { .. } => "a lock".to_owned(),
+        };
+        self.0.borrow_mut().push(text);
+    }
+}
+
+#[test]
+fn a_run_tells_how_far_it_is() {
+    let machine = Machine::new();
+    filled(&machine);
+    let heard = Heard::default();
+    let host = Host { observer: &heard, ..machine.host() };
+    host.apply(desired(&migrated(512)), &mut |_| {}).expect("applies");
+    let heard = heard.0.into_inner();
+    let map = "map.firewall.flows";
+    let of_map: Vec<&String> = heard.iter().filter(|line| line.starts_with(map)).collect();
+    let (first, last) = (format!("{map}: 200 of 256"), format!("{map}: again 200 of 256"));
+    assert!(of_map.contains(&&first), "{heard:?}");
+    // Once more before the swap, and once after.
+    assert_eq!(of_map.iter().filter(|line| ***line == last).count(), 2, "{heard:?}");
+    let loads: Vec<&String> = heard.iter().filter(|line| line.ends_with("programs")).collect();
+    assert_eq!(loads.len(), 2, "{heard:?}");
+    assert!(loads[0].starts_with("0 of ") && !loads[1].starts_with("0 of "), "{heard:?}");
 }

@@ -22,6 +22,7 @@ use crate::validate::{Desired, DesiredObject};
 use super::error::Failure;
 use super::fault;
 use super::migrate;
+use super::progress::{Observer, Progress};
 use super::undo::Undo;
 
 type Result<T> = std::result::Result<T, KernelError>;
@@ -43,7 +44,7 @@ pub(super) struct Executor<'a, K: Kernel> {
     /// Attachments that end with this process unless somebody takes them over.
     made: BTreeMap<Descriptor, K::Held>,
     undo: Vec<Undo>,
-    alive: &'a dyn Fn(),
+    observer: &'a dyn Observer,
     /// The inventory as the steps done so far make it.
     pub(super) after: Inventory,
 }
@@ -53,7 +54,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
         kernel: &'a K,
         desired: Option<&'a Desired>,
         after: Inventory,
-        alive: &'a dyn Fn(),
+        observer: &'a dyn Observer,
     ) -> Self {
         Self {
             kernel,
@@ -65,7 +66,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             bridges: Vec::new(),
             made: BTreeMap::new(),
             undo: Vec::new(),
-            alive,
+            observer,
             after,
         }
     }
@@ -81,7 +82,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
             if let Err(error) = self.step(step) {
                 return Err(Box::new(Failure { step: step.clone(), error }));
             }
-            (self.alive)();
+            self.observer.tell(Progress::Done);
         }
         self.settle_ids();
         Ok(())
@@ -345,7 +346,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
     /// Needs no inverse: only the new map is written.
     fn copy_entries(&mut self, from: &Slot, to: &Slot, transfer: Transfer) -> Result<()> {
         let maps = [self.handle(from)?, self.handle(to)?];
-        let copied = migrate::copy(self.kernel, maps, to, transfer, self.alive)?;
+        let copied = migrate::copy(self.kernel, maps, to, transfer, self.observer)?;
         self.copied.insert(to.clone(), copied);
         Ok(())
     }
@@ -355,7 +356,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
         let missing = || KernelError::reason(format!("carry over to {to}"), "nothing was copied");
         let mut copied = self.copied.remove(to).ok_or_else(missing)?;
         let maps = [self.handle(from)?, self.handle(to)?];
-        migrate::carry(self.kernel, maps, to, transfer, &mut copied)
+        migrate::carry(self.kernel, maps, to, transfer, &mut copied, self.observer)
     }
 
     fn pin(&mut self, slot: &Slot, pin: &PinPath) -> Result<()> {

@@ -9,7 +9,7 @@ use crate::model::program::ProgramSpec;
 use crate::plan::{ObjectLoad, Operations, Slot};
 use crate::validate::DesiredProgram;
 
-use super::{Executor, Result};
+use super::{Executor, Progress, Result};
 
 impl<K: Kernel> Executor<'_, K> {
     pub(super) fn create_map(&mut self, address: &Address, object: &Name, map: &str) -> Result<()> {
@@ -31,7 +31,11 @@ impl<K: Kernel> Executor<'_, K> {
             let programs = ordinary.map(|program| &program.spec).collect();
             self.load_request(&load.object, programs, &load.maps)
         });
-        let loaded = self.kernel.load_programs(&requests.collect::<Result<Vec<_>>>()?)?;
+        let requests = requests.collect::<Result<Vec<_>>>()?;
+        let of = requests.iter().map(|request| request.programs.len()).sum();
+        let loaded = self.kernel.load_programs_with(&requests, &mut |loaded| {
+            self.observer.tell(Progress::Programs { loaded, of });
+        })?;
         for (load, programs) in loads.iter().zip(loaded) {
             for (program, handle) in programs {
                 self.held.insert(Slot::New(Address::program(&load.object, &program)), handle);

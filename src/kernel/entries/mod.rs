@@ -90,28 +90,39 @@ pub(super) enum Put {
     Full,
 }
 
+/// How far a map has been gone over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pass {
+    /// Whether it is gone over for what was written since it was copied.
+    pub again: bool,
+    /// The entries that were looked at.
+    pub entries: u64,
+    /// Most entries that it can have.
+    pub most: u64,
+}
+
 /// Copies all entries of `from` into `to`, which nobody else sees. `kept` bytes of each value are
-/// taken over. `progress` hears how many entries were copied so far.
+/// taken over. `progress` hears how many entries were looked at so far.
 pub(super) fn copy(
     from: &dyn Table,
     to: &dyn Table,
     kept: u32,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(Pass),
 ) -> Result<Copied> {
     let conversion = Conversion::new(from.lanes(), to.lanes(), kept);
     let mut copied = Copied::new(from.key_size());
     // At first nothing can make room, so entries are written as they come. What finds none comes
     // again in the next pass.
     copied.begin_pass();
-    changes(from, to, &conversion, &mut copied, &mut |copied, changed| {
-        write(to, copied, changed)?;
-        progress(copied.len());
-        Ok(())
+    let first = &mut |entries| progress(pass(from, false, entries));
+    changes([from, to], &conversion, &mut copied, first, &mut |copied, changed| {
+        write(to, copied, changed).map(drop)
     })?;
     let mut waiting = Portion::new(from.key_size(), to.lanes().bytes());
     for _ in 1..PASSES {
         copied.begin_pass();
-        changes(from, to, &conversion, &mut copied, &mut |_, changed| {
+        let again = &mut |entries| progress(pass(from, true, entries));
+        changes([from, to], &conversion, &mut copied, again, &mut |_, changed| {
             waiting.append(changed);
             Ok(())
         })?;
@@ -127,7 +138,6 @@ pub(super) fn copy(
             return Err(too_small(from, to, key));
         }
         waiting.clear();
-        progress(copied.len());
         if settled {
             break;
         }
@@ -142,11 +152,13 @@ pub(super) fn carry(
     to: &dyn Table,
     kept: u32,
     copied: &mut Copied,
+    progress: &mut dyn FnMut(Pass),
 ) -> Result<Carried> {
     let conversion = Conversion::new(from.lanes(), to.lanes(), kept);
     let mut late = Portion::new(from.key_size(), to.lanes().bytes());
     copied.begin_pass();
-    changes(from, to, &conversion, copied, &mut |_, changed| {
+    let again = &mut |entries| progress(pass(from, true, entries));
+    changes([from, to], &conversion, copied, again, &mut |_, changed| {
         late.append(changed);
         Ok(())
     })?;
@@ -184,16 +196,22 @@ pub(super) fn carry(
     Ok(carried)
 }
 
-/// Goes over `from` and hands out, as `to` has it, what is not as recorded.
+fn pass(from: &dyn Table, again: bool, entries: u64) -> Pass {
+    Pass { again, entries, most: u64::from(from.max_entries()) }
+}
+
+/// Goes over `from` and hands out, as `to` has it, what is not as recorded. `progress` hears how many
+/// entries were looked at.
 fn changes(
-    from: &dyn Table,
-    to: &dyn Table,
+    [from, to]: [&dyn Table; 2],
     conversion: &Conversion,
     copied: &mut Copied,
+    progress: &mut dyn FnMut(u64),
     each: &mut dyn FnMut(&mut Copied, &Portion) -> Result<()>,
 ) -> Result<()> {
     let mut value = vec![0; to.lanes().bytes()];
     let mut changed = Portion::new(from.key_size(), value.len());
+    let mut seen = 0;
     from.scan(&mut |found| {
         changed.clear();
         for (key, old) in found.iter() {
@@ -208,7 +226,10 @@ fn changes(
                 changed.push(key, &value);
             }
         }
-        each(copied, &changed)
+        each(copied, &changed)?;
+        seen += found.len() as u64;
+        progress(seen);
+        Ok(())
     })
 }
 

@@ -158,7 +158,7 @@ fn copy_all(from: &Memory, to: &Memory) -> Result<Copied> {
 #[track_caller]
 fn carried(from: &Memory, to: &Memory, mut copied: Copied, expected: (u64, u64, u64)) {
     let Carried { entries, conflicts, no_room } =
-        carry(from, to, 1, &mut copied).expect("tables in memory do not fail");
+        carry(from, to, 1, &mut copied, &mut |_| {}).expect("tables in memory do not fail");
     assert_eq!((entries, conflicts, no_room), expected);
 }
 
@@ -167,10 +167,16 @@ fn everything_is_copied() {
     let from = Memory::new(8).with(&[(1, 1), (2, 2), (3, 3), (4, 0), (5, 5)]);
     let to = Memory::new(16);
     let mut heard = Vec::new();
-    let copied = copy(&from, &to, 1, &mut |entries| heard.push(entries)).expect("there is room");
+    let copied = copy(&from, &to, 1, &mut |pass| heard.push((pass.again, pass.entries, pass.most)))
+        .expect("there is room");
     assert_eq!(to.all(), from.all());
     assert_eq!(copied.len(), 5);
-    assert_eq!(heard, [2, 4, 5, 5]);
+    let again = [false, false, false, true, true, true];
+    let seen = [2, 4, 5, 2, 4, 5];
+    assert_eq!(
+        heard,
+        again.into_iter().zip(seen).map(|(again, seen)| (again, seen, 8)).collect::<Vec<_>>()
+    );
 }
 
 #[test]

@@ -27,7 +27,7 @@ use rustix::io::Errno;
 pub use fault::{Call, CallKind, Killed};
 pub use snapshot::Snapshot;
 
-use super::entries::{self, Carried, Copied};
+use super::entries::{self, Carried, Copied, Pass};
 use super::{
     AttachedFilter, Dispatching, Found, Kernel, KernelError, LoadRequest, Removal, Replaced,
     Result, Settled,
@@ -323,7 +323,7 @@ impl Kernel for Fake {
         from: &Handle,
         to: &Handle,
         transfer: Transfer,
-        progress: &mut dyn FnMut(u64),
+        progress: &mut dyn FnMut(Pass),
     ) -> Result<Copied> {
         drop(self.act(CallKind::CopyEntries, format!("{} {}", from.object, to.object))?);
         let [from, to] = self.contents([from, to], transfer)?;
@@ -336,16 +336,19 @@ impl Kernel for Fake {
         to: &Handle,
         transfer: Transfer,
         copied: &mut Copied,
+        progress: &mut dyn FnMut(Pass),
     ) -> Result<Carried> {
         drop(self.act(CallKind::CarryEntries, format!("{} {}", from.object, to.object))?);
         let [from, to] = self.contents([from, to], transfer)?;
-        entries::carry(&from, &to, transfer.kept, copied)
+        entries::carry(&from, &to, transfer.kept, copied, progress)
     }
 
-    fn load_programs(
+    fn load_programs_with(
         &self,
         requests: &[LoadRequest<'_, Handle>],
+        progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<BTreeMap<String, Handle>>> {
+        progress(0);
         let names: Vec<&str> = requests
             .iter()
             .flat_map(|request| request.programs.iter().map(|spec| spec.name.as_str()))
@@ -368,6 +371,7 @@ impl Kernel for Fake {
             loaded.push(programs.iter().map(add).collect());
         }
         drop(state);
+        progress(loaded.iter().map(Vec::len).sum());
         let handles = |programs: Vec<(String, Identity)>| {
             programs.into_iter().map(|(name, program)| (name, self.handle(program))).collect()
         };

@@ -1,23 +1,18 @@
 //! BTF from a file, for kernels without their own: raw, as `pahole --btf_encode_detached` and
 //! `BTFHub` have it, or the section `.BTF` of an ELF file such as an uncompressed `vmlinux`.
 
-use std::path::Path;
-
 use object::{Object as _, ObjectSection as _};
 
-use super::super::{KernelError, Result};
 use crate::btf::Btf;
 
-/// Reads it; fails if it is not BTF.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
-    let refuse = |reason: String| KernelError::reason("read the kernel's BTF", reason).at(path);
-    let file = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
-    let bytes = extract(file).map_err(refuse)?;
-    Btf::parse(&bytes).map_err(|error| refuse(error.to_string()))?;
+/// The BTF that a file's bytes are or hold; fails with the reason if they are or hold none.
+pub(super) fn types(file: Vec<u8>) -> Result<Vec<u8>, String> {
+    let bytes = extract(file)?;
+    Btf::parse(&bytes).map_err(|error| error.to_string())?;
     Ok(bytes)
 }
 
-fn extract(file: Vec<u8>) -> std::result::Result<Vec<u8>, String> {
+fn extract(file: Vec<u8>) -> Result<Vec<u8>, String> {
     if !file.starts_with(b"\x7fELF") {
         return Ok(file);
     }
@@ -38,7 +33,7 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_btf_is_refused() {
-        let error = read(Path::new("Cargo.toml")).expect_err("it is TOML");
-        assert!(error.to_string().contains("Cargo.toml"), "{error}");
+        let error = types(b"[package]".to_vec()).expect_err("it is TOML");
+        assert!(error.contains("BTF"), "{error}");
     }
 }

@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 
 use rustix::io::Errno;
 
-use super::super::entries::{self, Carried, Condition, Copied, Lanes, Portion, Put, Table};
+use super::super::entries::{self, Carried, Condition, Copied, Lanes, Pass, Portion, Put, Table};
 use super::super::{KernelError, Result};
 use super::Linux;
 use super::handle::Handle;
@@ -37,7 +37,7 @@ pub(super) fn open<'a>(
 pub(super) fn copy(
     [from, to]: &[Contents<'_>; 2],
     transfer: Transfer,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut dyn FnMut(Pass),
 ) -> Result<Copied> {
     entries::copy(from, to, transfer.kept, progress)
 }
@@ -46,13 +46,14 @@ pub(super) fn carry(
     [from, to]: &[Contents<'_>; 2],
     transfer: Transfer,
     copied: &mut Copied,
+    progress: &mut dyn FnMut(Pass),
 ) -> Result<Carried> {
     // A link runs its new program from now on, but another CPU may still be in the old one. One that
     // sleeps is not waited for.
     if let Err(errno) = sys::wait_for_programs() {
         tracing::debug!(%errno, "cannot wait for programs that still run");
     }
-    entries::carry(from, to, transfer.kept, copied)
+    entries::carry(from, to, transfer.kept, copied, progress)
 }
 
 /// One map.

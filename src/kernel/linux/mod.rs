@@ -56,7 +56,7 @@ use rustix::io::Errno;
 pub use since::running;
 pub use target::places;
 
-use super::entries::{Carried, Copied};
+use super::entries::{Carried, Copied, Pass};
 use super::{
     AttachedFilter, Dispatching, Found, Kernel, KernelError, LoadRequest, Removal, Replaced,
     Result, Settled,
@@ -97,11 +97,12 @@ impl Linux {
         Self::default()
     }
 
-    /// With a file, adjusts programs to its types instead of the kernel's own (CO-RE): raw BTF, or an
-    /// ELF file with a section `.BTF`. What the kernel itself looks up by id still comes from the
-    /// kernel.
-    pub fn with_btf(file: Option<&Path>) -> Result<Self> {
-        Ok(Self { core_btf: file.map(btf_file::read).transpose()?, ..Self::default() })
+    /// Adjusts programs to the types of a file instead of the kernel's own (CO-RE): raw BTF, or an ELF
+    /// file with a section `.BTF`; fails if `bytes`, what is in the file at `path`, are neither. What the
+    /// kernel itself looks up by id still comes from the kernel.
+    pub fn with_btf(path: &Path, bytes: Vec<u8>) -> Result<Self> {
+        let refuse = |reason| KernelError::reason("read the kernel's BTF", reason).at(path);
+        Ok(Self { core_btf: Some(btf_file::types(bytes).map_err(refuse)?), ..Self::default() })
     }
 
     /// Reads and writes the entries of maps one by one, as on kernels before 5.6, which cannot do it in
@@ -309,7 +310,7 @@ impl Kernel for Linux {
         from: &Handle,
         to: &Handle,
         transfer: Transfer,
-        progress: &mut dyn FnMut(u64),
+        progress: &mut dyn FnMut(Pass),
     ) -> Result<Copied> {
         let maps = contents::open(self, [from, to], transfer)?;
         contents::copy(&maps, transfer, progress)
@@ -321,16 +322,18 @@ impl Kernel for Linux {
         to: &Handle,
         transfer: Transfer,
         copied: &mut Copied,
+        progress: &mut dyn FnMut(Pass),
     ) -> Result<Carried> {
         let maps = contents::open(self, [from, to], transfer)?;
-        contents::carry(&maps, transfer, copied)
+        contents::carry(&maps, transfer, copied, progress)
     }
 
-    fn load_programs(
+    fn load_programs_with(
         &self,
         requests: &[LoadRequest<'_, Handle>],
+        progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<BTreeMap<String, Handle>>> {
-        programs::load(self, requests)
+        programs::load(self, requests, progress)
     }
 
     fn load_replacement(

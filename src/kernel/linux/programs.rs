@@ -24,12 +24,13 @@ use crate::relocate::{
 /// Loads the programs of all `requests`: all of them, or none.
 ///
 /// Verifying is nearly all the work, and the kernel does it for several programs at a time, whichever
-/// objects they are of.
+/// objects they are of. `progress` hears how many are loaded.
 pub(super) fn load(
     linux: &Linux,
     requests: &[LoadRequest<'_, Handle>],
+    progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<BTreeMap<String, Handle>>> {
-    load_for(linux, requests, None)
+    load_for(linux, requests, None, progress)
 }
 
 /// Loads the one program of `request` for the function that it replaces.
@@ -41,7 +42,7 @@ pub(super) fn load_replacement(
     let operation = || format!("load a program of object `{}`", request.image.path.display());
     let target =
         replaced::target(replaced).map_err(|reason| KernelError::reason(operation(), reason))?;
-    let loaded = load_for(linux, std::slice::from_ref(request), Some(target))?;
+    let loaded = load_for(linux, std::slice::from_ref(request), Some(target), &mut |_| ())?;
     let program = loaded.into_iter().flatten().next();
     let (_, handle) = program.ok_or_else(|| KernelError::reason(operation(), "none was named"))?;
     Ok(handle)
@@ -51,7 +52,9 @@ fn load_for(
     linux: &Linux,
     requests: &[LoadRequest<'_, Handle>],
     replaced: Option<AttachTarget>,
+    progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<BTreeMap<String, Handle>>> {
+    progress(0);
     let objects =
         requests.iter().map(|request| Object::open(linux, request)).collect::<Result<Vec<_>>>()?;
     let types = Types::read(linux, &objects)?;
@@ -65,7 +68,7 @@ fn load_for(
         symbols: &symbols,
         replaced,
     };
-    let loaders = parallel::for_each(&objects, |object| Loader::new(object, shared))?;
+    let loaders = parallel::for_each(&objects, |object| Loader::new(object, shared), &mut |_| ())?;
     let programs: Vec<(usize, &Loader<'_>, &ProgramSpec)> = loaders
         .iter()
         .enumerate()
@@ -73,7 +76,8 @@ fn load_for(
             loader.object.request.programs.iter().map(move |program| (at, loader, *program))
         })
         .collect();
-    let handles = parallel::for_each(&programs, |(_, loader, program)| loader.load(program))?;
+    let load = |(_, loader, program): &(usize, &Loader<'_>, &ProgramSpec)| loader.load(program);
+    let handles = parallel::for_each(&programs, load, progress)?;
     let mut loaded: Vec<BTreeMap<String, Handle>> =
         requests.iter().map(|_| BTreeMap::new()).collect();
     for ((at, _, program), handle) in programs.into_iter().zip(handles) {

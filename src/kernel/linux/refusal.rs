@@ -10,8 +10,24 @@ use crate::model::kinds::ProgramType;
 use crate::model::program::ProgramKind;
 use crate::relocate::{SourceLine, Unresolved, poisoned_instruction};
 
-/// The verifier's words for a helper that only GPL-compatible programs may call.
-const GPL_ONLY: &str = "cannot call GPL-restricted function from non-GPL compatible program";
+/// The verifier's words for what is for GPL-compatible programs only, and what each is about
+/// (`check_helper_call`, `add_kfunc_call`, `bpf_lsm_verify_prog`, `check_struct_ops_btf_id` and
+/// `check_ptr_to_btf_access`).
+const GPL_ONLY: &[(&str, &str)] = &[
+    (
+        "cannot call GPL-restricted function from non-GPL compatible program",
+        "it calls a helper that is for GPL-compatible programs only",
+    ),
+    (
+        "cannot call kernel function from non-GPL compatible program",
+        "it calls a kernel function, and those are for GPL-compatible programs only",
+    ),
+    ("programs must have a GPL compatible license", "its type is for GPL-compatible programs only"),
+    (
+        "from non-GPL compatible program",
+        "it reads a struct of the kernel by its type, which only GPL-compatible programs may",
+    ),
+];
 
 /// The error for a refused program: where, if the verifier named an instruction, and for the usual
 /// causes advice.
@@ -60,14 +76,14 @@ fn advice(
     if let Some(instruction) = poisoned_instruction(log) {
         return Some(core(instruction, unresolved));
     }
-    if log.contains(GPL_ONLY) {
+    if let Some((_, what)) = GPL_ONLY.iter().find(|(words, _)| log.contains(words)) {
         let has = license.map_or_else(
             || "has no `license` section, which counts as not GPL-compatible".to_owned(),
             |license| format!("has the license `{license}`"),
         );
         return Some(format!(
-            "it calls a helper that is for GPL-compatible programs only, and its object {has}; if \
-             it may be so licensed: `char LICENSE[] SEC(\"license\") = \"GPL\";`"
+            "{what}, and its object {has}; if it may be so licensed: `char LICENSE[] \
+             SEC(\"license\") = \"GPL\";`"
         ));
     }
     if let Some(helper) = helper(log) {
@@ -158,9 +174,18 @@ mod tests {
 
     #[test]
     fn a_missing_license_is_named() {
-        let log = format!("0: (85) call bpf_ktime_get_ns#5\n{GPL_ONLY}\n");
-        assert!(advised(Errno::INVAL, &log, None).contains("no `license` section"));
-        assert!(advised(Errno::INVAL, &log, Some("MIT")).contains("license `MIT`"));
+        for (words, what) in [
+            ("cannot call GPL-restricted function from non-GPL compatible program", "a helper"),
+            ("cannot call kernel function from non-GPL compatible program", "a kernel function"),
+            ("LSM programs must have a GPL compatible license", "its type"),
+            ("struct ops programs must have a GPL compatible license", "its type"),
+            ("Cannot access kernel 'struct sock' from non-GPL compatible program", "a struct"),
+        ] {
+            let log = format!("0: (85) call bpf_ktime_get_ns#5\n{words}\n");
+            let advice = advised(Errno::INVAL, &log, None);
+            assert!(advice.contains(what) && advice.contains("no `license` section"), "{advice}");
+            assert!(advised(Errno::INVAL, &log, Some("MIT")).contains("license `MIT`"));
+        }
     }
 
     #[test]

@@ -40,11 +40,11 @@ pub enum Hook {
     Tracepoint(Tracepoint),
     /// A tracepoint with its raw arguments.
     RawTracepoint(NamedTracepoint),
-    /// A tracepoint with BTF-typed arguments (kernel 5.5).
+    /// A tracepoint with BTF-typed arguments (kernel 5.7).
     TpBtf(NamedTracepoint),
-    /// Entry of a kernel function, by its BTF (kernel 5.5).
+    /// Entry of a kernel function, by its BTF (kernel 5.7).
     Fentry(Function),
-    /// Return of a kernel function, by its BTF (kernel 5.5).
+    /// Return of a kernel function, by its BTF (kernel 5.7).
     Fexit(Function),
     /// A kernel function that lets its return value be replaced (kernel 5.7).
     FmodRet(Function),
@@ -67,7 +67,7 @@ pub enum Hook {
     PerfEvent(PerfEvent),
     /// An iterator over kernel objects (kernel 5.8).
     Iter(Iter),
-    /// A function of another BPF program, replaced (kernel 5.10).
+    /// A function of another BPF program, replaced (kernel 5.7; of one that is pinned already, 5.10).
     Freplace(Freplace),
     /// Operations the kernel calls; the entry names the `struct_ops` map instead of a program.
     StructOps(StructOps),

@@ -133,7 +133,8 @@ impl Encoder {
         for (name, value) in values {
             let at = at.key(name);
             let Some((member, bit_offset)) = find(members, name, 0) else {
-                let known = members.iter().map(|member| member.name.as_str());
+                let known = names(members);
+                let known = known.iter().copied();
                 let message = format!("`{ctype}` has no member `{name}`");
                 self.misfit(&at, Flaw::unknown(message, name, known));
                 continue;
@@ -168,6 +169,16 @@ fn find<'t>(members: &'t [Member], name: &str, base: u32) -> Option<(&'t Member,
             _ => (member.name == name).then_some((member, offset)),
         }
     })
+}
+
+/// The names of members, those of anonymous structs and unions among them; padding has none.
+fn names(members: &[Member]) -> Vec<&str> {
+    let found = members.iter().flat_map(|member| match &member.ctype.kind {
+        _ if !member.name.is_empty() => vec![member.name.as_str()],
+        CTypeKind::Struct { members, .. } => names(members),
+        _ => Vec::new(),
+    });
+    found.collect()
 }
 
 /// Text and the zero after it.

@@ -116,6 +116,27 @@ fn structs_keep_what_is_not_named() {
 }
 
 #[test]
+fn members_of_anonymous_structs_are_listed_among_the_others() {
+    let ports =
+        vec![member("low", 0, None, int(2, false)), member("high", 16, None, int(2, false))];
+    let ports = of("struct {…}", 4, CTypeKind::Struct { union: false, members: ports });
+    let members = vec![
+        member("address", 0, None, int(4, false)),
+        member("", 32, None, ports),
+        member("", 64, Some(2), int(1, false)),
+    ];
+    let rule = of("struct rule", 12, CTypeKind::Struct { union: false, members });
+    let mut out = vec![0; 12];
+    let help = |text: &str, out: &mut [u8]| {
+        let misfits = encode(&rule, &value(text), out, &KeyPath::of(["v"]));
+        misfits.into_iter().next().and_then(|misfit| misfit.flaw.help)
+    };
+    let listed = help("{ nonesuch = 1 }", &mut out);
+    assert_eq!(listed.as_deref(), Some("it has `address`, `low`, `high`"));
+    assert_eq!(help("{ hihg = 1 }", &mut out).as_deref(), Some("did you mean `high`?"));
+}
+
+#[test]
 fn a_type_that_lies_about_its_size_is_survived() {
     let short = of(
         "struct s",

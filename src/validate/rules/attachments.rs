@@ -14,7 +14,9 @@ use crate::validate::findings::Findings;
 use crate::validate::hooks;
 use crate::validate::rules::operations;
 use crate::validate::rules::places::Places;
+use crate::validate::rules::probes;
 use crate::validate::rules::replaced::{self, Holder};
+use crate::validate::rules::tracing::USDT_SPECS;
 use crate::validate::subject::Subject;
 
 /// The program's attachments, as far as they can be settled.
@@ -40,7 +42,11 @@ pub(in crate::validate) fn resolve(
             findings.at_value(&at.key("hook"), misfit(hook, program, kind));
             continue;
         }
-        let mut place = Place { subject, program, kind, at, findings };
+        let finds_arguments = subject.spec().map(USDT_SPECS).is_some();
+        if let Some(problem) = probes::misplaced(program, kind, hook.name(), finds_arguments) {
+            findings.at_value(&at.key("hook"), problem);
+        }
+        let mut place = Place { subject, program, kind, at, findings, told: false };
         place.options(hook);
         for (at, attachment) in place.attachments(hook) {
             places.take(subject.name, program, &attachment, at, findings);
@@ -75,6 +81,8 @@ pub(super) struct Place<'p, 'f, 'd> {
     pub(super) kind: &'p ProgramKind,
     at: KeyPath,
     findings: &'f mut Findings<'d>,
+    /// Whether something is wrong with it.
+    told: bool,
 }
 
 impl Place<'_, '_, '_> {
@@ -314,7 +322,7 @@ impl Place<'_, '_, '_> {
             }
             _ => self.traced_section(cookie),
         };
-        if found.is_none() {
+        if found.is_none() && !self.told {
             let problem = self.unsaid();
             self.report("hook", problem);
         }
@@ -335,6 +343,7 @@ impl Place<'_, '_, '_> {
     }
 
     pub(super) fn report(&mut self, option: &str, problem: Problem) {
+        self.told = true;
         self.findings.at_value(&self.at.key(option), problem);
     }
 }

@@ -5,10 +5,10 @@
 
 use crate::manifest::{Hook, KeyPath, listed};
 use crate::model::code;
-use crate::model::kinds::ProgramType;
+use crate::model::kinds::{AttachType, ProgramType};
 use crate::model::net_hook::Neighbour;
 use crate::model::problem::{Problem, Severity};
-use crate::model::program::{Instruction, ProgramSpec};
+use crate::model::program::{Instruction, ProgramKind, ProgramSpec};
 use crate::model::release::Release;
 use crate::model::since;
 use crate::validate::desired::{DesiredObject, DesiredProgram};
@@ -61,6 +61,8 @@ impl Reach<'_, '_, '_, '_> {
         let is_checked = !kind.attach_type_optional && kind.program_type != ProgramType::SCHED_CLS;
         let attach_type = kind.attach_type.filter(|_| is_checked);
         let since = since::of_kind(kind).max(attach_type.and_then(since::of_attach_type));
+        let over = kind.target.as_deref().filter(|_| attach_type == Some(AttachType::TRACE_ITER));
+        let since = since.max(over.and_then(since::of_iterator));
         if let Some(since) = since.filter(|since| *since > self.kernel) {
             let what = format!("program `{}` of section `{}` needs", spec.name, spec.section);
             let problem = self.too_old(&what, since);
@@ -99,9 +101,8 @@ impl Reach<'_, '_, '_, '_> {
                     self.since(&at.key("hook"), &format!("hook `{name}` needs"), since, name);
                 }
             }
-            if matches!(hook, Hook::Xdp(xdp) if xdp.dispatcher) {
-                let what = "a program that a dispatcher calls needs";
-                self.since(&at.key("dispatcher"), what, Some(since::OF_DISPATCHERS), "");
+            if let Some((option, what, since)) = needed_by_option(hook, kind) {
+                self.since(&at.key(option), &format!("{what} needs"), Some(since), "");
             }
             if hook.cookie().is_some() {
                 let what = format!("a cookie at `{name}` needs");
@@ -165,6 +166,33 @@ impl Reach<'_, '_, '_, '_> {
              a constant of `.rodata`; else the verifier refuses the program",
         );
         self.findings.at(&self.subject.program_spot(&spec.name), problem);
+    }
+}
+
+/// An option that needs a newer kernel than its hook: its key, what it is, and since when that is there.
+fn needed_by_option(
+    hook: &Hook,
+    kind: Option<&ProgramKind>,
+) -> Option<(&'static str, String, Release)> {
+    let over = kind.and_then(|kind| kind.target.as_deref()).unwrap_or_default();
+    match hook {
+        Hook::Netfilter(hook) if hook.defrag => {
+            Some(("defrag", "`defrag` at `netfilter`".to_owned(), since::NETFILTER_DEFRAG))
+        }
+        Hook::Xdp(hook) if hook.dispatcher => {
+            let what = "a program that a dispatcher calls".to_owned();
+            Some(("dispatcher", what, since::FREPLACE_BY_LINK))
+        }
+        Hook::Freplace(hook) if hook.program.starts_with('/') => {
+            let what = "to replace a function of a program that is pinned".to_owned();
+            Some(("program", what, since::FREPLACE_BY_LINK))
+        }
+        Hook::Iter(hook) if hook.task.is_some() || hook.cgroup.is_some() => {
+            let option = if hook.task.is_some() { "task" } else { "cgroup" };
+            let what = format!("`{option}` of an iterator over `{over}`");
+            Some((option, what, since::LIMITED_ITERATORS))
+        }
+        _ => None,
     }
 }
 

@@ -6,6 +6,7 @@
 pub(super) mod attachments;
 pub(super) mod contents;
 pub(super) mod expect;
+pub(super) mod flags;
 pub(super) mod globals;
 pub(super) mod iterated;
 pub(super) mod kernel;
@@ -19,6 +20,7 @@ pub(super) mod operations;
 pub(super) mod paths;
 pub(super) mod pins;
 pub(super) mod places;
+mod probes;
 pub(super) mod programs;
 pub(super) mod replaced;
 pub(super) mod shape;

@@ -11,6 +11,7 @@ use crate::model::name::Name;
 use crate::model::problem::Problem;
 use crate::model::program::ProgramSpec;
 use crate::validate::findings::{Findings, Spot};
+use crate::validate::room::{Room, Rooms};
 
 /// The places taken so far.
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ pub(in crate::validate) struct Places {
     /// By object, program and place.
     of_programs: BTreeMap<String, KeyPath>,
     /// Places with room for one program: who has it.
-    exclusive: BTreeMap<String, Holder>,
+    exclusive: Rooms<Holder>,
     /// The programs that share an interface.
     shared: BTreeMap<String, Vec<Sharer>>,
 }
@@ -38,6 +39,8 @@ struct Holder {
     at: KeyPath,
     /// Whether the place is one of the host, and not of another program of the manifest.
     of_host: bool,
+    /// Whether others that do the same may have a part in it.
+    shares: bool,
 }
 
 impl Places {
@@ -68,7 +71,7 @@ impl Places {
     fn take_place(
         &mut self,
         (object, name): (&Name, &str),
-        (attachment, place): (&Attachment, Option<String>),
+        (attachment, room): (&Attachment, Option<Room>),
         at: KeyPath,
         findings: &mut Findings<'_>,
     ) -> bool {
@@ -83,131 +86,120 @@ impl Places {
             return false;
         }
         let mut free = true;
-        if let Some((other, first)) = self.in_the_way(attachment) {
-            let message = format!("`{name}` and `{other}` cannot both run on one interface");
-            let problem = Problem::error(code::ATTACHMENT_CONFLICT, None, message)
-                .label(format!("`{name}`"))
-                .related(findings.place(&Spot::Value(first)), format!("`{other}`"))
-                .help(
-                    "an interface runs one program, or a dispatcher that calls several: write \
-                     `dispatcher = true` at all of them, and no two modes",
-                );
-            findings.at_value(&at, problem);
-            free = false;
-        }
         if let Attachment::XdpShared { interface, mode, .. } = attachment {
-            let sharers = self.shared.entry(interface.clone()).or_default();
-            if sharers.len() == PROGRAMS_MAX {
-                let message =
-                    format!("a dispatcher calls {PROGRAMS_MAX} programs, and `{name}` is one more");
-                findings.at_value(&at, Problem::error(code::ATTACHMENT_CONFLICT, None, message));
-            }
-            sharers.push(Sharer { name: name.clone(), at: at.clone(), mode: *mode });
+            self.share((interface, *mode), &name, &at, findings);
         }
-        if let Some(place) = place {
-            if let Some(Holder { name: owner, at: first, .. }) = self.exclusive.get(&place) {
-                let message = format!("`{name}` and `{owner}` both want {place}");
-                let problem = Problem::error(code::ATTACHMENT_CONFLICT, None, message)
-                    .label(format!("`{name}`"))
-                    .related(findings.place(&Spot::Value(first.clone())), format!("`{owner}`"))
-                    .help(advice(attachment));
+        if let Some(room) = room {
+            let shares = matches!(attachment, Attachment::XdpShared { .. });
+            // Of one program's own, what is named goes before what is meant by a pattern.
+            let other = |owner: &Holder| owner.name != name && !(owner.shares && shares);
+            if let Some((clash, owner)) = self.exclusive.clash(&room, other) {
+                let (first, owner) = (owner.at.clone(), &owner.name);
+                let message =
+                    format!("`{name}` and `{owner}` both want {}", clash.described(&room));
+                let severity = clash.severity();
+                let problem = Problem {
+                    severity,
+                    ..Problem::error(code::ATTACHMENT_CONFLICT, None, message)
+                }
+                .label(format!("`{name}`"))
+                .related(findings.place(&Spot::Value(first)), format!("`{owner}`"))
+                .help(clash.help().unwrap_or(advice(attachment)));
                 findings.at_value(&at, problem);
-                free = false;
-            } else {
-                let of_host =
-                    !matches!(attachment, Attachment::Freplace { .. } | Attachment::Sockmap { .. });
-                self.exclusive
-                    .insert(place, Holder { name: name.clone(), at: at.clone(), of_host });
+                free = clash.is_possible_only();
             }
+            let of_host =
+                !matches!(attachment, Attachment::Freplace { .. } | Attachment::Sockmap { .. });
+            self.exclusive
+                .take(room, Holder { name: name.clone(), at: at.clone(), of_host, shares });
         }
         self.of_programs.insert(format!("{name} {attachment}"), at);
         free
     }
 
-    /// Who has an interface for itself that others share, or the other way round, or shares it in another
-    /// mode.
-    fn in_the_way(&self, attachment: &Attachment) -> Option<(String, KeyPath)> {
-        let sharers = |interface| self.shared.get(interface).map(Vec::as_slice).unwrap_or_default();
-        let sharer = match attachment {
-            Attachment::Xdp { interface, .. } => sharers(interface).first(),
-            Attachment::XdpShared { interface, mode, .. } => {
-                let alone = self.exclusive.get(&only_xdp(interface));
-                if let Some(Holder { name, at, .. }) = alone {
-                    return Some((name.clone(), at.clone()));
-                }
-                let other = |sharer: &&Sharer| {
-                    ![sharer.mode, *mode].contains(&XdpMode::Auto) && sharer.mode != *mode
-                };
-                sharers(interface).iter().find(other)
-            }
-            _ => None,
-        }?;
-        Some((sharer.name.clone(), sharer.at.clone()))
+    /// Notes one of the programs that share an interface; reports one too many, and one in a mode that
+    /// another excludes.
+    fn share(
+        &mut self,
+        (interface, mode): (&str, XdpMode),
+        name: &str,
+        at: &KeyPath,
+        findings: &mut Findings<'_>,
+    ) {
+        let sharers = self.shared.entry(interface.to_owned()).or_default();
+        let other =
+            |sharer: &&Sharer| ![sharer.mode, mode].contains(&XdpMode::Auto) && sharer.mode != mode;
+        if let Some(Sharer { name: first, at: there, .. }) = sharers.iter().find(other) {
+            let message = format!("`{name}` and `{first}` want one dispatcher in two modes");
+            let problem = Problem::error(code::ATTACHMENT_CONFLICT, None, message)
+                .label(format!("`{name}`"))
+                .related(findings.place(&Spot::Value(there.clone())), format!("`{first}`"))
+                .help("give both the same `mode`, or none");
+            findings.at_value(at, problem);
+        }
+        if sharers.len() == PROGRAMS_MAX {
+            let message =
+                format!("a dispatcher calls {PROGRAMS_MAX} programs, and `{name}` is one more");
+            findings.at_value(at, Problem::error(code::ATTACHMENT_CONFLICT, None, message));
+        }
+        sharers.push(Sharer { name: name.to_owned(), at: at.clone(), mode });
     }
 
-    /// The interfaces that are shared: the place of which they take a part, who shares it, and where that
-    /// is said.
-    pub(in crate::validate) fn shared(&self) -> impl Iterator<Item = (String, &str, &KeyPath)> {
-        self.shared.iter().filter_map(|(interface, sharers)| {
-            let first = sharers.first()?;
-            Some((only_xdp(interface), first.name.as_str(), &first.at))
-        })
-    }
-
-    /// The host's places with room for one program: the place, who has it, and where that is said.
-    pub(in crate::validate) fn of_host(&self) -> impl Iterator<Item = (&str, &str, &KeyPath)> {
+    /// The host's places with room for one program: the place, who has it, where that is said, and
+    /// whether others that say so may have a part in it.
+    pub(in crate::validate) fn of_host(
+        &self,
+    ) -> impl Iterator<Item = (&Room, &str, &KeyPath, bool)> {
         let of_host = self.exclusive.iter().filter(|(_, holder)| holder.of_host);
-        of_host.map(|(place, holder)| (place.as_str(), holder.name.as_str(), &holder.at))
+        of_host.map(|(room, holder)| (room, holder.name.as_str(), &holder.at, holder.shares))
     }
 }
 
 /// The place, if it has room for one program of this kind.
-fn exclusive(program: &ProgramSpec, attachment: &Attachment) -> Option<String> {
+fn exclusive(program: &ProgramSpec, attachment: &Attachment) -> Option<Room> {
     // `sock_map_link_update_prog` in `net/core/sock_map.c`.
     let Attachment::Sockmap { object, map } = attachment else {
         return exclusive_of_any(attachment);
     };
     let of = program.kind.as_ref()?.attach_type?;
-    Some(format!("the one {of} of `{object}.{map}`"))
+    Some(Room::other(format!("the one {of} of `{object}.{map}`")))
 }
 
 /// The place, if it has room for one, of whatever kind.
-fn exclusive_of_any(attachment: &Attachment) -> Option<String> {
-    match attachment {
-        Attachment::Xdp { interface, .. } => Some(only_xdp(interface)),
+fn exclusive_of_any(attachment: &Attachment) -> Option<Room> {
+    Some(Room::other(match attachment {
+        Attachment::Xdp { interface, .. } | Attachment::XdpShared { interface, .. } => {
+            return Some(Room::of_interface("the one XDP link", interface));
+        }
         Attachment::Tc { interface, direction, priority: Some(priority), handle: Some(handle) } => {
             let direction = direction.as_str();
-            Some(format!(
-                "the {direction} filter of `{interface}` with priority {priority} and handle {handle}"
-            ))
+            let kind =
+                format!("the {direction} filter with priority {priority} and handle {handle}");
+            return Some(Room::of_interface(kind, interface));
         }
         Attachment::FlowDissector { .. } | Attachment::Netfilter { .. } => {
-            Some(format!("the one place of {attachment}"))
+            format!("the one place of {attachment}")
         }
         // `bpf_trampoline_link_prog` in `kernel/bpf/trampoline.c`.
         Attachment::Freplace { object, program, function } => {
-            Some(format!("function `{function}` of `{object}.{program}`"))
+            format!("function `{function}` of `{object}.{program}`")
         }
         Attachment::StructOps { ops, name: Some(name), .. } => {
-            Some(format!("the name `{name}` among `struct {ops}`"))
+            format!("the name `{name}` among `struct {ops}`")
         }
         Attachment::StructOps { ops, .. } if !attachment.shares_its_place() => {
-            Some(format!("the one `struct {ops}` that the kernel takes"))
+            format!("the one `struct {ops}` that the kernel takes")
         }
         Attachment::FreplacePinned { pin, function } => {
-            Some(format!("function `{function}` of the program pinned at {}", pin.display()))
+            format!("function `{function}` of the program pinned at {}", pin.display())
         }
-        _ => None,
-    }
-}
-
-fn only_xdp(interface: &str) -> String {
-    format!("the one XDP link of `{interface}`")
+        _ => return None,
+    }))
 }
 
 fn advice(attachment: &Attachment) -> &'static str {
     match attachment {
-        Attachment::Xdp { .. } => {
+        Attachment::Xdp { .. } | Attachment::XdpShared { .. } => {
             "an interface runs one XDP program; with `dispatcher = true` at both, it is one that calls \
              them"
         }

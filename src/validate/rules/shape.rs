@@ -4,12 +4,12 @@ use crate::model::code;
 use crate::model::host::HostFacts;
 use crate::model::kinds::MapType as T;
 use crate::model::map::MapSpec;
+use crate::model::map_flags::NUMA_NODE;
 use crate::model::problem::Problem;
 use crate::model::shape::{is_local_storage, refused};
 use crate::validate::findings::{Findings, Spot};
 use crate::validate::subject::Subject;
 
-const NUMA_NODE: u32 = 1 << 2;
 /// Pages have at least so many bytes on every machine.
 const PAGE: u32 = 4096;
 

@@ -16,7 +16,7 @@ use crate::model::problem::Problem;
 use crate::object::sections;
 
 /// The map that `usdt.bpf.h` finds a probe's arguments in.
-const USDT_SPECS: &str = "__bpf_usdt_specs";
+pub(super) const USDT_SPECS: &str = "__bpf_usdt_specs";
 
 impl Place<'_, '_, '_> {
     /// A function of the kernel that the program is loaded for.

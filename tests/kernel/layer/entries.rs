@@ -68,7 +68,9 @@ fn values_with_a_lock_are_read_and_written_under_it() {
             update(&from, &key(1), &value(2));
             update(&to, &key(1), &value(3));
             update(&from, &key(9), &value(9));
-            let carried = kernel.carry_entries(&from, &to, transfer, &mut copied).expect("carry");
+            let carried = kernel
+                .carry_entries(&from, &to, transfer, &mut copied, &mut |_| {})
+                .expect("carry");
             assert_eq!(carried, Carried { entries: 2, conflicts: 1, no_room: 0 }, "{name}");
             let seen = entries(&to);
             let hits = [0, 1, 2, 9].map(|n| seen[&key(n)[..]][4]);

@@ -9,6 +9,7 @@ mod entries;
 mod externs;
 mod helpers;
 mod legacy;
+mod licenses;
 mod maps;
 mod modules;
 mod namespaces;

@@ -4,6 +4,8 @@ use ebpf_apply::kernel::Kernel;
 use ebpf_apply::kernel::linux::Linux;
 use ebpf_apply::model::kinds::MapType;
 use ebpf_apply::model::map::{MapShape, MapSpec};
+use ebpf_apply::model::map_flags::{self, EXCLUSIVE, MapFlags, unknown};
+use ebpf_apply::model::release::Release;
 use ebpf_apply::model::shape::{is_local_storage, refused};
 use ebpf_apply::object::Image;
 
@@ -88,5 +90,45 @@ fn what_is_left_is_taken() {
             });
             assert!(taken, "no shape of {name} is left that the kernel takes");
         }
+    });
+}
+
+/// The first shape of a type that the kernel takes without a flag more than it must have.
+fn plainest(kernel: &Linux, image: &Image, map_type: MapType) -> Option<MapShape> {
+    let of_type = grid().filter(|shape| shape.map_type == map_type);
+    let mut taken = of_type.filter(|shape| {
+        refused(shape).is_empty() && kernel.create_map(image, &spec(image, *shape), None).is_ok()
+    });
+    taken.next()
+}
+
+#[test]
+fn each_flag_is_taken_by_the_types_it_is_for_since_its_release() {
+    Sandbox::run(|_| {
+        let kernel = Linux::new();
+        let image = image("bench_small");
+        let release = rustix::system::uname().release().to_string_lossy().into_owned();
+        let running: Release = release.parse().expect("a release");
+        let mut judged = 0;
+        for (map_type, name) in MapType::KNOWN {
+            // Local storage needs the types of its keys and values.
+            if is_local_storage(*map_type) || *map_type == MapType::CGROUP_STORAGE {
+                continue;
+            }
+            let Some(plain) = plainest(&kernel, &image, *map_type) else { continue };
+            let bits = (0..32).map(|bit| 1 << bit);
+            let pairs = EXCLUSIVE.into_iter();
+            for flags in bits.chain(pairs).map(|flags| plain.map_flags | flags) {
+                let shape = MapShape { map_flags: flags, ..plain };
+                let has_all = map_flags::since(flags).is_none_or(|since| since <= running);
+                let expected = refused(&shape).is_empty() && unknown(flags) == 0 && has_all;
+                let created = kernel.create_map(&image, &spec(&image, shape), None);
+                let shown = MapFlags(flags);
+                assert_eq!(created.is_ok(), expected, "{name} with {shown}: {:?}", created.err());
+                judged += 1;
+            }
+        }
+        // Linux 5.10 has 25 of these types.
+        assert!(judged > 22 * 32, "{judged} answers");
     });
 }

@@ -1,5 +1,7 @@
 //! A kernel without links to events: the process that applies holds what is attached to them.
 
+use std::fs::{self, File};
+
 use rustix::process::Signal;
 
 use super::{Probed, manifest, number};
@@ -95,5 +97,27 @@ fn a_counter_and_a_tracepoint_are_held() {
         assert!(links.len() == 1 && links[0].starts_with("\"in-sync\""), "{links:?}");
         assert_eq!(held.end(Signal::TERM).0, Some(0));
         assert!(host::tree().is_empty(), "{:?}", host::tree());
+    });
+}
+
+#[test]
+fn what_the_kernel_cannot_keep_is_said_when_the_rest_is_left_to_it() {
+    if !goes_without(PERF_EVENT_LINKS) {
+        return;
+    }
+    Sandbox::run(|_| {
+        let (program, mut probed) = (Program::new(), Probed::start());
+        let file = manifest(&program, "user_probes", &attach(&probed, &["probed_single"]));
+        let errors = program.directory().join("errors");
+        let mut command = program.command(&["apply", &file, "--on-exit", "keep"]);
+        let mut held = Held::start(command.stderr(File::create(&errors).expect("a file")));
+        while !held.line().contains("held until") {}
+        assert_eq!(held.end(Signal::TERM).0, Some(0));
+        let said = fs::read_to_string(&errors).expect("what it said");
+        assert!(said.contains("not kept: 1 attachment to events"), "{said}");
+        probed.call("s");
+        assert_eq!(number(HITS, RETURNED), 0);
+        assert!(states(&program, &file).iter().all(|link| link.contains("missing")));
+        program.run(&["destroy", &file]).status(0);
     });
 }

@@ -158,6 +158,41 @@ fn the_watchdog_is_served_during_a_reload() {
 }
 
 #[test]
+fn what_lasts_is_the_status_until_it_is_over() {
+    Sandbox::run(|sandbox| {
+        host::wire(sandbox);
+        let edge = Edge::new();
+        edge.program.run(&["apply", &edge.manifest, "--detach"]).status(0);
+        edge.replace(&text(1).replace(
+            "\"veth0\" }",
+            "\"veth0\" }, { hook = \"xdp\", interface = \"late0\", wait = true }",
+        ));
+        let manager = Manager::new();
+        let mut command = edge.program.command(&["apply", &edge.manifest, "--lock-timeout", "60"]);
+        command.env("NOTIFY_SOCKET", manager.path());
+        let ready =
+            ["READY=1", "STATUS=generation 1; waiting for interface `late0`"].map(str::to_owned);
+        let lock = "STATUS=waiting for the lock of deployment `edge`, held by pid ";
+        let waits = |message: Vec<String>| {
+            assert!(message.len() == 1 && message[0].starts_with(lock), "{message:?}");
+        };
+        let paused = edge.pause();
+        let held = Held::start(&mut command);
+        waits(manager.next());
+        drop(paused);
+        assert_eq!(manager.wait("READY=1"), ready);
+
+        let paused = edge.pause();
+        held.signal(Signal::HUP);
+        assert_eq!(manager.next()[0], "RELOADING=1");
+        waits(manager.next());
+        drop(paused);
+        assert_eq!(manager.wait("READY=1"), ready);
+        assert_eq!(held.end(Signal::TERM).0, Some(0));
+    });
+}
+
+#[test]
 fn lines_for_the_journal_have_their_priority() {
     Sandbox::run(|sandbox| {
         host::wire(sandbox);

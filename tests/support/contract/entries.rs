@@ -97,7 +97,9 @@ impl<'h, K: Kernel> Table<'h, K> {
     }
 
     fn carry_to(&self, to: &Self, copied: &mut Copied) -> Carried {
-        let carried = self.host.kernel.carry_entries(&self.map, &to.map, self.transfer(to), copied);
+        let (maps, transfer) = ([&self.map, &to.map], self.transfer(to));
+        let kernel = &self.host.kernel;
+        let carried = kernel.carry_entries(maps[0], maps[1], transfer, copied, &mut |_| {});
         carried.unwrap_or_else(|error| panic!("{error} ({:?})", error.advice))
     }
 }

@@ -212,7 +212,12 @@ pub(crate) fn programs_of_several_objects_load_together<K: Kernel>(host: &Host<'
         LoadRequest { image, programs: vec![program], maps: [].into(), btf: None }
     };
     let requests = [one(&first, "on_xdp"), one(&second, "heavy_10"), one(&first, "on_tc")];
-    let loaded = kernel.load_programs(&requests).expect("all are sound");
+    let mut heard = Vec::new();
+    let loaded = kernel.load_programs_with(&requests, &mut |loaded| heard.push(loaded));
+    let loaded = loaded.expect("all are sound");
+    // Who loads hears of what it loads itself, and of the others' with that.
+    assert!(heard.starts_with(&[0]) && heard.len() > 1, "{heard:?}");
+    assert!(heard.is_sorted_by(|before, after| before < after && *after <= 3), "{heard:?}");
     let names: Vec<Vec<&str>> =
         loaded.iter().map(|programs| programs.keys().map(String::as_str).collect()).collect();
     assert_eq!(names, [["on_xdp"], ["heavy_10"], ["on_tc"]], "as they were asked for");

@@ -1,0 +1,63 @@
+//! What an older release lacks of options, iterators and flags: refused one release before, and taken
+//! by the one that brought it.
+
+use std::path::Path;
+
+use ebpf_apply::model::code;
+use ebpf_apply::model::release::Release;
+use ebpf_apply::validate::{Demands, Problem, validate_for};
+
+use crate::fixtures;
+use crate::support;
+
+/// What is wrong with an attachment of one program of an object.
+fn problems(object: &str, program: &str, attach: &str, kernel: Release) -> Vec<Problem> {
+    let text = format!(
+        "version = 1\nname = \"demo\"\n[objects.demo]\npath = \"bpf/out/{object}.bpf.o\"\nload = \
+         \"listed\"\n[objects.demo.programs.{program}]\nattach = [{{ {attach} }}]\n"
+    );
+    support::object(object);
+    let demands = Demands { kernel: Some(kernel), ..Demands::default() };
+    validate_for(Path::new("demo.toml"), &text, &demands, &fixtures::read).problems
+}
+
+#[test]
+fn an_option_is_taken_since_its_release() {
+    let netfilter =
+        "hook = \"netfilter\", family = \"ipv4\", at = \"local-in\", priority = 0, defrag = true";
+    let pinned = "hook = \"freplace\", program = \"/sys/fs/bpf/theirs/main\"";
+    for (object, program, attach, since, what) in [
+        ("net_hooks", "on_netfilter", netfilter, (6, 6), "`defrag` at `netfilter`"),
+        ("iterators", "show_task", "hook = \"iter\", task = 1", (6, 1), "`task` of an iterator"),
+        ("iterators", "show_cgroup", "hook = \"iter\"", (6, 1), "section `?iter/cgroup`"),
+        ("replacement", "instead", pinned, (5, 10), "of a program that is pinned"),
+    ] {
+        let (major, minor) = since;
+        let before = problems(object, program, attach, Release::new(major, minor - 1));
+        let found: Vec<_> = before.iter().filter(|one| one.message.contains(what)).collect();
+        let [problem] = found.as_slice() else { panic!("{what}: {before:#?}") };
+        assert_eq!(problem.code, code::KERNEL_TOO_OLD);
+        assert!(
+            problem.message.contains(&format!("Linux {major}.{minor},")),
+            "{}",
+            problem.message
+        );
+        let with = problems(object, program, attach, Release::new(major, minor));
+        assert!(with.iter().all(|one| !one.message.contains(what)), "{what}: {with:#?}");
+    }
+}
+
+#[test]
+fn a_flag_is_taken_since_its_release() {
+    let found = |object, kernel| {
+        let attach = "hook = \"xdp\", interface = \"eth0\"";
+        let found = problems(object, "pass", attach, kernel);
+        found.into_iter().map(|one| (one.code, one.message)).collect::<Vec<_>>()
+    };
+    let late = "map `recent` (`ringbuf`) needs Linux 6.19, and `--kernel` says 6.18".to_owned();
+    assert_eq!(found("map_flags", Release::new(6, 18)), [(code::KERNEL_TOO_OLD, late)]);
+    assert_eq!(found("map_flags", Release::new(6, 19)), []);
+    let unknown = "map `later` has the flags 0x40000000, which Linux 6.19 does not know".to_owned();
+    let found = found("invalid_shapes", Release::new(6, 19));
+    assert!(found.contains(&(code::KERNEL_TOO_OLD, unknown)), "{found:#?}");
+}
