@@ -222,11 +222,8 @@ impl Kernel for Fake {
     }
 
     fn open_pinned(&self, pin: &Path) -> Result<Handle> {
-        let mut state = self.lock();
-        let program = state.pinned_program(pin)?;
-        state.hold_for_user(program);
-        drop(state);
-        Ok(self.handle(program))
+        let program = self.lock().pinned_program(pin)?;
+        self.open_by_id(program)
     }
 
     fn filter(&self, key: &FilterKey) -> Result<Option<LiveFilter>> {
