@@ -110,9 +110,8 @@ impl<'c> Known<'c> {
         }
         for (room, claim) in &claims.places {
             let held = Held { index, claims, claim };
-            let other = |first: &Held<'_>| {
-                !first.is_of_the_same(&held) && !(first.claim.external && claim.external)
-            };
+            let shared = |first: &Held<'_>| first.claim.external && claim.external;
+            let other = |first: &Held<'_>| !first.is_of_the_same(&held) && !shared(first);
             if let Some((why, first)) = self.places.clash(room, other) {
                 let (one, other) = (first.described(), held.described());
                 let message = format!("{one} and {other} both want {}", why.described(room));
