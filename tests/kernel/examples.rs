@@ -19,10 +19,10 @@ const OBJECTS: &[&str] = &[
     "firewall",
     "honeypot",
     "iterators",
+    "shared",
     "tc_counter",
     "three_policies",
     "user_probes",
-    "shared",
 ];
 
 /// Applies an example twice, looks at it, and ends it. `hooks` are those of `veth0` that it attaches to.
