@@ -370,7 +370,9 @@ fn what_xdp_loader_unloads_is_healed_by_who_watches() {
         let program = Program::new();
         let path = program.manifest("edge.toml", &manifest(2, 50));
         let (mut held, _) = program.watch(&path, &["--on-drift", "heal"]);
-        load_by_xdp_loader("shape_a", "count_a");
+        // A dispatcher that is ours runs in the driver, where that can.
+        let theirs = object("shape_a").display().to_string();
+        run("xdp-loader", &["load", "-m", "native", "-n", "count_a", "veth0", &theirs]);
         let early = listed()[0].2.to_string();
         run("xdp-loader", &["unload", "veth0", "--id", &early]);
         while held.result()["outcome"] != "in-sync" {}
