@@ -17,10 +17,10 @@ cat <<'END'
 <!-- Made by `make hooks`, from what the kernels did. -->
 
 Each hook, tried from a manifest on Debian's kernels by `tests/kernel/hooks`: its program runs, goes on running when its
-object changes, and is gone with the deployment. *Pinned* says whether what is attached outlives the process that attached
-it, *changed* how a reload brings the new program: in one step, or otherwise. A kernel that lacks a hook has in its place
-what it takes. What stands in on an older kernel is not in the table: a filter of clsact for `tcx`, and before Linux 5.15
-a process that holds tracepoints, probes and counters.
+object changes, and is gone with the deployment. All of it outlives the process that attached it; *pinned* says whether
+by a pin, which a filter of clsact needs none of. *Changed* says how a reload brings the new program: in one step, or
+otherwise. A kernel that lacks a hook has in its place what it takes. What stands in on an older kernel is not in the
+table: a filter of clsact for `tcx`, and before Linux 5.15 a process that holds tracepoints, probes and counters.
 
 END
 # A fact is HOOK|PINNED|CHANGED.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::process::Command;
 
 use super::Case;
-use crate::features::{NETFILTER, NETKIT, SOCKMAP_LINKS, TCX, lacks};
+use crate::features::{NETFILTER, NETKIT, PROGRAMS_AT_FUNCTIONS, SOCKMAP_LINKS, TCX, lacks};
 use crate::host::{send_udp, wire};
 use crate::net_hooks::chain::{netkit_pair, send_by_netkit};
 use crate::net_hooks::netfilter;
@@ -21,6 +21,19 @@ fn xdp() {
     Sandbox::run(|sandbox| {
         wire(sandbox);
         let case = Case::new("xdp", "generation", "count_xdp").options("interface = \"veth0\"");
+        case.act(send_one).counts("counted", 0).round();
+    });
+}
+
+#[test]
+fn xdp_beside_others() {
+    if lacks(&[PROGRAMS_AT_FUNCTIONS]) {
+        return;
+    }
+    Sandbox::run(|sandbox| {
+        wire(sandbox);
+        let case = Case::new("xdp", "generation", "count_xdp").label("xdp` with `dispatcher");
+        let case = case.options("interface = \"veth0\", dispatcher = true");
         case.act(send_one).counts("counted", 0).round();
     });
 }
