@@ -13,6 +13,9 @@ use serde_json::Value;
 /// Which functions lie side by side, made by `scripts/startup/order.sh`.
 const ORDER: &str = "link/startup.ld";
 
+/// How to leave out what unwinding takes.
+const ABORTS: &str = "link/aborts.ld";
+
 const SCHEMA: &str = "schema/ebpf-apply-v1.schema.json";
 
 fn main() -> io::Result<()> {
@@ -40,6 +43,14 @@ fn main() -> io::Result<()> {
             let order = fs::canonicalize(ORDER)?;
             writeln!(cargo, "cargo::rerun-if-changed={ORDER}")?;
             writeln!(cargo, "cargo::rustc-link-arg-bins=-Wl,-T,{}", order.display())?;
+            // A fourteenth of the program tells how to unwind it, which the release profile never does.
+            // What gcc links to a program wants it where lld is not the linker that comes with rustc.
+            if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") {
+                let aborts = fs::canonicalize(ABORTS)?;
+                writeln!(cargo, "cargo::rerun-if-changed={ABORTS}")?;
+                writeln!(cargo, "cargo::rustc-link-arg-bins=-Wl,-T,{}", aborts.display())?;
+                writeln!(cargo, "cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr")?;
+            }
         }
     }
     Ok(())
