@@ -125,6 +125,30 @@ pub fn is_local_storage(map_type: T) -> bool {
     matches!(map_type, T::SK_STORAGE | T::INODE_STORAGE | T::TASK_STORAGE | T::CGRP_STORAGE)
 }
 
+/// Whether every key is a number of 32 bits that the kernel gives a meaning: an index, a CPU, an
+/// interface, the id of a stack, a descriptor. What C calls it makes no difference.
+#[must_use]
+pub fn has_numbers_for_keys(map_type: T) -> bool {
+    is_local_storage(map_type)
+        || matches!(
+            map_type,
+            T::ARRAY
+                | T::PERCPU_ARRAY
+                | T::PROG_ARRAY
+                | T::PERF_EVENT_ARRAY
+                | T::CGROUP_ARRAY
+                | T::ARRAY_OF_MAPS
+                | T::STACK_TRACE
+                | T::DEVMAP
+                | T::DEVMAP_HASH
+                | T::CPUMAP
+                | T::XSKMAP
+                | T::SOCKMAP
+                | T::REUSEPORT_SOCKARRAY
+                | T::INSN_ARRAY
+        )
+}
+
 fn has_no_entries(map_type: T) -> bool {
     is_local_storage(map_type) || matches!(map_type, T::CGROUP_STORAGE | T::PERCPU_CGROUP_STORAGE)
 }
