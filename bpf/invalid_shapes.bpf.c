@@ -49,7 +49,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16);
-	__uint(map_flags, BPF_F_RDONLY | BPF_F_WRONLY);
+	__uint(map_flags, BPF_F_RDONLY | BPF_F_WRONLY | (1U << 16));
 	__type(key, __u32);
 	__type(value, __u32);
 } shut SEC(".maps");
@@ -62,6 +62,40 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } later SEC(".maps");
+
+/* A map of maps that does not say of which. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 16);
+	__type(key, __u32);
+	__type(value, __u32);
+} bare SEC(".maps");
+
+/* What a prog array takes is settled while it is used, so it is no inner map. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 16);
+	__type(key, __u32);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+			__uint(max_entries, 4);
+			__type(key, __u32);
+			__type(value, __u32);
+		});
+} stages SEC(".maps");
+
+struct wide {
+	__u8 bytes[40000];
+};
+
+/* Memory of each CPU comes in pieces of 32 KiB. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct wide);
+} scratch SEC(".maps");
 
 SEC("xdp")
 int pass(struct xdp_md *ctx)

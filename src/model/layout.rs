@@ -1,9 +1,10 @@
 //! How values of a [`CType`] lie in memory: whether two types agree on it, and where they first do
 //! not.
 //!
-//! What counts: names, offsets and widths of members, lengths of arrays, sizes and kinds of scalars.
-//! What does not: names of types and of an enum's constants, what pointers point to, and whether a
-//! byte is called `char`.
+//! What counts: names, offsets and widths of members, lengths of arrays, sizes of scalars, and whether
+//! one is an integer, a floating point number or a pointer. What does not: names of types and of an
+//! enum's constants, what pointers point to, the sign of an integer, whether it is called `char`,
+//! `bool` or `enum`, and members that are padding by their names, which elsewhere the compiler puts in.
 
 use std::fmt;
 
@@ -24,7 +25,23 @@ impl CType {
 /// "`state.flags` is at byte 8, not at byte 4"
 #[must_use]
 pub fn layout_difference(a: &CType, b: &CType) -> Option<String> {
-    difference("", a, b)
+    difference(Eyes::Bytes, "", a, b)
+}
+
+/// As [`layout_difference`], for someone who wrote down a type and means it: signs count, and so does
+/// what an integer is for.
+#[must_use]
+pub fn type_difference(a: &CType, b: &CType) -> Option<String> {
+    difference(Eyes::Types, "", a, b)
+}
+
+/// What two types are compared by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Eyes {
+    /// Whether a value of one can be read as the other.
+    Bytes,
+    /// Whether it also means the same in C.
+    Types,
 }
 
 /// A struct that is another one with members added at its end.
@@ -47,23 +64,38 @@ pub fn appended<'a>(old: &CType, new: &'a CType) -> Option<Appended<'a>> {
     else {
         return None;
     };
+    let (before, after) = (counted(before), counted(after));
     let (same, added) = after.split_at_checked(before.len())?;
-    if added.is_empty() || members_difference("", before, same).is_some() {
+    if added.is_empty() || members_difference(Eyes::Bytes, "", &before, same).is_some() {
         return None;
     }
     let end = |member: &Member| {
         let width = member.bit_width.unwrap_or_else(|| member.ctype.size.saturating_mul(8));
         member.bit_offset.saturating_add(width).div_ceil(8)
     };
-    let kept = before.iter().map(end).max().unwrap_or(0);
+    let kept = before.iter().copied().map(end).max().unwrap_or(0);
     let behind = added.iter().all(|member| member.bit_offset / 8 >= kept);
     let members = added.iter().map(|member| member.name.as_str());
     let members = members.filter(|name| !name.is_empty()).collect();
     (behind && kept <= old.size && old.size <= new.size).then_some(Appended { kept, members })
 }
 
-fn difference(path: &str, a: &CType, b: &CType) -> Option<String> {
-    if kind_word(&a.kind) != kind_word(&b.kind) {
+/// Members that hold something: none that is called `_pad`, `pad1`, `__padding`.
+fn counted(members: &[Member]) -> Vec<&Member> {
+    let is_padding = |member: &Member| {
+        let name = member.name.trim_start_matches('_');
+        let rest = name.strip_prefix("padding").or_else(|| name.strip_prefix("pad"));
+        rest.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_'))
+    };
+    members.iter().filter(|member| !is_padding(member)).collect()
+}
+
+fn difference(eyes: Eyes, path: &str, a: &CType, b: &CType) -> Option<String> {
+    let differ = match eyes {
+        Eyes::Bytes => byte_kind(&a.kind) != byte_kind(&b.kind),
+        Eyes::Types => kind_word(&a.kind) != kind_word(&b.kind),
+    };
+    if differ {
         return Some(format!("{} is {}, not {}", subject(path), described(a), described(b)));
     }
     let inside = match (&a.kind, &b.kind) {
@@ -72,13 +104,13 @@ fn difference(path: &str, a: &CType, b: &CType) -> Option<String> {
             CTypeKind::Array { element: other, count: n },
         ) => {
             if count == n {
-                difference(&format!("{path}[]"), one, other)
+                difference(eyes, &format!("{path}[]"), one, other)
             } else {
                 Some(format!("{} has {count} elements, not {n}", subject(path)))
             }
         }
         (CTypeKind::Struct { members: ours, .. }, CTypeKind::Struct { members: theirs, .. }) => {
-            members_difference(path, ours, theirs)
+            members_difference(eyes, path, &counted(ours), &counted(theirs))
         }
         _ => None,
     };
@@ -88,7 +120,12 @@ fn difference(path: &str, a: &CType, b: &CType) -> Option<String> {
     })
 }
 
-fn members_difference(path: &str, ours: &[Member], theirs: &[Member]) -> Option<String> {
+fn members_difference(
+    eyes: Eyes,
+    path: &str,
+    ours: &[&Member],
+    theirs: &[&Member],
+) -> Option<String> {
     for (index, member) in ours.iter().enumerate() {
         let path = join(path, &member.name);
         let subject = subject(&path);
@@ -105,7 +142,7 @@ fn members_difference(path: &str, ours: &[Member], theirs: &[Member]) -> Option<
         if width(member) != width(other) {
             return Some(format!("{subject} has {}, not {}", bits(member), bits(other)));
         }
-        let inside = difference(&path, &member.ctype, &other.ctype);
+        let inside = difference(eyes, &path, &member.ctype, &other.ctype);
         if inside.is_some() {
             return inside;
         }
@@ -148,7 +185,18 @@ fn described(ctype: &CType) -> String {
     format!("`{ctype}` ({}, {} bytes)", kind_word(&ctype.kind), ctype.size)
 }
 
-/// The kind as far as it counts.
+/// The kind as far as it counts for bytes: libbpf and the kernel compare no more than sizes.
+fn byte_kind(kind: &CTypeKind) -> &'static str {
+    match kind {
+        CTypeKind::Int { .. }
+        | CTypeKind::Char { .. }
+        | CTypeKind::Bool
+        | CTypeKind::Enum { .. } => "integer",
+        _ => kind_word(kind),
+    }
+}
+
+/// The kind in words.
 fn kind_word(kind: &CTypeKind) -> &'static str {
     match kind {
         CTypeKind::Int { signed: true } | CTypeKind::Char { signed: true } => "signed integer",
@@ -170,10 +218,11 @@ struct Canonical<'a>(&'a CType);
 impl fmt::Display for Canonical<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let CType { size, kind, .. } = self.0;
-        write!(f, "{} {size}", kind_word(kind))?;
+        write!(f, "{} {size}", byte_kind(kind))?;
         match kind {
             CTypeKind::Array { element, count } => write!(f, "[{count} {}]", Canonical(element)),
             CTypeKind::Struct { members, .. } => {
+                let members = counted(members);
                 write!(f, "{{{}", members.len())?;
                 for member in members {
                     let Member { name, bit_offset, ctype, .. } = member;
@@ -305,11 +354,48 @@ mod tests {
     }
 
     #[test]
-    fn a_char_is_a_byte_with_a_sign() {
-        let char = CType { kind: CTypeKind::Char { signed: true }, ..int("char", 1) };
-        let byte = CType { kind: CTypeKind::Int { signed: true }, ..int("__s8", 1) };
-        assert_eq!(layout_difference(&char, &byte), None);
-        assert!(layout_difference(&char, &int("__u8", 1)).is_some());
+    fn an_integer_is_its_bytes() {
+        let of = |kind, size| CType { kind, ..int("t", size) };
+        let same = [
+            of(CTypeKind::Int { signed: true }, 1),
+            of(CTypeKind::Int { signed: false }, 1),
+            of(CTypeKind::Char { signed: true }, 1),
+            of(CTypeKind::Bool, 1),
+            of(CTypeKind::Enum { signed: false, variants: Vec::new() }, 1),
+        ];
+        for one in &same {
+            for other in &same {
+                assert_eq!(layout_difference(one, other), None);
+                assert_eq!(one.layout(), other.layout());
+            }
+        }
+        let text = type_difference(&same[0], &same[1]).expect("a sign was written down");
+        assert!(text.contains("signed integer"), "{text}");
+        let float = of(CTypeKind::Float, 4);
+        let text = "the type is `t` (floating point, 4 bytes), not `t` (unsigned integer, 4 bytes)";
+        assert_difference(&float, &int("t", 4), text);
+        let text = "the type is `t` (pointer, 8 bytes), not `t` (unsigned integer, 8 bytes)";
+        assert_difference(&of(CTypeKind::Pointer, 8), &int("t", 8), text);
+    }
+
+    #[test]
+    fn padding_is_what_the_compiler_would_put_in() {
+        let array = CTypeKind::Array { element: Box::new(int("char", 1)), count: 3 };
+        let three = CType { name: "char[3]".to_owned(), size: 3, kind: array };
+        let with = |name: &str| {
+            let port = member("port", 0, int("__u8", 1));
+            let mark = member("mark", 4, int("__u32", 4));
+            structure(8, vec![port, member(name, 1, three.clone()), mark])
+        };
+        let implicit = structure(
+            8,
+            vec![member("port", 0, int("__u8", 1)), member("mark", 4, int("__u32", 4))],
+        );
+        for name in ["pad", "_pad", "__pad1", "padding", "pad_2"] {
+            assert_eq!(layout_difference(&with(name), &implicit), None, "{name}");
+            assert_eq!(with(name).layout(), implicit.layout(), "{name}");
+        }
+        assert_difference(&with("paddle"), &implicit, "`paddle` is where the other has `mark`");
     }
 
     fn ctype() -> impl Strategy<Value = CType> {
@@ -322,7 +408,7 @@ mod tests {
         let leaf =
             ("[ab]", 1_u32..3, kinds).prop_map(|(name, size, kind)| CType { name, size, kind });
         leaf.prop_recursive(3, 8, 3, |inner| {
-            let member = ("[ab]?", 0_u32..3, proptest::option::of(1_u32..3), inner.clone())
+            let member = ("([ab]|_pad)?", 0_u32..3, proptest::option::of(1_u32..3), inner.clone())
                 .prop_map(|(name, bit_offset, bit_width, ctype)| Member {
                     name,
                     bit_offset,

@@ -111,6 +111,15 @@ pub fn since(flags: u32) -> Option<Release> {
     present.map(|(.., (major, minor))| Release::new(*major, *minor)).max()
 }
 
+/// The flag among these that came last, and when; `None` if there are none.
+#[must_use]
+pub fn newest(flags: u32) -> Option<(MapFlags, Release)> {
+    let present = KNOWN.iter().filter(|(bit, ..)| flags & bit != 0);
+    let last = present.max_by_key(|(.., since)| *since)?;
+    let (bit, _, (major, minor)) = *last;
+    Some((MapFlags(bit), Release::new(major, minor)))
+}
+
 /// Those of the flags that no kernel known here has.
 #[must_use]
 pub fn unknown(flags: u32) -> u32 {

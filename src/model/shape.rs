@@ -7,6 +7,16 @@ use super::kinds::MapType as T;
 use super::map::MapShape;
 use super::map_flags::{self, MMAPABLE, MapFlags, NO_PREALLOC, STACK_BUILD_ID};
 
+/// Most bytes of a value for each CPU: `PCPU_MIN_UNIT_SIZE` in `include/linux/percpu.h` where pages have
+/// no more bytes than that. Larger ones were ENOMEM, and are E2BIG since `array_map_alloc_check` and
+/// `htab_map_alloc_check` look at it.
+const PER_CPU_MAX: u32 = 32 << 10;
+/// Most buckets of a hash (`htab_map_alloc`, `stack_map_alloc`, `dev_map_init_map`), and the largest power
+/// of two that a ring buffer's size can be.
+const BUCKETS_MAX: u32 = 1 << 31;
+/// A value of local storage lies behind its header in 64 KiB (`BPF_LOCAL_STORAGE_MAX_VALUE_SIZE`).
+const LOCAL_MAX: u32 = u16::MAX as u32;
+
 /// Bytes of a `struct bpf_stack_build_id`.
 const BUILD_ID: u32 = 32;
 
@@ -81,6 +91,7 @@ pub fn refused(shape: &MapShape) -> Vec<String> {
     } else if map_type != T::PERF_EVENT_ARRAY {
         needs(max_entries > 0, "has `max_entries` of at least 1", max_entries);
     }
+    reasons.extend(too_large(shape));
     reasons.extend(flags(shape));
     if map_type == T::BLOOM_FILTER && shape.map_extra > 15 {
         let hashes = shape.map_extra;
@@ -90,6 +101,51 @@ pub fn refused(shape: &MapShape) -> Vec<String> {
         reasons.push("has no `map_extra`".to_owned());
     }
     reasons
+}
+
+/// Sizes that overflow something, whatever memory there is.
+fn too_large(shape: &MapShape) -> Vec<String> {
+    let MapShape { map_type, value_size: value, max_entries, .. } = *shape;
+    let mut reasons = Vec::new();
+    let per_cpu = matches!(map_type, T::PERCPU_ARRAY | T::PERCPU_HASH | T::LRU_PERCPU_HASH);
+    if per_cpu && value > PER_CPU_MAX {
+        reasons
+            .push(format!("has values of at most {PER_CPU_MAX} bytes for each CPU, not {value}"));
+    }
+    if is_local_storage(map_type) && value > LOCAL_MAX {
+        reasons.push(format!("has values of less than {} bytes, not {value}", LOCAL_MAX + 1));
+    }
+    let rounds = matches!(
+        map_type,
+        T::HASH
+            | T::PERCPU_HASH
+            | T::LRU_HASH
+            | T::LRU_PERCPU_HASH
+            | T::HASH_OF_MAPS
+            | T::DEVMAP_HASH
+            | T::STACK_TRACE
+            | T::RINGBUF
+            | T::USER_RINGBUF
+    );
+    if rounds && max_entries > BUCKETS_MAX {
+        reasons.push(format!("has `max_entries` of at most {BUCKETS_MAX}, not {max_entries}"));
+    }
+    reasons
+}
+
+/// Why a type of map is no inner map (`bpf_map_meta_alloc` in `kernel/bpf/map_in_map.c`: those without
+/// `map_meta_equal`, and maps of maps).
+#[must_use]
+pub fn refused_as_inner(map_type: T) -> Option<&'static str> {
+    match map_type {
+        T::ARRAY_OF_MAPS | T::HASH_OF_MAPS => {
+            Some("is not taken as an inner map, because it has inner maps itself")
+        }
+        T::PROG_ARRAY | T::CGROUP_STORAGE | T::PERCPU_CGROUP_STORAGE | T::STRUCT_OPS => {
+            Some("is not taken as an inner map")
+        }
+        _ => None,
+    }
 }
 
 /// Flags that are missing, or are of no use to the type. Of those that no kernel known here has, a newer
@@ -123,6 +179,30 @@ fn flags(shape: &MapShape) -> Vec<String> {
 #[must_use]
 pub fn is_local_storage(map_type: T) -> bool {
     matches!(map_type, T::SK_STORAGE | T::INODE_STORAGE | T::TASK_STORAGE | T::CGRP_STORAGE)
+}
+
+/// Whether every key is a number of 32 bits that the kernel gives a meaning: an index, a CPU, an
+/// interface, the id of a stack, a descriptor. What C calls it makes no difference.
+#[must_use]
+pub fn has_numbers_for_keys(map_type: T) -> bool {
+    is_local_storage(map_type)
+        || matches!(
+            map_type,
+            T::ARRAY
+                | T::PERCPU_ARRAY
+                | T::PROG_ARRAY
+                | T::PERF_EVENT_ARRAY
+                | T::CGROUP_ARRAY
+                | T::ARRAY_OF_MAPS
+                | T::STACK_TRACE
+                | T::DEVMAP
+                | T::DEVMAP_HASH
+                | T::CPUMAP
+                | T::XSKMAP
+                | T::SOCKMAP
+                | T::REUSEPORT_SOCKARRAY
+                | T::INSN_ARRAY
+        )
 }
 
 fn has_no_entries(map_type: T) -> bool {
@@ -173,6 +253,14 @@ mod tests {
             ["takes only one flag of `BPF_F_RDONLY|BPF_F_WRONLY`"]
         );
         assert_eq!(refused(&shape(T::HASH, 4, 4, 1, 1 << 20)), [""; 0], "of a kernel to come");
+        assert_eq!(refused(&shape(T::PERCPU_HASH, 4, 32 << 10, 1, 0)), [""; 0]);
+        assert_eq!(
+            refused(&shape(T::PERCPU_HASH, 4, (32 << 10) + 1, (1 << 31) + 1, 0)),
+            [
+                "has values of at most 32768 bytes for each CPU, not 32769",
+                "has `max_entries` of at most 2147483648, not 2147483649"
+            ]
+        );
         for map_type in [T::DEVMAP, T::DEVMAP_HASH] {
             assert_eq!(refused(&shape(map_type, 4, 4, 8, 0)), [""; 0], "an index");
             assert_eq!(refused(&shape(map_type, 4, 8, 8, 0)), [""; 0], "and a program");

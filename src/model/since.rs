@@ -193,7 +193,7 @@ pub fn of_iterator(over: &str) -> Option<Release> {
         "ksym" => at(6, 0),
         "cgroup" => at(6, 1),
         // 4971266e1595.
-        "kmem_cache" => at(6, 14),
+        "kmem_cache" => at(6, 13),
         // 76ea95534995.
         "dmabuf" => at(6, 16),
         _ => return None,
@@ -223,14 +223,30 @@ pub fn of_shape(shape: &MapShape) -> Option<Release> {
 }
 
 /// The release that brought all that a map needs: its type and flags, what its values hold, and what
-/// its inner maps need.
+/// its inner maps need; and what it is that came last, `None` for the type. Flags that the type takes on
+/// no kernel do not count.
 #[must_use]
-pub fn of_spec(map: &MapSpec) -> Option<Release> {
+pub fn of_spec(map: &MapSpec) -> Option<(Release, Option<String>)> {
+    let shape = &map.shape;
+    let map_type = of_map(shape.map_type).map(|since| (since, None));
+    let taken = map_flags::taken(shape.map_type).unwrap_or(u32::MAX);
+    let flag = map_flags::newest(shape.map_flags & taken);
+    let flag = flag.map(|(flag, since)| (since, Some(format!("the flag `{flag}`"))));
+    // 9216477449f3: a program for each CPU.
+    let programs = shape.map_type == MapType::CPUMAP && shape.value_size == 8;
+    let programs = programs.then(|| (at(5, 9), Some("values of 8 bytes".to_owned())));
     // d8eca5bbb2be: direct access to values, by which programs reach their global variables.
-    let section = matches!(map.origin, MapOrigin::Section { .. }).then_some(at(5, 2));
+    let section = matches!(map.origin, MapOrigin::Section { .. })
+        .then(|| (at(5, 2), Some("global variables".to_owned())));
     let inside = map.value.as_ref().and_then(of_value);
-    let inner = map.inner.as_deref().and_then(of_spec);
-    of_shape(&map.shape).max(section).max(inside).max(inner)
+    let inside = inside.map(|(name, since)| (since, Some(format!("`{name}` in its value"))));
+    let inner = map.inner.as_deref().and_then(|inner| {
+        let (since, cause) = of_spec(inner)?;
+        let cause = cause.unwrap_or_else(|| format!("the type `{}`", inner.shape.map_type));
+        Some((since, Some(format!("an inner map with {cause}"))))
+    });
+    let all = [map_type, flag, programs, section, inside, inner];
+    all.into_iter().flatten().reduce(|newest, one| if one.0 > newest.0 { one } else { newest })
 }
 
 /// What in a value the kernel itself looks after, by the names of the types.
@@ -249,11 +265,12 @@ const SPECIAL: &[(&str, Release)] = &[
     ("struct bpf_wq", at(6, 10)),
     // 0de2046137f9.
     ("struct bpf_res_spin_lock", at(6, 15)),
+    ("struct bpf_task_work", at(6, 18)),
 ];
 
-fn of_value(value: &CType) -> Option<Release> {
+fn of_value(value: &CType) -> Option<(&'static str, Release)> {
     let found = SPECIAL.iter().filter(|(name, _)| value.contains(&|inside| inside == *name));
-    found.map(|(_, since)| *since).max()
+    found.max_by_key(|(_, since)| *since).copied()
 }
 
 /// The release that brought a type of map; `None` for a type not listed.

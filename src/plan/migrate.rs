@@ -10,6 +10,7 @@ use crate::model::kinds::MapType;
 use crate::model::layout::{appended, layout_difference};
 use crate::model::live::LiveMap;
 use crate::model::map::{MapShape, MapSpec};
+use crate::model::shape::has_numbers_for_keys;
 
 use super::compat;
 
@@ -42,7 +43,9 @@ pub(super) fn migration(
     if declared.key_size != live.key_size {
         return Err("its keys are of another size".to_owned());
     }
-    if let Some(difference) = difference(spec.key.as_ref(), found.key.as_ref()) {
+    if !has_numbers_for_keys(live.map_type)
+        && let Some(difference) = difference(spec.key.as_ref(), found.key.as_ref())
+    {
         return Err(format!("of its key, {difference}"));
     }
     let mut terms = vec![format!("up to {} entries are copied", live.max_entries)];

@@ -54,9 +54,14 @@ fn a_flag_is_taken_since_its_release() {
         let found = problems(object, "pass", attach, kernel);
         found.into_iter().map(|one| (one.code, one.message)).collect::<Vec<_>>()
     };
-    let late = "map `recent` (`ringbuf`) needs Linux 6.19, and `--kernel` says 6.18".to_owned();
+    let late = "map `recent` (`ringbuf`) has the flag `BPF_F_RB_OVERWRITE`, which needs Linux 6.19, and `--kernel` says 6.18".to_owned();
     assert_eq!(found("map_flags", Release::new(6, 18)), [(code::KERNEL_TOO_OLD, late)]);
     assert_eq!(found("map_flags", Release::new(6, 19)), []);
+    let refused = found("invalid_shapes", Release::new(6, 1));
+    let late = |(code, message): &(&str, String)| {
+        *code == code::KERNEL_TOO_OLD && message.contains("`shut`")
+    };
+    assert!(!refused.iter().any(late), "the type takes the flag nowhere: {refused:#?}");
     let unknown = "map `later` has the flags 0x40000000, which Linux 6.19 does not know".to_owned();
     let found = found("invalid_shapes", Release::new(6, 19));
     assert!(found.contains(&(code::KERNEL_TOO_OLD, unknown)), "{found:#?}");

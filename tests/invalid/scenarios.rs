@@ -152,6 +152,21 @@ const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         source: "libbpf: map_is_reuse_compat",
+        given: "other names for the same bytes, explicit padding, ring buffers of one rounded size",
+        objects: &["shape_signed", "shape_unsigned"],
+        raises: &["max-entries-meaning: ring buffer `events` gets 8192 bytes or more, not 5000"],
+        pins: &[
+            "shape_signed.events: events",
+            "shape_signed.flows: flows",
+            "shape_signed.totals: totals",
+            "shape_unsigned.events: events",
+            "shape_unsigned.flows: flows",
+            "shape_unsigned.totals: totals",
+        ],
+        manifest: "",
+    },
+    Scenario {
+        source: "libbpf: map_is_reuse_compat",
         given: "the same sizes and another layout, which other loaders take",
         objects: &["stats_three", "stats_turned"],
         raises: &["shared-map-differs: layout of the value (`packets` is where the other has `drops`)"],

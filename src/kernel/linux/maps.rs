@@ -200,7 +200,10 @@ pub(super) fn refused(operation: String, errno: Errno, spec: &MapSpec) -> Kernel
     let map_type = spec.shape.map_type;
     match errno {
         Errno::PERM => error.advice(capability::advice(capability::for_map(map_type))),
-        Errno::NOMEM | Errno::TOOBIG => {
+        Errno::TOOBIG => error.advice(format!(
+            "a map of type {map_type} cannot have values or entries of this size; lower them"
+        )),
+        Errno::NOMEM => {
             error.advice("the kernel has no memory for a map of this size; lower `max-entries`")
         }
         Errno::INVAL => error.advice(invalid(&spec.shape)),

@@ -871,17 +871,20 @@ fn another_deployments_pin_is_not_taken() {
 #[test]
 fn a_recorded_layout_counts_where_the_types_may_not_be_read() {
     use crate::model::ctype::{CType, CTypeKind};
-    let typed = |signed| {
-        let ctype = |size| CType { name: "x".into(), size, kind: CTypeKind::Int { signed } };
+    let typed = |kind: CTypeKind| {
+        let ctype = |size| CType { name: "x".into(), size, kind: kind.clone() };
         let mut desired = desired(vec![one_map("one", "m", PinPolicy::ByName)]);
         let spec = &mut desired.objects[0].maps[0].spec;
         (spec.key, spec.value) = (Some(ctype(4)), Some(ctype(8)));
         desired
     };
     let mut host = Host::empty();
-    host.carry_out(&typed(false));
-    assert!(host.plan(&typed(false)).is_unchanged());
-    assert!(reason(&host.plan(&typed(true)), "map.one.m").contains("layout"));
+    let int = |signed| CTypeKind::Int { signed };
+    host.carry_out(&typed(int(false)));
+    assert!(host.plan(&typed(int(false))).is_unchanged());
+    let plan = host.plan(&typed(int(true)));
+    assert!(!plan.is_refused(), "a sign is no other layout: {:#?}", plan.changes);
+    assert!(reason(&host.plan(&typed(CTypeKind::Float)), "map.one.m").contains("layout"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::manifest::{Expect, KeyPath};
 use crate::model::code;
 use crate::model::ctype::{CType, CTypeKind};
-use crate::model::layout::layout_difference;
+use crate::model::layout::type_difference;
 use crate::model::map::MapSpec;
 use crate::model::problem::Problem;
 use crate::object::Image;
@@ -70,7 +70,7 @@ fn difference(
         return Some(mismatch(format!("{what} is {found}, not `{}`", words(wanted))));
     };
     if let Some(layout) = layout {
-        let difference = layout_difference(found, &layout)?;
+        let difference = type_difference(found, &layout)?;
         let message = format!("{what}, `{found}`, is laid out otherwise: {difference}");
         return Some(mismatch(message));
     }
@@ -85,7 +85,7 @@ fn difference(
         }
         return Some(problem);
     };
-    match layout_difference(found, &known) {
+    match type_difference(found, &known) {
         // A typedef, or another name of the same integer.
         None if !(is_tagged(wanted) && is_tagged(&found.name)) => None,
         None => Some(mismatch(format!("{message}, though both are laid out alike"))),

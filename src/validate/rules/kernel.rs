@@ -26,9 +26,13 @@ pub(in crate::validate) fn check(
     for (subject, object) in subjects.iter().zip(resolved) {
         let mut reach = Reach { subject, kernel, findings };
         for map in object.maps.iter().filter(|map| !map.external) {
-            if let Some(since) = since::of_spec(&map.spec).filter(|since| *since > kernel) {
+            let newest = since::of_spec(&map.spec).filter(|(since, _)| *since > kernel);
+            if let Some((since, cause)) = newest {
                 let (name, kind) = (&map.spec.name, map.spec.shape.map_type);
-                let what = format!("map `{name}` (`{kind}`) needs");
+                let what = match cause {
+                    None => format!("map `{name}` (`{kind}`) needs"),
+                    Some(cause) => format!("map `{name}` (`{kind}`) has {cause}, which needs"),
+                };
                 let problem = reach.too_old(&what, since);
                 reach.findings.at(&subject.map_spot(name), problem);
             }

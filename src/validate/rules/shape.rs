@@ -6,7 +6,7 @@ use crate::model::kinds::MapType as T;
 use crate::model::map::MapSpec;
 use crate::model::map_flags::NUMA_NODE;
 use crate::model::problem::Problem;
-use crate::model::shape::{is_local_storage, refused};
+use crate::model::shape::{is_local_storage, refused, refused_as_inner};
 use crate::validate::findings::{Findings, Spot};
 use crate::validate::subject::Subject;
 
@@ -30,6 +30,12 @@ pub(in crate::validate) fn check(
         if is_local_storage(spec.shape.map_type) && spec.key_type_id.min(spec.value_type_id) == 0 {
             reasons.push("needs `__type(key, …)` and `__type(value, …)`".to_owned());
         }
+        if what == "map" && holds_maps(spec.shape.map_type) && inner.is_none() {
+            reasons.push("needs an inner map: `__array(values, struct { … })`".to_owned());
+        }
+        if what != "map" {
+            reasons.extend(refused_as_inner(spec.shape.map_type).map(str::to_owned));
+        }
         if reasons.is_empty() {
             continue;
         }
@@ -40,7 +46,7 @@ pub(in crate::validate) fn check(
             reasons.join(", and ")
         );
         let problem = Problem::error(code::MAP_SHAPE_REFUSED, None, message)
-            .help("no kernel takes the definition as it is (EINVAL); mend it in C");
+            .help("no kernel takes the definition as it is; mend it in C");
         findings.at(&at, problem);
     }
     meaning(subject, map, findings);
@@ -53,6 +59,10 @@ pub(in crate::validate) fn check(
             .help("add `__uint(map_flags, BPF_F_NUMA_NODE);` to its definition in C");
         findings.at(&at, problem);
     }
+}
+
+fn holds_maps(map_type: T) -> bool {
+    matches!(map_type, T::ARRAY_OF_MAPS | T::HASH_OF_MAPS)
 }
 
 /// Entries that are not entries: bytes of a ring buffer, CPUs of a perf event array.

@@ -6,7 +6,7 @@ use ebpf_apply::model::kinds::MapType;
 use ebpf_apply::model::map::{MapShape, MapSpec};
 use ebpf_apply::model::map_flags::{self, EXCLUSIVE, MapFlags, unknown};
 use ebpf_apply::model::release::Release;
-use ebpf_apply::model::shape::{is_local_storage, refused};
+use ebpf_apply::model::shape::{is_local_storage, refused, refused_as_inner};
 use ebpf_apply::object::Image;
 
 use crate::contract::image;
@@ -130,5 +130,60 @@ fn each_flag_is_taken_by_the_types_it_is_for_since_its_release() {
         }
         // Linux 5.10 has 25 of these types.
         assert!(judged > 22 * 32, "{judged} answers");
+    });
+}
+
+#[test]
+fn sizes_that_overflow_are_refused() {
+    Sandbox::run(|_| {
+        let kernel = Linux::new();
+        let image = image("bench_small");
+        let shape = |map_type, key_size, value_size, max_entries| MapShape {
+            map_type,
+            key_size,
+            value_size,
+            max_entries,
+            map_flags: 0,
+            map_extra: 0,
+        };
+        let large = [
+            shape(MapType::PERCPU_ARRAY, 4, (32 << 10) + 8, 1),
+            shape(MapType::PERCPU_HASH, 4, (32 << 10) + 8, 1),
+            shape(MapType::HASH, 4, 4, (1 << 31) + 1),
+            shape(MapType::STACK_TRACE, 4, 8, (1 << 31) + 1),
+            shape(MapType::DEVMAP_HASH, 4, 4, (1 << 31) + 1),
+            shape(MapType::RINGBUF, 0, 0, u32::MAX),
+        ];
+        for shape in large {
+            assert!(!refused(&shape).is_empty(), "{shape:?}");
+            assert!(kernel.create_map(&image, &spec(&image, shape), None).is_err(), "{shape:?}");
+        }
+        let fits = shape(MapType::PERCPU_ARRAY, 4, 32 << 10, 1);
+        assert!(refused(&fits).is_empty());
+        kernel.create_map(&image, &spec(&image, fits), None).expect("32 KiB are taken");
+    });
+}
+
+#[test]
+fn inner_maps_are_of_the_types_that_are_said() {
+    Sandbox::run(|_| {
+        let kernel = Linux::new();
+        let image = image("bench_small");
+        let outer = MapShape {
+            map_type: MapType::ARRAY_OF_MAPS,
+            key_size: 4,
+            value_size: 4,
+            max_entries: 1,
+            map_flags: 0,
+            map_extra: 0,
+        };
+        let inner = |map_type| MapShape { map_type, ..outer };
+        for map_type in [MapType::PROG_ARRAY, MapType::ARRAY, MapType::PERF_EVENT_ARRAY] {
+            let inside = spec(&image, inner(map_type));
+            let outside = MapSpec { inner: Some(Box::new(inside)), ..spec(&image, outer) };
+            let created = kernel.create_map(&image, &outside, None);
+            let expected = refused_as_inner(map_type).is_none();
+            assert_eq!(created.is_ok(), expected, "{map_type}: {:?}", created.err());
+        }
     });
 }
