@@ -7,6 +7,7 @@ use crate::manifest::KeyPath;
 use crate::model::attach::{Attachment, XdpMode};
 use crate::model::code;
 use crate::model::dispatch::PROGRAMS_MAX;
+use crate::model::kinds::AttachType;
 use crate::model::name::Name;
 use crate::model::problem::Problem;
 use crate::model::program::ProgramSpec;
@@ -157,11 +158,14 @@ impl Places {
 
 /// The place, if it has room for one program of this kind.
 fn exclusive(program: &ProgramSpec, attachment: &Attachment) -> Option<Room> {
-    // `sock_map_link_update_prog` in `net/core/sock_map.c`.
     let Attachment::Sockmap { object, map } = attachment else {
         return exclusive_of_any(attachment);
     };
-    let of = program.kind.as_ref()?.attach_type?;
+    // `sock_map_prog_link_lookup` in `net/core/sock_map.c`: either verdict excludes the other.
+    let of = match program.kind.as_ref()?.attach_type? {
+        AttachType::SK_SKB_VERDICT | AttachType::SK_SKB_STREAM_VERDICT => "verdict".to_owned(),
+        of => of.to_string(),
+    };
     Some(Room::other(format!("the one {of} of `{object}.{map}`")))
 }
 
@@ -203,7 +207,10 @@ fn advice(attachment: &Attachment) -> &'static str {
             "an interface runs one XDP program; with `dispatcher = true` at both, it is one that calls \
              them"
         }
-        Attachment::Sockmap { .. } => "a map of sockets runs one program of each kind",
+        Attachment::Sockmap { .. } => {
+            "a map of sockets runs one program of each kind, and of `sk_skb/verdict` and \
+             `sk_skb/stream_verdict` one or the other"
+        }
         Attachment::FlowDissector { .. } => "a network namespace has one flow dissector",
         Attachment::Netfilter { .. } => "give one of them another priority",
         Attachment::Freplace { .. } | Attachment::FreplacePinned { .. } => {
