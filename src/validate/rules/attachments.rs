@@ -79,8 +79,8 @@ pub(super) struct Place<'p, 'f, 'd> {
     pub(super) subject: &'p Subject<'p>,
     pub(super) program: &'p ProgramSpec,
     pub(super) kind: &'p ProgramKind,
-    at: KeyPath,
-    findings: &'f mut Findings<'d>,
+    pub(super) at: KeyPath,
+    pub(super) findings: &'f mut Findings<'d>,
     /// Whether something is wrong with it.
     told: bool,
 }
