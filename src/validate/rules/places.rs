@@ -172,6 +172,10 @@ fn exclusive(program: &ProgramSpec, attachment: &Attachment) -> Option<Room> {
 /// The place, if it has room for one, of whatever kind.
 fn exclusive_of_any(attachment: &Attachment) -> Option<Room> {
     Some(Room::other(match attachment {
+        // `dev_xdp_mode` in `net/core/dev.c`: the card has a slot of its own.
+        Attachment::Xdp { interface, mode: XdpMode::Offload } => {
+            return Some(Room::of_interface("the one XDP program in the card", interface));
+        }
         Attachment::Xdp { interface, .. } | Attachment::XdpShared { interface, .. } => {
             return Some(Room::of_interface("the one XDP link", interface));
         }
@@ -181,8 +185,14 @@ fn exclusive_of_any(attachment: &Attachment) -> Option<Room> {
                 format!("the {direction} filter with priority {priority} and handle {handle}");
             return Some(Room::of_interface(kind, interface));
         }
-        Attachment::FlowDissector { .. } | Attachment::Netfilter { .. } => {
-            format!("the one place of {attachment}")
+        Attachment::FlowDissector { netns: None } => {
+            "the flow dissector of the network namespace".to_owned()
+        }
+        Attachment::FlowDissector { netns: Some(netns) } => {
+            format!("the flow dissector of network namespace {}", netns.display())
+        }
+        Attachment::Netfilter { family, at, priority, .. } => {
+            format!("priority {priority} of netfilter's {} for {}", at.as_str(), family.as_str())
         }
         // `bpf_trampoline_link_prog` in `kernel/bpf/trampoline.c`.
         Attachment::Freplace { object, program, function } => {
@@ -203,6 +213,7 @@ fn exclusive_of_any(attachment: &Attachment) -> Option<Room> {
 
 fn advice(attachment: &Attachment) -> &'static str {
     match attachment {
+        Attachment::Xdp { mode: XdpMode::Offload, .. } => "a card runs one XDP program",
         Attachment::Xdp { .. } | Attachment::XdpShared { .. } => {
             "an interface runs one XDP program; with `dispatcher = true` at both, it is one that calls \
              them"
