@@ -109,6 +109,7 @@ enum Part {
 
 /// The parts of a pattern; `None` if no name is as long as it must be.
 fn parts(pattern: &str) -> Option<Vec<Part>> {
+    let is_ascii = pattern.is_ascii();
     let pattern: Vec<char> = pattern.chars().collect();
     let mut parts = Vec::new();
     let mut at = 0;
@@ -129,6 +130,10 @@ fn parts(pattern: &str) -> Option<Vec<Part>> {
                 bits |= 1 << bit;
                 length = taken;
             }
+        }
+        // A range that goes downwards; which others there are in a bracket is not known here.
+        if bits == 0 && is_ascii {
+            return None;
         }
         parts.push(Part::One(bits));
         at += length;

@@ -79,3 +79,62 @@ fn what_two_want_is_said_in_words() {
                     netfilter's forward for ipv4";
     assert_eq!(messages, [expected]);
 }
+
+/// The only thing that is told: its code, and its help.
+fn only(found: &[Problem]) -> (&'static str, &str) {
+    let [problem] = found else { panic!("{found:#?}") };
+    (problem.code, problem.help.as_deref().unwrap_or_default())
+}
+
+#[test]
+fn a_neighbour_is_another_program_or_a_pin_that_can_be() {
+    let beside = |name: &str| {
+        let place = "hook = 'tcx', interface = 'eth0', direction = 'ingress'";
+        attached("tc_counter", &[("tc_count", &format!("{{ {place}, before = '{name}' }}"))])
+    };
+    let found = beside("tc_counter.tc_count");
+    assert_eq!(only(&found).0, code::ATTACHMENT_CONFLICT);
+    assert!(found[0].message.contains("beside itself"), "{found:#?}");
+    for pin in ["/sys/fs/bpf/a.b", "/sys/fs/bpf/../x"] {
+        assert_eq!(only(&beside(pin)).0, code::BAD_TARGET);
+    }
+    assert_eq!(codes(&beside("/sys/fs/bpf/theirs")), []);
+}
+
+#[test]
+fn functions_and_interfaces_that_cannot_be_are_told() {
+    let at = |functions: &str| {
+        let element = format!("{{ hook = 'kprobe', function = {functions} }}");
+        attached("kernel_probes", &[("on_entry", &element)])
+    };
+    let advice = "write `function = \"do_unlinkat\", offset = 4`";
+    assert_eq!(only(&at("'do_unlinkat+4'")), (code::BAD_TARGET, advice));
+    assert_eq!(only(&at("['tcp_close', 'tcp_close']")).0, code::DUPLICATE_ATTACHMENT);
+    assert_eq!(codes(&at("['tcp_close', 'tcp_connect']")), []);
+
+    let at = |interface: &str| {
+        let element = format!("{{ hook = 'xdp', interface = '{interface}' }}");
+        attached("dialect", &[("on_xdp", &element)])
+    };
+    for none in ["eth[9-0]", "abcdefghijklmnop*"] {
+        assert_eq!(only(&at(none)).0, code::BAD_TARGET, "{none}");
+    }
+    for some in ["eth[0-9]", "abcdefghijklmno*", "*"] {
+        assert_eq!(codes(&at(some)), [], "{some}");
+    }
+}
+
+#[test]
+fn other_names_of_counters_are_known() {
+    let at = |event: &str| {
+        let element = format!("{{ hook = 'perf-event', {event}, frequency = 99 }}");
+        attached("dialect", &[("on_perf_event", &element)])
+    };
+    for (event, advice) in [
+        ("hardware = 'cycles'", "did you mean `cpu-cycles`?"),
+        ("hardware = 'branches'", "did you mean `branch-instructions`?"),
+        ("software = 'faults'", "did you mean `page-faults`?"),
+    ] {
+        assert_eq!(only(&at(event)), (code::BAD_TARGET, advice), "{event}");
+    }
+}

@@ -366,7 +366,14 @@ fn bad_interface(name: &str) -> Option<Problem> {
             );
         }
         // A pattern has more characters than the names that it stands for.
-        _ if pattern::is_pattern(name) && !name.contains(['/', ':', '\0']) => return None,
+        _ if pattern::is_pattern(name) && !name.contains(['/', ':', '\0']) => {
+            if !name.is_ascii() || pattern::overlap(name, "*") {
+                return None;
+            }
+            let message = format!("{name:?} stands for no interface");
+            let help = "no name has more than 15 bytes, and a range goes upwards, as in `eth[0-9]`";
+            return Some(Problem::error(code::BAD_TARGET, None, message).help(help));
+        }
         "" => "it is empty",
         "." | ".." => "it stands for a directory",
         _ if name.len() > 15 => "it has more than 15 bytes",

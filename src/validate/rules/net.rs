@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::attachments::Place;
+use super::replaced::pinned;
 use crate::manifest::{self, Netfilter, Netns, Order, Sockmap};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::code;
@@ -46,6 +47,12 @@ impl Place<'_, '_, '_> {
     /// Whether a program of the manifest is there, [`super::named`] looks.
     fn neighbour(&mut self, option: &str, name: &str) -> Option<Neighbour> {
         let neighbour = Neighbour::named(name);
+        if matches!(neighbour, Neighbour::Pinned(_))
+            && let Err(problem) = pinned(name)
+        {
+            self.report(option, *problem);
+            return None;
+        }
         if matches!(neighbour, Neighbour::Named(_))
             && (name.is_empty() || name.len() > KERNEL_NAME_MAX)
         {
