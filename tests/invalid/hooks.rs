@@ -138,3 +138,13 @@ fn other_names_of_counters_are_known() {
         assert_eq!(only(&at(event)), (code::BAD_TARGET, advice), "{event}");
     }
 }
+
+#[test]
+fn sections_that_say_too_much_are_told() {
+    let object = "invalid_section_names";
+    let found = attached(object, &[("on_switch", "{ hook = 'section' }")]);
+    let advice = "write it without its subsystem: `sched_switch`";
+    assert_eq!(only(&found), (code::BAD_TARGET, advice));
+    let found = told(&[object], &format!("[objects.{object}.programs.at_entry]\n"));
+    assert_eq!(only(&found), (code::UNKNOWN_SECTION, "did you mean `SEC(\"tc\")`?"));
+}

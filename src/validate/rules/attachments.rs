@@ -249,11 +249,7 @@ impl Place<'_, '_, '_> {
         if is_event(name) {
             return;
         }
-        let problem = Problem::error(code::BAD_TARGET, None, format!("{name:?} is no tracepoint"));
-        let problem = match name.rsplit_once('/') {
-            Some((_, event)) => problem.help(format!("write it without its subsystem: `{event}`")),
-            None => problem.help("write the event, as in `sched_switch`"),
-        };
+        let problem = no_event(name);
         self.report("name", problem);
     }
 
@@ -313,6 +309,11 @@ impl Place<'_, '_, '_> {
                 })
             }
             (ProgramType::RAW_TRACEPOINT | ProgramType::RAW_TRACEPOINT_WRITABLE, _) => {
+                if let Some(target) = target.filter(|target| !is_event(target)) {
+                    let problem = no_event(target);
+                    self.report("hook", problem);
+                    return None;
+                }
                 target.map(|name| Attachment::RawTracepoint { name: name.to_owned(), cookie })
             }
             (ProgramType::SK_LOOKUP, _) => Some(Attachment::SkLookup { netns: None }),
@@ -388,4 +389,12 @@ fn bad_interface(name: &str) -> Option<Problem> {
 
 fn is_event(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn no_event(name: &str) -> Problem {
+    let problem = Problem::error(code::BAD_TARGET, None, format!("{name:?} is no tracepoint"));
+    match name.rsplit_once('/') {
+        Some((_, event)) => problem.help(format!("write it without its subsystem: `{event}`")),
+        None => problem.help("write the event, as in `sched_switch`"),
+    }
 }
