@@ -161,7 +161,7 @@ pub(super) fn misplaced(
                         or `SEC(\"uprobe\")` and `PT_REGS_PARM1` in C";
             return Some(Problem { severity: Severity::Error, ..problem(help.to_owned()) });
         }
-        (_, Where::Usdt) if !(is_for_any && !made.returns) => {
+        (_, Where::Usdt) if !is_for_any || made.returns => {
             let help = "a statically defined probe is in the midst of a function, and its arguments \
                         are where `bpf_usdt_arg` says: write `SEC(\"usdt\")` in C";
             return Some(problem(help.to_owned()));
