@@ -194,6 +194,19 @@ fn probes_get_the_hook_that_their_section_names() {
 }
 
 #[test]
+fn programs_get_examples_that_are_meant_for_them() {
+    for (object, part) in [
+        ("net_hooks", "at = \"local-in\", priority = 1 }"),
+        ("dialect", "{ hook = \"xdp\", interface = \"eth1\" }"),
+        ("initial_slots", ", called by way of map jumps\n"),
+        ("iterators", "{ hook = \"iter\", map = \"o0."),
+    ] {
+        let text = drafted_object(object);
+        assert!(text.contains(part), "{object}: {part}\n{text}");
+    }
+}
+
+#[test]
 fn a_section_without_a_place_is_told_its_own_hook() {
     let path = support::object("user_probes");
     let bytes = fs::read(&path).expect("it can be read");

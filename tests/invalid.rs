@@ -5,6 +5,8 @@
 mod advice;
 #[path = "support/fixtures.rs"]
 mod fixtures;
+#[path = "invalid/hooks.rs"]
+mod hooks;
 #[path = "invalid/mutations.rs"]
 mod mutations;
 #[path = "invalid/neighbours.rs"]

@@ -85,6 +85,14 @@ fn block(entry: &Entry<'_>, program: &ProgramSpec, index: usize, listed: bool) -
         let text = format!("# {name}: {section}, which does not say what kind of program it is\n");
         return Proposal::remark(text).into();
     };
+    let mut filled = entry.image.spec.maps.iter();
+    let holder = filled.find(|map| map.slots.iter().any(|(_, held)| *held == program.name));
+    if let Some(map) = holder.filter(|map| map.shape.map_type == MapType::PROG_ARRAY) {
+        let text = format!("# {name}: {section}, called by way of map {}\n", comment(&map.name));
+        if !(listed && program.autoload) {
+            return Proposal::remark(text).into();
+        }
+    }
     let by_itself = program.autoload && !is_incomplete(entry, program);
     let mut proposals = Vec::new();
     let mut propose = |shown: &str, tried: &str, certain: bool| {
@@ -110,18 +118,25 @@ fn block(entry: &Entry<'_>, program: &ProgramSpec, index: usize, listed: bool) -
         // Any probe would take it, and its section says which one its author means.
         hooks.truncate(1);
     }
+    // Examples of what has room for one program are not for the same place.
+    let has_room_for_one = matches!(kind.program_type, ProgramType::XDP | ProgramType::NETFILTER);
+    let before = entry.image.spec.programs.iter().take(index).filter(|other| {
+        other.kind.as_ref().is_some_and(|other| other.program_type == kind.program_type)
+    });
+    let nth = if has_room_for_one { before.count() } else { 0 };
+    let made = (program.section.as_str(), kind);
     for hook in &hooks {
-        let elements = (element(hook, kind, entry, 0), element(hook, kind, entry, index));
+        let elements = (element(hook, made, entry, nth), element(hook, made, entry, index));
         if let (Some(shown), Some(tried)) = elements {
             propose(&shown, &tried, false);
         }
     }
     let why = if hooks.is_empty() {
-        "which no hook takes"
+        "which no hook takes".to_owned()
     } else if license::reserved(program).is_some() && !is_gpl_compatible(entry) {
-        RESERVED
+        RESERVED.to_owned()
     } else {
-        "which is refused at the hook that takes it"
+        format!("for hook {}: no example fits, see docs/hooks.md", hooks.join(" or "))
     };
     let text = match kind.program_type {
         // What it replaces is in another object, so this cannot be tried.
@@ -153,7 +168,14 @@ fn commented(table: &str, about: &str, shown: &str, tried: &str) -> Proposal {
 }
 
 /// An example of an element of `attach`; `n` makes its target one of its own.
-fn element(hook: &str, kind: &ProgramKind, entry: &Entry<'_>, n: usize) -> Option<String> {
+fn element(
+    hook: &str,
+    (section, kind): (&str, &ProgramKind),
+    entry: &Entry<'_>,
+    n: usize,
+) -> Option<String> {
+    let section = section.trim_start_matches('?');
+    let is_of_syscall = section.starts_with("ksyscall") || section.starts_with("kretsyscall");
     let egress = matches!(kind.attach_type, Some(AttachType::TCX_EGRESS));
     let direction = if egress { "egress" } else { "ingress" };
     let peer = matches!(kind.attach_type, Some(AttachType::NETKIT_PEER));
@@ -176,6 +198,7 @@ fn element(hook: &str, kind: &ProgramKind, entry: &Entry<'_>, n: usize) -> Optio
         "tracepoint" => "name = \"sched/sched_process_exec\"".to_owned(),
         "raw-tracepoint" => "name = \"sched_process_exec\"".to_owned(),
         "tp-btf" => format!("name = {}", target("sched_process_exec")),
+        "kprobe" | "kretprobe" if is_of_syscall => "function = \"__x64_sys_unlinkat\"".to_owned(),
         "kprobe" | "kretprobe" => "function = \"do_unlinkat\"".to_owned(),
         "fentry" | "fexit" => format!("function = {}", target("do_unlinkat")),
         "fmod-ret" => format!("function = {}", target("bpf_modify_return_test")),
@@ -187,7 +210,15 @@ fn element(hook: &str, kind: &ProgramKind, entry: &Entry<'_>, n: usize) -> Optio
         "uprobe" | "uretprobe" => "target = \"/usr/bin/bash\", symbol = \"readline\"".to_owned(),
         "usdt" => "target = \"libc.so.6\", provider = \"libc\", name = \"setjmp\"".to_owned(),
         "perf-event" => "software = \"cpu-clock\", frequency = 99".to_owned(),
-        "iter" => return Some("{ hook = \"iter\" }".to_owned()),
+        "iter" => match kind.target.as_deref() {
+            Some("bpf_map_elem") => {
+                let takes = [MapType::HASH, MapType::LRU_HASH, MapType::ARRAY];
+                let mut maps = entry.image.spec.maps.iter().filter(|map| map.is_declared());
+                let map = maps.find(|map| takes.contains(&map.shape.map_type))?;
+                format!("map = {}", super::quoted(&format!("{}.{}", entry.name, map.name)))
+            }
+            _ => return Some("{ hook = \"iter\" }".to_owned()),
+        },
         _ => return None,
     };
     Some(format!("{{ hook = \"{hook}\", {options} }}"))

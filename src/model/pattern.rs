@@ -67,6 +67,11 @@ const NONE: usize = usize::MAX;
 /// Whether an interface can have a name that both patterns describe.
 #[must_use]
 pub fn overlap(one: &str, other: &str) -> bool {
+    let is_plain = |c: char| !matches!(c, '*' | '?' | '[');
+    let mut both = one.chars().zip(other.chars()).take_while(|(a, b)| is_plain(*a) && is_plain(*b));
+    if both.any(|(a, b)| a != b) {
+        return false;
+    }
     let (Some(one), Some(other)) = (parts(one), parts(other)) else { return false };
     // The shortest text that the parts from there on have in common, from the end of both.
     let mut common = vec![vec![NONE; other.len() + 1]; one.len() + 1];
@@ -104,6 +109,7 @@ enum Part {
 
 /// The parts of a pattern; `None` if no name is as long as it must be.
 fn parts(pattern: &str) -> Option<Vec<Part>> {
+    let is_ascii = pattern.is_ascii();
     let pattern: Vec<char> = pattern.chars().collect();
     let mut parts = Vec::new();
     let mut at = 0;
@@ -124,6 +130,10 @@ fn parts(pattern: &str) -> Option<Vec<Part>> {
                 bits |= 1 << bit;
                 length = taken;
             }
+        }
+        // A range that goes downwards; which others there are in a bracket is not known here.
+        if bits == 0 && is_ascii {
+            return None;
         }
         parts.push(Part::One(bits));
         at += length;

@@ -65,9 +65,12 @@ impl Fit {
     }
 }
 
-/// Whether a hook takes a program; `section` takes any.
+/// Whether a hook takes a program; `section` takes any. Programs of `tc` run at each of their hooks,
+/// whichever their section says.
 pub(super) fn takes(hook: &str, kind: &ProgramKind) -> bool {
-    hook == "section" || FITS.iter().any(|fit| fit.hook == hook && fit.takes(kind))
+    let takes = |fit: &Fit| fit.takes(kind) || kind.program_type == P::SCHED_CLS;
+    let of_type = |fit: &&Fit| fit.hook == hook && fit.program_type == kind.program_type;
+    hook == "section" || FITS.iter().filter(of_type).any(takes)
 }
 
 /// The hooks that take a program of a section, the one that the section names first.

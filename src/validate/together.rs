@@ -161,11 +161,9 @@ fn clash(
     manifests: &[CheckedManifest],
 ) -> Problem {
     let problem =
-        Problem::error(code, second.claim.span.clone(), message).label(second.claim.who.clone());
+        Problem::error(code, second.claim.span.clone(), message).label(second.described());
     match manifests.get(first.index) {
-        Some(other) => {
-            problem.related_in(&other.path, first.claim.span.clone(), first.claim.who.clone())
-        }
+        Some(other) => problem.related_in(&other.path, first.claim.span.clone(), first.described()),
         None => problem,
     }
 }

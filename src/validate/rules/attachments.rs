@@ -79,8 +79,8 @@ pub(super) struct Place<'p, 'f, 'd> {
     pub(super) subject: &'p Subject<'p>,
     pub(super) program: &'p ProgramSpec,
     pub(super) kind: &'p ProgramKind,
-    at: KeyPath,
-    findings: &'f mut Findings<'d>,
+    pub(super) at: KeyPath,
+    pub(super) findings: &'f mut Findings<'d>,
     /// Whether something is wrong with it.
     told: bool,
 }
@@ -249,11 +249,7 @@ impl Place<'_, '_, '_> {
         if is_event(name) {
             return;
         }
-        let problem = Problem::error(code::BAD_TARGET, None, format!("{name:?} is no tracepoint"));
-        let problem = match name.rsplit_once('/') {
-            Some((_, event)) => problem.help(format!("write it without its subsystem: `{event}`")),
-            None => problem.help("write the event, as in `sched_switch`"),
-        };
+        let problem = no_event(name);
         self.report("name", problem);
     }
 
@@ -313,6 +309,11 @@ impl Place<'_, '_, '_> {
                 })
             }
             (ProgramType::RAW_TRACEPOINT | ProgramType::RAW_TRACEPOINT_WRITABLE, _) => {
+                if let Some(target) = target.filter(|target| !is_event(target)) {
+                    let problem = no_event(target);
+                    self.report("hook", problem);
+                    return None;
+                }
                 target.map(|name| Attachment::RawTracepoint { name: name.to_owned(), cookie })
             }
             (ProgramType::SK_LOOKUP, _) => Some(Attachment::SkLookup { netns: None }),
@@ -366,7 +367,14 @@ fn bad_interface(name: &str) -> Option<Problem> {
             );
         }
         // A pattern has more characters than the names that it stands for.
-        _ if pattern::is_pattern(name) && !name.contains(['/', ':', '\0']) => return None,
+        _ if pattern::is_pattern(name) && !name.contains(['/', ':', '\0']) => {
+            if !name.is_ascii() || pattern::overlap(name, "*") {
+                return None;
+            }
+            let message = format!("{name:?} stands for no interface");
+            let help = "no name has more than 15 bytes, and a range goes upwards, as in `eth[0-9]`";
+            return Some(Problem::error(code::BAD_TARGET, None, message).help(help));
+        }
         "" => "it is empty",
         "." | ".." => "it stands for a directory",
         _ if name.len() > 15 => "it has more than 15 bytes",
@@ -381,4 +389,12 @@ fn bad_interface(name: &str) -> Option<Problem> {
 
 fn is_event(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn no_event(name: &str) -> Problem {
+    let problem = Problem::error(code::BAD_TARGET, None, format!("{name:?} is no tracepoint"));
+    match name.rsplit_once('/') {
+        Some((_, event)) => problem.help(format!("write it without its subsystem: `{event}`")),
+        None => problem.help("write the event, as in `sched_switch`"),
+    }
 }

@@ -113,6 +113,12 @@ fn no_neighbour(
     resolved: &[DesiredObject],
 ) -> Option<Problem> {
     let name = format!("{wanted}.{beside}");
+    if (wanted, beside) == (object.name.as_str(), program.spec.name.as_str()) {
+        let message = format!("`{name}` cannot be put beside itself");
+        return Some(Problem::error(code::ATTACHMENT_CONFLICT, None, message).help(
+            "name another program, or write `position = \"first\"` or `position = \"last\"`",
+        ));
+    }
     let Some(found) = find(resolved, wanted, beside) else {
         let message = format!("`{name}` is no program that this manifest loads");
         return Some(Problem::error(code::UNKNOWN_PROGRAM, None, message).help(

@@ -32,12 +32,22 @@ pub(in crate::validate) fn check(subject: &Subject<'_>, findings: &mut Findings<
                 ExternKind::Kconfig => "it is `__kconfig`: the kernel's configuration decides it",
                 _ => "it is extern: the kernel supplies it",
             });
+        } else if let [only] = statics(name, &globals).as_slice() {
+            problem = problem.help(format!(
+                "static variables of functions have the function in their name: write `\"{only}\"`"
+            ));
         } else if globals.is_empty() {
             problem =
                 problem.help("it has none; a constant that a manifest sets is `const volatile`");
         }
         findings.at_key(&subject.global(name), problem);
     }
+}
+
+/// The variables that C calls so within a function, as clang names them.
+fn statics<'g>(name: &str, globals: &[&'g str]) -> Vec<&'g str> {
+    let is_so = |known: &&&str| known.rsplit_once('.').is_some_and(|(_, last)| last == name);
+    globals.iter().filter(is_so).copied().collect()
 }
 
 fn unknown(code: &'static str, what: &str, name: &str, known: &[&str]) -> Problem {
@@ -47,5 +57,18 @@ fn unknown(code: &'static str, what: &str, name: &str, known: &[&str]) -> Proble
         Some(near) => problem.help(format!("did you mean `{near}`?")),
         None if known.is_empty() => problem.help(format!("it has no {what} at all")),
         None => problem.help(format!("it has {all}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statics_are_found_by_what_c_calls_them() {
+        let globals = ["count", "handle.cnt", "x.____fmt", "y.____fmt"];
+        assert_eq!(statics("cnt", &globals), ["handle.cnt"]);
+        assert_eq!(statics("count", &globals), [] as [&str; 0]);
+        assert_eq!(statics("____fmt", &globals).len(), 2);
     }
 }

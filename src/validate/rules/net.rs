@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::attachments::Place;
+use super::replaced::pinned;
 use crate::manifest::{self, Netfilter, Netns, Order, Sockmap};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::code;
@@ -46,6 +47,12 @@ impl Place<'_, '_, '_> {
     /// Whether a program of the manifest is there, [`super::named`] looks.
     fn neighbour(&mut self, option: &str, name: &str) -> Option<Neighbour> {
         let neighbour = Neighbour::named(name);
+        if matches!(neighbour, Neighbour::Pinned(_))
+            && let Err(problem) = pinned(name)
+        {
+            self.report(option, *problem);
+            return None;
+        }
         if matches!(neighbour, Neighbour::Named(_))
             && (name.is_empty() || name.len() > KERNEL_NAME_MAX)
         {
@@ -60,39 +67,36 @@ impl Place<'_, '_, '_> {
         Some(neighbour)
     }
 
-    /// A program whose section says a direction was made for it; the kernel does not check.
+    /// Whether the section says another direction, or an end of a netkit pair. The kernel runs what it
+    /// is given: of this type `bpf_prog_attach_check_attach_type` in `kernel/bpf/syscall.c` asks only how
+    /// it is attached, not how it was loaded, and `net/sched/cls_bpf.c` nothing at all.
     pub(super) fn direction(&mut self, wanted: Direction) {
-        let declared = match self.kind.attach_type {
-            Some(AttachType::TCX_INGRESS) => Direction::Ingress,
-            Some(AttachType::TCX_EGRESS) => Direction::Egress,
-            _ => return,
-        };
-        if declared != wanted {
-            let help = "`SEC(\"tc\")` makes a program for either direction";
-            self.made_for("direction", declared.as_str(), wanted.as_str(), help);
-        }
+        self.made_for("direction", wanted.as_str());
     }
 
     /// The same for the ends of a netkit pair.
     pub(super) fn side(&mut self, wanted: NetkitSide) {
-        let declared = match self.kind.attach_type {
-            Some(AttachType::NETKIT_PRIMARY) => NetkitSide::Primary,
-            Some(AttachType::NETKIT_PEER) => NetkitSide::Peer,
-            _ => return,
-        };
-        if declared != wanted {
-            let help = "`SEC(\"tc\")` makes a program for either end";
-            self.made_for("side", declared.as_str(), wanted.as_str(), help);
-        }
+        self.made_for("side", wanted.as_str());
     }
 
-    fn made_for(&mut self, option: &str, declared: &str, wanted: &str, help: &str) {
+    fn made_for(&mut self, option: &str, wanted: &str) {
+        let declared = match self.kind.attach_type {
+            Some(AttachType::TCX_INGRESS) => Direction::Ingress.as_str(),
+            Some(AttachType::TCX_EGRESS) => Direction::Egress.as_str(),
+            Some(AttachType::NETKIT_PRIMARY) => NetkitSide::Primary.as_str(),
+            Some(AttachType::NETKIT_PEER) => NetkitSide::Peer.as_str(),
+            _ => return,
+        };
+        if declared == wanted {
+            return;
+        }
         let (name, section) = (&self.program.name, &self.program.section);
         let message = format!(
             "program `{name}` of section `{section}` is for `{declared}`, not for `{wanted}`"
         );
-        let problem = Problem::error(code::TARGET_MISMATCH, None, message).help(help);
-        self.report(option, problem);
+        let help = "the kernel runs it all the same; `SEC(\"tc\")` in C makes a program for any";
+        let problem = Problem::warning(code::TARGET_MISMATCH, None, message).help(help);
+        self.findings.at_value(&self.at.key(option), problem);
     }
 
     pub(super) fn sk_lookup(&mut self, hook: &Netns) -> Option<Attachment> {

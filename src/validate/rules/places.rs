@@ -7,6 +7,7 @@ use crate::manifest::KeyPath;
 use crate::model::attach::{Attachment, XdpMode};
 use crate::model::code;
 use crate::model::dispatch::PROGRAMS_MAX;
+use crate::model::kinds::AttachType;
 use crate::model::name::Name;
 use crate::model::problem::Problem;
 use crate::model::program::ProgramSpec;
@@ -157,17 +158,24 @@ impl Places {
 
 /// The place, if it has room for one program of this kind.
 fn exclusive(program: &ProgramSpec, attachment: &Attachment) -> Option<Room> {
-    // `sock_map_link_update_prog` in `net/core/sock_map.c`.
     let Attachment::Sockmap { object, map } = attachment else {
         return exclusive_of_any(attachment);
     };
-    let of = program.kind.as_ref()?.attach_type?;
+    // `sock_map_prog_link_lookup` in `net/core/sock_map.c`: either verdict excludes the other.
+    let of = match program.kind.as_ref()?.attach_type? {
+        AttachType::SK_SKB_VERDICT | AttachType::SK_SKB_STREAM_VERDICT => "verdict".to_owned(),
+        of => of.to_string(),
+    };
     Some(Room::other(format!("the one {of} of `{object}.{map}`")))
 }
 
 /// The place, if it has room for one, of whatever kind.
 fn exclusive_of_any(attachment: &Attachment) -> Option<Room> {
     Some(Room::other(match attachment {
+        // `dev_xdp_mode` in `net/core/dev.c`: the card has a slot of its own.
+        Attachment::Xdp { interface, mode: XdpMode::Offload } => {
+            return Some(Room::of_interface("the one XDP program in the card", interface));
+        }
         Attachment::Xdp { interface, .. } | Attachment::XdpShared { interface, .. } => {
             return Some(Room::of_interface("the one XDP link", interface));
         }
@@ -177,8 +185,14 @@ fn exclusive_of_any(attachment: &Attachment) -> Option<Room> {
                 format!("the {direction} filter with priority {priority} and handle {handle}");
             return Some(Room::of_interface(kind, interface));
         }
-        Attachment::FlowDissector { .. } | Attachment::Netfilter { .. } => {
-            format!("the one place of {attachment}")
+        Attachment::FlowDissector { netns: None } => {
+            "the flow dissector of the network namespace".to_owned()
+        }
+        Attachment::FlowDissector { netns: Some(netns) } => {
+            format!("the flow dissector of network namespace {}", netns.display())
+        }
+        Attachment::Netfilter { family, at, priority, .. } => {
+            format!("priority {priority} of netfilter's {} for {}", at.as_str(), family.as_str())
         }
         // `bpf_trampoline_link_prog` in `kernel/bpf/trampoline.c`.
         Attachment::Freplace { object, program, function } => {
@@ -199,11 +213,15 @@ fn exclusive_of_any(attachment: &Attachment) -> Option<Room> {
 
 fn advice(attachment: &Attachment) -> &'static str {
     match attachment {
+        Attachment::Xdp { mode: XdpMode::Offload, .. } => "a card runs one XDP program",
         Attachment::Xdp { .. } | Attachment::XdpShared { .. } => {
             "an interface runs one XDP program; with `dispatcher = true` at both, it is one that calls \
              them"
         }
-        Attachment::Sockmap { .. } => "a map of sockets runs one program of each kind",
+        Attachment::Sockmap { .. } => {
+            "a map of sockets runs one program of each kind, and of `sk_skb/verdict` and \
+             `sk_skb/stream_verdict` one or the other"
+        }
         Attachment::FlowDissector { .. } => "a network namespace has one flow dissector",
         Attachment::Netfilter { .. } => "give one of them another priority",
         Attachment::Freplace { .. } | Attachment::FreplacePinned { .. } => {

@@ -9,6 +9,7 @@ use crate::model::object::{ExternKind, ExternSpec, Part};
 use crate::model::pin::{PinPath, PinPolicy};
 use crate::model::problem::Problem;
 use crate::model::program::ProgramSpec;
+use crate::object::sections;
 use crate::validate::desired::DesiredProgram;
 use crate::validate::findings::Findings;
 use crate::validate::hooks;
@@ -65,8 +66,13 @@ fn unknown_section(subject: &Subject<'_>, program: &ProgramSpec, findings: &mut 
         program.section, program.name
     );
     let new = if named { Problem::error } else { Problem::warning };
-    let problem = new(code::UNKNOWN_SECTION, None, message)
-        .help("give it a section libbpf knows, as `SEC(\"xdp\")`");
+    let beginning = program.section.trim_start_matches('?').split('/').next().unwrap_or_default();
+    let help = if sections::program_kind(beginning).is_some() {
+        format!("did you mean `SEC(\"{beginning}\")`?")
+    } else {
+        "give it a section libbpf knows, as `SEC(\"xdp\")`".to_owned()
+    };
+    let problem = new(code::UNKNOWN_SECTION, None, message).help(help);
     findings.at(&subject.program_spot(&program.name), problem);
 }
 

@@ -55,17 +55,23 @@ pub(super) fn holder(text: &str) -> Result<Holder<'_>, Box<Problem>> {
         };
         return Ok(Holder::Program { object, program });
     }
+    let helped = |problem: Box<Problem>| Box::new(problem.help(HELP));
+    pinned(text).map(Holder::Pinned).map_err(helped)
+}
+
+/// The absolute path of a pin.
+pub(super) fn pinned(text: &str) -> Result<&Path, Box<Problem>> {
+    let wrong = |message: String| Box::new(Problem::error(code::BAD_TARGET, None, message));
     let pin = Path::new(text);
     let plain = text.split('/').skip(1).all(|part| !matches!(part, "" | "." | ".."))
         && pin.components().skip(1).all(|part| matches!(part, Component::Normal(_)));
     if !plain || text.contains('\0') {
-        return Err(wrong(format!(
-            "{text:?} is no plain absolute path: it has empty parts or dots"
-        )));
+        let message = format!("{text:?} is no plain absolute path: it has empty parts or dots");
+        return Err(wrong(message));
     }
     // `bpf_lookup` in `kernel/bpf/inode.c`.
     match pin.file_name().and_then(|name| name.to_str()) {
-        Some(name) if !name.contains('.') => Ok(Holder::Pinned(pin)),
+        Some(name) if !name.contains('.') => Ok(pin),
         _ => Err(wrong(format!("no pin is named as {text:?} ends: bpffs takes no `.` in a name"))),
     }
 }

@@ -3,6 +3,8 @@
 //! Source of what sections say: `attach_kprobe`, `attach_uprobe`, `attach_uprobe_multi`, `attach_usdt`
 //! and `attach_ksyscall` of libbpf's `src/libbpf.c`.
 
+use std::collections::BTreeSet;
+
 use super::attachments::Place;
 use crate::manifest::{self, Names, listed, suggest};
 use crate::model::attach::Attachment;
@@ -17,6 +19,17 @@ use crate::object::sections;
 
 /// The map that `usdt.bpf.h` finds a probe's arguments in.
 pub(super) const USDT_SPECS: &str = "__bpf_usdt_specs";
+
+/// Other names of perf(1) for events, with those that a manifest has.
+const ALIASES: &[(&str, &str)] = &[
+    ("cycles", "cpu-cycles"),
+    ("branches", "branch-instructions"),
+    ("idle-cycles-frontend", "stalled-cycles-frontend"),
+    ("idle-cycles-backend", "stalled-cycles-backend"),
+    ("faults", "page-faults"),
+    ("cs", "context-switches"),
+    ("migrations", "cpu-migrations"),
+];
 
 impl Place<'_, '_, '_> {
     /// A function of the kernel that the program is loaded for.
@@ -33,6 +46,15 @@ impl Place<'_, '_, '_> {
 
     pub(super) fn kprobe(&mut self, hook: &manifest::Probe, returns: bool) -> Option<KernelProbe> {
         let functions = self.names("function", &hook.function, hook.offset, returns)?;
+        if let [function] = functions.as_slice()
+            && let (name, offset @ 1..) = spot(function)
+        {
+            let message = format!("no function of the kernel is called `{function}`");
+            let problem = Problem::error(code::BAD_TARGET, None, message)
+                .help(format!("write `function = \"{name}\", offset = {offset}`"));
+            self.report("function", problem);
+            return None;
+        }
         if self.kind.sleepable {
             let message =
                 format!("program `{}` may sleep, which kprobes cannot", self.program.name);
@@ -156,7 +178,9 @@ impl Place<'_, '_, '_> {
         }
         let problem =
             Problem::error(code::BAD_TARGET, None, format!("there is no {option} event `{name}`"));
-        let problem = match suggest(name, names()) {
+        let also = ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, name)| *name);
+        let also = also.filter(|also| names().any(|known| known == *also));
+        let problem = match also.or_else(|| suggest(name, names())) {
             Some(near) => problem.help(format!("did you mean `{near}`?")),
             None => problem.help(format!("there are {}", listed(names()))),
         };
@@ -230,9 +254,19 @@ impl Place<'_, '_, '_> {
         } else {
             None
         };
-        let Some((option, message)) = wrong else { return Some(names.clone()) };
-        self.report(option, Problem::error(code::BAD_TARGET, None, message));
-        None
+        if let Some((option, message)) = wrong {
+            self.report(option, Problem::error(code::BAD_TARGET, None, message));
+            return None;
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(again) = names.iter().find(|name| !seen.insert(name.as_str())) {
+            let message = format!("`{again}` is listed twice");
+            let problem = Problem::error(code::DUPLICATE_ATTACHMENT, None, message)
+                .help("drop one; a program runs once at a place");
+            self.report(option, problem);
+            return None;
+        }
+        Some(names.clone())
     }
 
     /// A program or library, as libbpf's `resolve_full_path` takes it.
