@@ -14,7 +14,7 @@ use crate::dispatchers::{attach_alone, is_refused, load_by_xdp_loader, run};
 use crate::features::{PROGRAMS_AT_FUNCTIONS, lacks};
 use crate::host::{attached, send_udp, tree, wire};
 use crate::program::Program;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, mount_at};
 use crate::support::object;
 
 const PINS: &str = "/sys/fs/bpf/xdp";
@@ -86,8 +86,9 @@ fn states(program: &Program) -> Vec<(String, String)> {
         .collect()
 }
 
-#[test]
-fn programs_run_in_the_order_of_their_priorities() {
+/// Runs a test in a sandbox with `veth0`, for a manifest of both programs, where the kernel can have
+/// them called.
+fn on_a_wire(test: impl FnOnce(&Sandbox, &Program, &str) + Send) {
     if lacks(&[PROGRAMS_AT_FUNCTIONS]) {
         return;
     }
@@ -95,18 +96,25 @@ fn programs_run_in_the_order_of_their_priorities() {
         wire(sandbox);
         let program = Program::new();
         let path = program.manifest("edge.toml", &manifest(2, 50));
-        program.run(&["apply", &path, "--detach"]).status(0);
+        test(sandbox, &program, &path);
+    });
+}
+
+#[test]
+fn programs_run_in_the_order_of_their_priorities() {
+    on_a_wire(|_, program, path| {
+        program.run(&["apply", path, "--detach"]).status(0);
         assert_eq!(calls_of_one(), [1, 1]);
         let [early, late] = listed().try_into().expect("two");
         assert_eq!((early.0.as_str(), early.1), ("early", 10), "as the object says of itself");
         assert_eq!((late.0.as_str(), late.1), ("late", 50));
-        assert!(states(&program).iter().all(|(_, state)| state == "in-sync"));
-        program.run(&["apply", &path, "--detach"]).status(0);
+        assert!(states(program).iter().all(|(_, state)| state == "in-sync"));
+        program.run(&["apply", path, "--detach"]).status(0);
         assert_eq!(listed(), [early.clone(), late.clone()], "nothing to do");
 
         // One of them is loaded anew and drops what it sees; the other stays as it is.
         program.manifest("edge.toml", &manifest(1, 50));
-        program.run(&["apply", &path, "--detach"]).status(0);
+        program.run(&["apply", path, "--detach"]).status(0);
         assert_eq!(calls_of_one(), [1, 0]);
         let [other, same] = listed().try_into().expect("two");
         assert_ne!(other.2, early.2);
@@ -114,7 +122,7 @@ fn programs_run_in_the_order_of_their_priorities() {
 
         // The other one comes first.
         program.manifest("edge.toml", &manifest(1, 5));
-        program.run(&["apply", &path, "--detach"]).status(0);
+        program.run(&["apply", path, "--detach"]).status(0);
         assert_eq!(calls_of_one(), [1, 1]);
         assert_eq!(names(), ["late", "early"]);
         assert_eq!(directories().len(), 1);
@@ -122,9 +130,9 @@ fn programs_run_in_the_order_of_their_priorities() {
         // One leaves, and then the other.
         let alone = manifest(1, 5).split("[objects.second]").next().expect("a text").to_owned();
         program.manifest("edge.toml", &alone);
-        program.run(&["apply", &path, "--detach"]).status(0);
+        program.run(&["apply", path, "--detach"]).status(0);
         assert_eq!(names(), ["early"]);
-        program.run(&["destroy", &path]).status(0);
+        program.run(&["destroy", path]).status(0);
         assert!(attached("veth0").is_empty());
         assert_eq!(tree(), [Path::new(PINS)]);
     });
@@ -132,54 +140,42 @@ fn programs_run_in_the_order_of_their_priorities() {
 
 #[test]
 fn what_xdp_loader_unloads_comes_back() {
-    if lacks(&[PROGRAMS_AT_FUNCTIONS]) {
-        return;
-    }
-    Sandbox::run(|sandbox| {
-        wire(sandbox);
-        let program = Program::new();
-        let path = program.manifest("edge.toml", &manifest(2, 50));
-        program.run(&["apply", &path, "--detach"]).status(0);
+    on_a_wire(|_, program, path| {
+        program.run(&["apply", path, "--detach"]).status(0);
         let early = listed()[0].2.to_string();
         run("xdp-loader", &["unload", "veth0", "--id", &early]);
         assert_eq!(names(), ["late"]);
         let gone = ("link.first.early[xdp:veth0]".to_owned(), "missing".to_owned());
-        assert!(states(&program).contains(&gone));
-        program.run(&["apply", &path, "--detach"]).status(0);
+        assert!(states(program).contains(&gone));
+        program.run(&["apply", path, "--detach"]).status(0);
         assert_eq!(names(), ["early", "late"]);
         assert_eq!(listed()[0].2.to_string(), early, "it was loaded all the time");
         assert_eq!(calls_of_one(), [1, 1]);
         run("xdp-loader", &["unload", "veth0", "--all"]);
         assert!(attached("veth0").is_empty());
         assert_eq!(directories(), [] as [PathBuf; 0]);
-        program.run(&["apply", &path, "--detach"]).status(0);
+        program.run(&["apply", path, "--detach"]).status(0);
         assert_eq!(names(), ["early", "late"]);
-        program.run(&["destroy", &path]).status(0);
+        program.run(&["destroy", path]).status(0);
         assert!(attached("veth0").is_empty());
     });
 }
 
 #[test]
 fn programs_of_others_run_beside_and_stay() {
-    if lacks(&[PROGRAMS_AT_FUNCTIONS]) {
-        return;
-    }
-    Sandbox::run(|sandbox| {
-        wire(sandbox);
-        let program = Program::new();
-        let path = program.manifest("edge.toml", &manifest(2, 50));
+    on_a_wire(|_, program, path| {
         // Theirs first.
         load_by_xdp_loader("shape_a", "count_a");
-        program.run(&["apply", &path, "--detach"]).status(0);
+        program.run(&["apply", path, "--detach"]).status(0);
         assert_eq!(names(), ["early", "count_a", "late"]);
         assert_eq!(calls_of_one(), [1, 1]);
         // Another one while ours are there.
         load_by_xdp_loader("shape_b", "count_b");
         assert_eq!(names(), ["early", "count_a", "count_b", "late"]);
         assert_eq!(calls_of_one(), [1, 1]);
-        assert!(states(&program).iter().all(|(_, state)| state == "in-sync"));
-        program.run(&["apply", &path, "--detach"]).status(0);
-        program.run(&["destroy", &path]).status(0);
+        assert!(states(program).iter().all(|(_, state)| state == "in-sync"));
+        program.run(&["apply", path, "--detach"]).status(0);
+        program.run(&["destroy", path]).status(0);
         assert_eq!(names(), ["count_a", "count_b"]);
         // One by one: xdp-loader makes a new dispatcher out of what we made.
         let first = listed()[0].2.to_string();
@@ -193,20 +189,14 @@ fn programs_of_others_run_beside_and_stay() {
 
 #[test]
 fn two_deployments_share_an_interface() {
-    if lacks(&[PROGRAMS_AT_FUNCTIONS]) {
-        return;
-    }
-    Sandbox::run(|sandbox| {
-        wire(sandbox);
-        let program = Program::new();
-        let path = program.manifest("edge.toml", &manifest(2, 50));
+    on_a_wire(|_, program, path| {
         let other = manifest(2, 7).replace("edge", "other");
         let other = program.manifest("other.toml", &other);
-        program.run(&["apply", &path, "--detach"]).status(0);
+        program.run(&["apply", path, "--detach"]).status(0);
         program.run(&["apply", &other, "--detach"]).status(0);
         assert_eq!(names(), ["late", "early", "early", "late"]);
         assert_eq!(calls_of_one(), [1, 1]);
-        program.run(&["destroy", &path]).status(0);
+        program.run(&["destroy", path]).status(0);
         assert_eq!(names(), ["late", "early"]);
         program.run(&["destroy", &other]).status(0);
         assert!(attached("veth0").is_empty());
@@ -215,14 +205,8 @@ fn two_deployments_share_an_interface() {
 
 #[test]
 fn a_failure_brings_the_dispatcher_back() {
-    if lacks(&[PROGRAMS_AT_FUNCTIONS]) {
-        return;
-    }
-    Sandbox::run(|sandbox| {
-        wire(sandbox);
-        let program = Program::new();
-        let path = program.manifest("edge.toml", &manifest(2, 50));
-        program.run(&["apply", &path, "--detach"]).status(0);
+    on_a_wire(|sandbox, program, path| {
+        program.run(&["apply", path, "--detach"]).status(0);
         let before = listed();
         // The interface after it is taken, which shows once that before has another dispatcher.
         sandbox.wire("veth2", "veth3");
@@ -241,7 +225,7 @@ fn a_failure_brings_the_dispatcher_back() {
         program.manifest("edge.toml", &both);
         let (pins, others) = (tree().len(), attached("veth2"));
         program
-            .run(&["apply", &path, "--detach"])
+            .run(&["apply", path, "--detach"])
             .status(1)
             .complains("`veth2`")
             .complains("`count_b`")
@@ -250,9 +234,9 @@ fn a_failure_brings_the_dispatcher_back() {
         assert_eq!(calls_of_one(), [1, 1]);
         assert_eq!((tree().len(), attached("veth2")), (pins, others));
         run("ip", &["link", "set", "dev", "veth2", "xdpgeneric", "off"]);
-        program.run(&["apply", &path, "--detach"]).status(0);
+        program.run(&["apply", path, "--detach"]).status(0);
         assert_eq!(calls_of_one(), [1, 1]);
-        program.run(&["destroy", &path]).status(0);
+        program.run(&["destroy", path]).status(0);
         assert!(attached("veth0").is_empty() && attached("veth2").is_empty());
     });
 }
@@ -296,14 +280,8 @@ fn a_run_that_is_killed_is_made_good_by_the_next() {
 
 #[test]
 fn pins_of_an_earlier_dispatcher_go() {
-    if lacks(&[PROGRAMS_AT_FUNCTIONS]) {
-        return;
-    }
-    Sandbox::run(|sandbox| {
-        wire(sandbox);
-        let program = Program::new();
-        let path = program.manifest("edge.toml", &manifest(2, 50));
-        program.run(&["apply", &path, "--detach"]).status(0);
+    on_a_wire(|_, program, path| {
+        program.run(&["apply", path, "--detach"]).status(0);
         // As a run leaves it that is killed before it has removed them.
         let running = directories().pop().expect("a directory");
         let name = running.file_name().expect("a name").to_string_lossy().into_owned();
@@ -313,41 +291,35 @@ fn pins_of_an_earlier_dispatcher_go() {
         for name in ["prog0-prog", "prog1-prog"] {
             fs::hard_link(running.join(name), earlier.join(name)).expect("link a pin");
         }
-        program.run(&["apply", &path, "--detach"]).status(0);
+        program.run(&["apply", path, "--detach"]).status(0);
         assert_eq!(directories(), [running]);
-        program.run(&["destroy", &path]).status(0);
+        program.run(&["destroy", path]).status(0);
         assert_eq!(directories(), [] as [PathBuf; 0]);
     });
 }
 
 #[test]
 fn a_program_that_is_alone_is_refused_by_name() {
-    if lacks(&[PROGRAMS_AT_FUNCTIONS]) {
-        return;
-    }
-    Sandbox::run(|sandbox| {
-        wire(sandbox);
-        let program = Program::new();
-        let path = program.manifest("edge.toml", &manifest(2, 50));
+    on_a_wire(|_, program, path| {
         attach_alone("shape_b", "/sys/fs/bpf/alone");
         let words = ["is no dispatcher", "(`count_b`)", "ip link set dev veth0 xdpgeneric off"];
-        is_refused(&program, &path, &words);
+        is_refused(program, path, &words);
         run("ip", &["link", "set", "dev", "veth0", "xdpgeneric", "off"]);
         attach_alone("later_dispatcher", "/sys/fs/bpf/later");
-        is_refused(&program, &path, &["libxdp dispatcher of version 9"]);
+        is_refused(program, path, &["libxdp dispatcher of version 9"]);
         run("ip", &["link", "set", "dev", "veth0", "xdpgeneric", "off"]);
-        program.run(&["apply", &path, "--detach"]).status(0);
+        program.run(&["apply", path, "--detach"]).status(0);
         // And the other way round: alone where some share, and shared where one is alone.
         let alone =
             manifest(2, 50).replace(", dispatcher = true", "").replace(", priority = 50", "");
         let alone = alone.split("[objects.second]").next().expect("a text").to_owned();
         program.manifest("edge.toml", &alone);
-        program.run(&["apply", &path, "--detach"]).status(1).complains("a dispatcher calls");
-        program.run(&["destroy", &path]).status(0);
-        program.run(&["apply", &path, "--detach"]).status(0);
+        program.run(&["apply", path, "--detach"]).status(1).complains("a dispatcher calls");
+        program.run(&["destroy", path]).status(0);
+        program.run(&["apply", path, "--detach"]).status(0);
         program.manifest("edge.toml", &manifest(2, 50));
-        program.run(&["apply", &path, "--detach"]).status(1).complains("attached alone");
-        program.run(&["destroy", &path]).status(0);
+        program.run(&["apply", path, "--detach"]).status(1).complains("attached alone");
+        program.run(&["destroy", path]).status(0);
     });
 }
 
@@ -362,14 +334,8 @@ fn every_kernel_takes_the_dispatcher() {
 
 #[test]
 fn what_xdp_loader_unloads_is_healed_by_who_watches() {
-    if lacks(&[PROGRAMS_AT_FUNCTIONS]) {
-        return;
-    }
-    Sandbox::run(|sandbox| {
-        wire(sandbox);
-        let program = Program::new();
-        let path = program.manifest("edge.toml", &manifest(2, 50));
-        let (mut held, _) = program.watch(&path, &["--on-drift", "heal"]);
+    on_a_wire(|_, program, path| {
+        let (mut held, _) = program.watch(path, &["--on-drift", "heal"]);
         // A dispatcher that is ours runs in the driver, where that can.
         let theirs = object("shape_a").display().to_string();
         run("xdp-loader", &["load", "-m", "native", "-n", "count_a", "veth0", &theirs]);
@@ -378,5 +344,20 @@ fn what_xdp_loader_unloads_is_healed_by_who_watches() {
         while held.result()["outcome"] != "in-sync" {}
         assert_eq!(names(), ["early", "count_a", "late"]);
         assert_eq!(calls_of_one(), [1, 1]);
+    });
+}
+
+#[test]
+fn nothing_is_made_where_libxdp_looks_for_bpffs_and_there_is_none() {
+    on_a_wire(|_, program, _| {
+        fs::create_dir("/run/bpf").expect("a directory");
+        mount_at("bpf", "/run/bpf");
+        mount_at("tmpfs", "/sys/fs/bpf");
+        let text = manifest(2, 50).replace("/sys/fs/bpf", "/run/bpf");
+        let path = program.manifest("edge.toml", &text);
+        let said = program.run(&["apply", &path, "--detach"]).status(1);
+        said.complains(PINS).complains("not on a BPF file system").complains("mount -t bpf");
+        assert!(!Path::new(PINS).exists());
+        assert!(attached("veth0").is_empty());
     });
 }

@@ -11,7 +11,7 @@ pub(super) const MOUNT: &str = "mount one with `mount -t bpf bpf /sys/fs/bpf`, a
      root below it; nothing is ever mounted by this program";
 
 /// The kernel's refusal at a path, with advice.
-pub(super) fn refused(operation: &str, errno: Errno, path: &Path) -> KernelError {
+pub(in super::super) fn refused(operation: &str, errno: Errno, path: &Path) -> KernelError {
     let error = KernelError::errno(operation, errno).at(path);
     match advice(errno, path) {
         Some(advice) => error.advice(advice),

@@ -25,10 +25,10 @@ pub(super) use roots::{device, make_root, remove_root_directory, root_state};
 use super::super::{KernelError, Result};
 use super::sys::Answer;
 use crate::model::pin::{PinPath, PinRoot};
-use advice::refused;
+pub(super) use advice::refused;
 
 /// `BPF_FS_MAGIC` (`include/uapi/linux/magic.h`).
-const BPFFS: u64 = 0xcafe_4a11;
+pub(super) const BPFFS: u64 = 0xcafe_4a11;
 
 /// How a directory is opened only to be a place for others.
 const PLACE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -123,7 +123,7 @@ impl Root {
 }
 
 /// `f_type` of the file system that `fd` lies on.
-fn file_system(fd: BorrowedFd<'_>) -> Answer<u64> {
+pub(super) fn file_system(fd: BorrowedFd<'_>) -> Answer<u64> {
     let status = rustix::fs::fstatfs(fd)?;
     // `f_type` is a signed word on most architectures; magic numbers are 32 bits.
     #[expect(clippy::cast_sign_loss, reason = "magic numbers are bit patterns")]

@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, ResolveFl
 use rustix::io::Errno;
 
 use super::super::super::{KernelError, Result};
+use super::super::bpffs;
 use super::super::handle::Handle;
 use super::super::sys::{self, Answer};
 use crate::model::dispatch::PROGRAMS_MAX;
@@ -20,9 +21,6 @@ use crate::trust;
 
 /// Where bpffs is, unless `LIBXDP_BPFFS` tells libxdp otherwise.
 const BPFFS: &str = "/sys/fs/bpf";
-
-/// `BPF_FS_MAGIC` (`include/uapi/linux/magic.h`).
-const MAGIC: u64 = 0xcafe_4a11;
 
 /// The directory there.
 const NAME: &str = "xdp";
@@ -73,7 +71,7 @@ impl Pins {
     /// The directory as it is; `None` if it was never made.
     pub(super) fn look(operation: &str) -> Result<Option<Self>> {
         let at = Self::path();
-        let failed = |errno| KernelError::errno(operation, errno).at(&at);
+        let failed = |errno| bpffs::refused(operation, errno, &at);
         let opened = match trust::directory_itself(&at) {
             Ok(opened) => opened,
             Err(error) => {
@@ -91,25 +89,19 @@ impl Pins {
         }
         let directory = rustix::fs::openat(&opened.file, ".", DIRECTORY, Mode::empty());
         let directory = directory.map_err(failed)?;
-        let status = rustix::fs::fstatfs(&directory).map_err(failed)?;
-        // `f_type` is a signed word on most architectures; magic numbers are 32 bits.
-        #[expect(clippy::cast_sign_loss, reason = "magic numbers are bit patterns")]
-        let magic = status.f_type as u64 & u64::from(u32::MAX);
-        if magic != MAGIC {
-            let reason = "it is not on a BPF file system";
-            let advice = format!("mount one with `mount -t bpf bpf {BPFFS}`");
-            return Err(KernelError::reason(operation, reason).at(&at).advice(advice));
-        }
+        is_on_bpffs(operation, directory.as_fd())?;
         Ok(Some(Self { directory }))
     }
 
     /// The directory, made if it is missing, and locked.
     pub(super) fn lock(operation: &str) -> Result<Self> {
-        let failed = |errno| KernelError::errno(operation, errno).at(Self::path());
+        let failed = |errno| bpffs::refused(operation, errno, &Self::path());
         let end = Instant::now() + PATIENCE;
         loop {
             let Some(pins) = Self::look(operation)? else {
-                match rustix::fs::mkdir(Self::path(), Mode::RWXU) {
+                let parent = rustix::fs::open(BPFFS, DIRECTORY, Mode::empty()).map_err(failed)?;
+                is_on_bpffs(operation, parent.as_fd())?;
+                match rustix::fs::mkdirat(&parent, NAME, Mode::RWXU) {
                     Ok(()) | Err(Errno::EXIST) => continue,
                     Err(errno) => return Err(failed(errno)),
                 }
@@ -194,6 +186,17 @@ impl Pins {
     fn enter(&self, key: Key) -> Answer<OwnedFd> {
         rustix::fs::openat2(&self.directory, key.name(), DIRECTORY, Mode::empty(), BELOW)
     }
+}
+
+/// Fails if a directory there is on another file system.
+fn is_on_bpffs(operation: &str, directory: BorrowedFd<'_>) -> Result<()> {
+    let failed = |errno| bpffs::refused(operation, errno, &Pins::path());
+    if bpffs::file_system(directory).map_err(failed)? == bpffs::BPFFS {
+        return Ok(());
+    }
+    let advice = format!("mount one with `mount -t bpf bpf {BPFFS}`");
+    let reason = "it is not on a BPF file system";
+    Err(KernelError::reason(operation, reason).at(Pins::path()).advice(advice))
 }
 
 #[cfg(test)]
