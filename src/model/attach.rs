@@ -233,6 +233,19 @@ pub enum Direction {
     Egress,
 }
 
+impl XdpMode {
+    /// The word a manifest uses.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Native => "native",
+            Self::Generic => "generic",
+            Self::Offload => "offload",
+        }
+    }
+}
+
 impl Direction {
     /// The word a manifest uses.
     #[must_use]

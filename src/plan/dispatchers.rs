@@ -123,8 +123,7 @@ impl Shared<'_> {
     fn other_mode(&self, live: &LiveDispatcher) -> Option<String> {
         let differs = ![self.mode, live.mode].contains(&XdpMode::Auto) && self.mode != live.mode;
         differs.then(|| {
-            let [wanted, there] =
-                [self.mode, live.mode].map(|mode| format!("{mode:?}").to_lowercase());
+            let [wanted, there] = [self.mode, live.mode].map(XdpMode::as_str);
             format!(
                 "the dispatcher of {} runs in mode `{there}`, and the manifest says `{wanted}`: write \
                  `mode = \"{there}\"`, or leave it out; or end all that it calls first",

@@ -7,9 +7,9 @@ use super::probes;
 /// The part of an attachment that is not its identity, in words.
 pub(super) fn options(attachment: &Attachment) -> String {
     match attachment {
-        Attachment::Xdp { mode, .. } => format!("mode {}", format!("{mode:?}").to_lowercase()),
+        Attachment::Xdp { mode, .. } => format!("mode {}", mode.as_str()),
         Attachment::XdpShared { mode, run, .. } => {
-            format!("mode {}, {}", format!("{mode:?}").to_lowercase(), run.describe())
+            format!("mode {}, {}", mode.as_str(), run.describe())
         }
         Attachment::Tcx { position, .. } | Attachment::Netkit { position, .. } => match position {
             Some(position) => format!("position {position}"),

@@ -13,7 +13,7 @@ use super::super::{capability, occupant, xdp};
 use super::config::{self, Calls, Slot};
 use super::current::{Current, Dispatcher};
 use super::pins::{Key, Pins};
-use super::program::{Loaded, RETVAL};
+use super::program::{self, RETVAL};
 use crate::model::attach::XdpMode;
 use crate::model::dispatch::PROGRAMS_MAX;
 use crate::model::identity::ObjectKind;
@@ -48,9 +48,16 @@ pub(super) fn change(wanted: &Dispatching<'_, Handle>) -> Result<()> {
 struct Member<'a> {
     program: &'a Handle,
     slot: Slot,
-    /// Name and tag, by which programs of one priority are ordered (`cmp_xdp_programs`).
     name: String,
     tag: [u8; 8],
+}
+
+impl Member<'_> {
+    /// What it is ordered by (`cmp_xdp_programs` of libxdp): its priority, name and tag, and last who
+    /// was loaded first.
+    fn order(&self) -> (u32, &str, [u8; 8], u32) {
+        (self.slot.priority, &self.name, self.tag, self.program.identity().id)
+    }
 }
 
 /// What came of one attempt.
@@ -153,16 +160,7 @@ impl Change<'_> {
             );
             return Err(KernelError::reason(self.operation.as_str(), reason));
         }
-        members.sort_by(|one, other| {
-            let key = |member: &Member<'_>| (member.slot.priority, member.tag);
-            let (one_key, other_key) = (key(one), key(other));
-            one_key
-                .0
-                .cmp(&other_key.0)
-                .then_with(|| one.name.cmp(&other.name))
-                .then_with(|| one_key.1.cmp(&other_key.1))
-                .then_with(|| one.program.identity().id.cmp(&other.program.identity().id))
-        });
+        members.sort_by(|one, other| one.order().cmp(&other.order()));
         Ok(members)
     }
 
@@ -179,7 +177,7 @@ impl Change<'_> {
         if self.wanted.add.is_empty() || wanted == XdpMode::Auto || wanted == old.mode {
             return Ok(old.mode);
         }
-        let [wanted, there] = [wanted, old.mode].map(|mode| format!("{mode:?}").to_lowercase());
+        let [wanted, there] = [wanted, old.mode].map(XdpMode::as_str);
         let reason = format!(
             "the dispatcher there runs in mode `{there}`, and the manifest says `{wanted}`"
         );
@@ -193,10 +191,10 @@ impl Change<'_> {
     fn build(&self, members: &[Member<'_>], version: u8, pins: &Pins) -> Result<Built> {
         let slots = members.iter().map(|member| member.slot).collect();
         let mut calls = Calls { version, slots, frags: false };
-        let Loaded { program } = Loaded::new(&mut calls)?;
+        let program = program::load(&mut calls)?;
         let mut links = Vec::new();
         for (slot, member) in members.iter().enumerate() {
-            let function = Loaded::function(slot, members.len());
+            let function = program::function(slot, members.len());
             let link = sys::replace_function(member.program.as_fd(), program.as_fd(), function);
             links.push(link.map_err(|errno| self.not_linked(errno, &member.name))?);
         }

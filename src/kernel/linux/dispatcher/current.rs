@@ -45,10 +45,9 @@ impl Current {
             Err(Errno::NOENT) => return Ok(Self::Changing),
             opened => opened?,
         };
-        if sys::program_info(program.as_fd())?.name != NAME {
-            return Ok(Self::Other("is no dispatcher of libxdp".to_owned()));
-        }
-        let Some(value) = value(program.as_fd())? else {
+        let is_called_so = sys::program_info(program.as_fd())?.name == NAME;
+        let value = if is_called_so { value(program.as_fd())? } else { None };
+        let Some(value) = value else {
             return Ok(Self::Other("is no dispatcher of libxdp".to_owned()));
         };
         let calls = match Calls::parse(&value) {

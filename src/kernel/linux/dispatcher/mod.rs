@@ -142,7 +142,6 @@ pub(super) fn change(wanted: &Dispatching<'_, Handle>) -> Result<()> {
 pub(super) fn load() -> Result<Handle> {
     let slots = vec![config::Slot { actions: 0, priority: 0, flags: 0 }];
     let mut calls = Calls { version: config::VERSION, slots, frags: false };
-    let program::Loaded { program } = program::Loaded::new(&mut calls)?;
-    Handle::of_kind(program, ObjectKind::Program)
+    Handle::of_kind(program::load(&mut calls)?, ObjectKind::Program)
         .map_err(|errno| KernelError::errno("describe a dispatcher", errno))
 }

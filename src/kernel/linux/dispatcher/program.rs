@@ -8,8 +8,10 @@
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use rustix::io::Errno;
+use rustix::thread::CapabilitySet;
 
 use super::super::super::{KernelError, Result};
+use super::super::capability;
 use super::super::sys::{
     self, Answer, MapAttributes, ProgramAttributes, ProgramBtf, flags as sys_flags,
 };
@@ -36,60 +38,61 @@ const READ_ONLY: u32 = 1 << 7;
 /// Bytes of the verifier's log that are kept of a refusal.
 const LOG: usize = 64 * 1024;
 
-/// A loaded dispatcher.
-pub(super) struct Loaded {
-    pub(super) program: OwnedFd,
-}
-
-impl Loaded {
-    /// Loads a dispatcher that calls so many programs, which have yet to replace its functions. What it
-    /// is loaded with is what `calls` says then.
-    pub(super) fn new(calls: &mut Calls) -> Result<Self> {
-        let refused = |errno| KernelError::errno(OPERATION, errno);
-        let types = Types::new();
-        let btf = sys::load_btf(&types.bytes).map_err(refused)?;
-        calls.frags = calls.all_take_frags();
-        loop {
-            let map = constants(calls).map_err(refused)?;
-            let (code, functions) = code(calls, map.as_raw_fd());
-            let attributes = ProgramAttributes {
-                program_type: ProgramType::XDP,
-                name: NAME,
-                instructions: &code,
-                license: c"Dual MIT/GPL",
-                kernel_version: 0,
-                flags: if calls.frags { sys_flags::XDP_HAS_FRAGS } else { 0 },
-                attach_type: AttachType::XDP.0,
-                attach_btf_id: 0,
-                attach_object: 0,
-                descriptors: &[],
-                btf: Some(ProgramBtf {
-                    btf: btf.as_fd(),
-                    functions: &functions,
-                    function_size: 8,
-                    lines: &[],
-                    line_size: 0,
-                }),
-            };
-            match sys::load_program(&attributes, &mut []) {
-                Ok(program) => return Ok(Self { program }),
-                // Linux has packets of several buffers since 5.18.
-                Err(Errno::INVAL) if calls.frags => calls.frags = false,
-                Err(errno) => {
-                    let mut log = vec![0; LOG];
-                    let _again = sys::load_program(&attributes, &mut log);
-                    tracing::debug!(log = sys::text(&log), "the dispatcher was refused");
-                    return Err(refused(errno));
-                }
+/// Loads a dispatcher that calls so many programs, which have yet to replace its functions. What it
+/// is loaded with is what `calls` says then.
+pub(super) fn load(calls: &mut Calls) -> Result<OwnedFd> {
+    let refused = |errno| {
+        let error = KernelError::errno(OPERATION, errno);
+        match errno {
+            Errno::PERM => {
+                error.advice(capability::advice(CapabilitySet::BPF | CapabilitySet::NET_ADMIN))
+            }
+            _ => error,
+        }
+    };
+    let types = Types::new();
+    let btf = sys::load_btf(&types.bytes).map_err(refused)?;
+    calls.frags = calls.all_take_frags();
+    loop {
+        let map = constants(calls).map_err(refused)?;
+        let (code, functions) = code(calls, map.as_raw_fd());
+        let attributes = ProgramAttributes {
+            program_type: ProgramType::XDP,
+            name: NAME,
+            instructions: &code,
+            license: c"Dual MIT/GPL",
+            kernel_version: 0,
+            flags: if calls.frags { sys_flags::XDP_HAS_FRAGS } else { 0 },
+            attach_type: AttachType::XDP.0,
+            attach_btf_id: 0,
+            attach_object: 0,
+            descriptors: &[],
+            btf: Some(ProgramBtf {
+                btf: btf.as_fd(),
+                functions: &functions,
+                function_size: 8,
+                lines: &[],
+                line_size: 0,
+            }),
+        };
+        match sys::load_program(&attributes, &mut []) {
+            Ok(program) => return Ok(program),
+            // Linux has packets of several buffers since 5.18.
+            Err(Errno::INVAL) if calls.frags => calls.frags = false,
+            Err(errno) => {
+                let mut log = vec![0; LOG];
+                let _again = sys::load_program(&attributes, &mut log);
+                tracing::debug!(log = sys::text(&log), "the dispatcher was refused");
+                return Err(refused(errno));
             }
         }
     }
+}
 
-    /// The function that the program in a slot replaces, by its id in the BTF of the dispatcher. A
-    /// program that is alone replaces the dispatcher (`xdp_multiprog__link_prog`).
-    pub(super) fn function(slot: usize, of: usize) -> u32 {
-        if of == 1 { MAIN } else { MAIN + 1 + u32::try_from(slot).unwrap_or_default() }
-    }
+/// The function that the program in a slot replaces, by its id in the BTF of the dispatcher. A
+/// program that is alone replaces the dispatcher (`xdp_multiprog__link_prog`).
+pub(super) fn function(slot: usize, of: usize) -> u32 {
+    if of == 1 { MAIN } else { MAIN + 1 + u32::try_from(slot).unwrap_or_default() }
 }
 
 /// The map of constants, filled and frozen.
@@ -290,9 +293,9 @@ mod tests {
             found.id()
         };
         assert_eq!(global(NAME), MAIN);
-        assert_eq!(Loaded::function(0, 1), MAIN);
+        assert_eq!(function(0, 1), MAIN);
         for slot in 0..PROGRAMS_MAX {
-            assert_eq!(global(&format!("prog{slot}")), Loaded::function(slot, PROGRAMS_MAX));
+            assert_eq!(global(&format!("prog{slot}")), function(slot, PROGRAMS_MAX));
         }
     }
 }
