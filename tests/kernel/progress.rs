@@ -94,11 +94,13 @@ fn manifest(program: &Program, attach: &str) -> String {
     program.manifest("edge.toml", &text)
 }
 
-/// Takes the lock of the deployment, as another run would.
-fn locked(program: &Program) -> File {
+/// Applies a manifest, and takes the lock of its deployment as another run would.
+fn locked(program: &Program) -> (String, File) {
+    let manifest = manifest(program, "");
+    program.run(&["apply", &manifest, "--detach"]).status(0);
     let lock = File::open(program.state().join("edge.apply.lock")).expect("a lock");
     flock(&lock, FlockOperation::NonBlockingLockExclusive).expect("nobody has it");
-    lock
+    (manifest, lock)
 }
 
 /// What says that the lock is waited for.
@@ -111,9 +113,7 @@ fn waits_for_the_lock() -> String {
 fn a_terminal_shows_who_has_the_lock_until_it_is_free() {
     Sandbox::run(|_| {
         let program = Program::new();
-        let manifest = manifest(&program, "");
-        program.run(&["apply", &manifest, "--detach"]).status(0);
-        let lock = locked(&program);
+        let (manifest, lock) = locked(&program);
         let (mut screen, terminal) = Screen::new();
         let mut command =
             program.command(&["apply", &manifest, "--detach", "--lock-timeout", "60"]);
@@ -136,9 +136,7 @@ fn a_terminal_shows_who_has_the_lock_until_it_is_free() {
 fn an_error_stands_where_the_line_was() {
     Sandbox::run(|_| {
         let program = Program::new();
-        let manifest = manifest(&program, "");
-        program.run(&["apply", &manifest, "--detach"]).status(0);
-        let _lock = locked(&program);
+        let (manifest, _lock) = locked(&program);
         let (mut screen, terminal) = Screen::new();
         let mut command = program.command(&["apply", &manifest, "--detach", "--lock-timeout", "2"]);
         let mut child =
@@ -156,9 +154,7 @@ fn an_error_stands_where_the_line_was() {
 fn a_log_says_who_has_the_lock_in_whole_lines() {
     Sandbox::run(|_| {
         let program = Program::new();
-        let manifest = manifest(&program, "");
-        program.run(&["apply", &manifest, "--detach"]).status(0);
-        let lock = locked(&program);
+        let (manifest, lock) = locked(&program);
         let mut child = program
             .command(&["apply", &manifest, "--detach", "--lock-timeout", "60"])
             .stdout(Stdio::null())
@@ -255,9 +251,7 @@ fn of_what_does_not_last_nothing_is_shown() {
 fn a_terminal_that_cannot_rewrite_a_line_gets_whole_ones() {
     Sandbox::run(|_| {
         let program = Program::new();
-        let manifest = manifest(&program, "");
-        program.run(&["apply", &manifest, "--detach"]).status(0);
-        let lock = locked(&program);
+        let (manifest, lock) = locked(&program);
         let (mut screen, terminal) = Screen::new();
         let mut command =
             program.command(&["apply", &manifest, "--detach", "--lock-timeout", "60"]);
@@ -277,9 +271,7 @@ fn a_terminal_that_cannot_rewrite_a_line_gets_whole_ones() {
 /// What a run that waits for its lock in vain shows, started by a shell that has a terminal for itself.
 fn shown_by_a_job(start: &str) -> String {
     let program = Program::new();
-    let manifest = manifest(&program, "");
-    program.run(&["apply", &manifest, "--detach"]).status(0);
-    let _lock = locked(&program);
+    let (manifest, _lock) = locked(&program);
     let (mut screen, terminal) = Screen::new();
     let run = program.command(&["apply", &manifest, "--detach", "--lock-timeout", "2"]);
     let mut command = Command::new("setsid");

@@ -178,6 +178,13 @@ impl Machine {
         self.host().apply(desired(text), &mut |_| {})
     }
 
+    /// A machine with a manifest applied.
+    pub(crate) fn after(text: &str) -> Self {
+        let machine = Self::new();
+        machine.apply(text).expect("applies");
+        machine
+    }
+
     pub(crate) fn end(&self, purge: bool) -> Result<Applied, ApplyError> {
         self.host().end(&edge(), None, purge, &mut |_| {})
     }

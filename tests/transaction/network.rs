@@ -64,9 +64,7 @@ fn change(machine: &Machine) -> Result<Applied, ApplyError> {
 }
 
 fn applied() -> Machine {
-    let machine = Machine::new();
-    apply(&machine).expect("applies");
-    machine
+    Machine::after(NETWORK)
 }
 
 #[test]
