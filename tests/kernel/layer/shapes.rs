@@ -177,13 +177,23 @@ fn inner_maps_are_of_the_types_that_are_said() {
             map_flags: 0,
             map_extra: 0,
         };
-        let inner = |map_type| MapShape { map_type, ..outer };
-        for map_type in [MapType::PROG_ARRAY, MapType::ARRAY, MapType::PERF_EVENT_ARRAY] {
-            let inside = spec(&image, inner(map_type));
+        let judge = |inside: MapSpec| {
+            let map_type = inside.shape.map_type;
             let outside = MapSpec { inner: Some(Box::new(inside)), ..spec(&image, outer) };
             let created = kernel.create_map(&image, &outside, None);
             let expected = refused_as_inner(map_type).is_none();
             assert_eq!(created.is_ok(), expected, "{map_type}: {:?}", created.err());
+        };
+        let known = MapType::KNOWN.iter().map(|(map_type, _)| *map_type);
+        let plain: Vec<_> =
+            known.filter_map(|map_type| plainest(&kernel, &image, map_type)).collect();
+        // Linux 5.10 has 25 of these types.
+        assert!(plain.len() > 22, "{plain:?}");
+        for shape in plain {
+            judge(spec(&image, shape));
         }
+        let innermost =
+            Some(Box::new(spec(&image, MapShape { map_type: MapType::ARRAY, ..outer })));
+        judge(MapSpec { inner: innermost, ..spec(&image, outer) });
     });
 }
