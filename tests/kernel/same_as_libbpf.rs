@@ -6,7 +6,7 @@ use std::fmt::{Debug, Write as _};
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::{fs, io};
 
 use aya::maps::MapInfo;
@@ -74,8 +74,10 @@ impl Held {
     fn of(programs: &[PathBuf], maps: &[PathBuf], all_maps: bool) -> Self {
         let mut held = Self { all_maps, ..Self::default() };
         let mut ids = BTreeSet::new();
-        for pin in programs {
-            let shown = shown(&["prog", "show", "pinned", &pin.display().to_string()]);
+        let pinned = |kind, pins: &[PathBuf]| {
+            shown(pins.iter().map(|pin| format!("{kind} show pinned {}", pin.display())))
+        };
+        for (pin, shown) in programs.iter().zip(pinned("prog", programs)) {
             let used = shown["map_ids"].as_array().map_or(&[][..], Vec::as_slice);
             ids.extend(used.iter().filter_map(Value::as_u64));
             let file = pin.file_name().and_then(|name| name.to_str()).expect("UTF-8");
@@ -92,13 +94,8 @@ impl Held {
                 },
             );
         }
-        for pin in maps {
-            ids.extend(
-                shown(&["map", "show", "pinned", &pin.display().to_string()])["id"].as_u64(),
-            );
-        }
-        for id in ids {
-            let shown = shown(&["map", "show", "id", &id.to_string()]);
+        ids.extend(pinned("map", maps).iter().filter_map(|shown| shown["id"].as_u64()));
+        for (id, shown) in ids.iter().zip(shown(ids.iter().map(|id| format!("map show id {id}")))) {
             let number = |key: &str| shown[key].as_u64().expect(key);
             let map = Map {
                 kind: text(&shown["type"]),
@@ -106,7 +103,7 @@ impl Held {
                 value_size: number("bytes_value"),
                 max_entries: number("max_entries"),
                 flags: number("flags"),
-                extra: extra(id),
+                extra: extra(*id),
                 has_btf: !shown["btf_id"].is_null(),
                 frozen: number("frozen") != 0,
             };
@@ -145,11 +142,23 @@ fn forget_age(object: &str, held: &mut Held) {
     }
 }
 
-/// What bpftool says as JSON.
-fn shown(words: &[&str]) -> Value {
-    let out = Command::new("bpftool").arg("--json").args(words).output();
-    let out = out.expect("bpftool is installed").stdout;
-    serde_json::from_slice(&out).unwrap_or_else(|error| panic!("{words:?}: {error}"))
+/// What bpftool says as JSON to each of the commands. One process for all: to start it is what costs.
+fn shown(commands: impl IntoIterator<Item = String>) -> Vec<Value> {
+    let commands: Vec<_> = commands.into_iter().collect();
+    let mut bpftool = Command::new("bpftool")
+        .args(["--json", "batch", "file", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("bpftool is installed");
+    let mut stdin = bpftool.stdin.take().expect("a pipe");
+    stdin.write_all((commands.join("\n") + "\n").as_bytes()).expect("bpftool reads");
+    drop(stdin);
+    let out = bpftool.wait_with_output().expect("bpftool ends").stdout;
+    let answers: Vec<Value> =
+        serde_json::from_slice(&out).unwrap_or_else(|error| panic!("{commands:?}: {error}"));
+    assert_eq!(answers.len(), commands.len(), "{commands:?}: {answers:?}");
+    answers.into_iter().map(|mut answer| answer["output"].take()).collect()
 }
 
 fn text(value: &Value) -> String {
@@ -176,6 +185,13 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
+/// Every pin on the bpffs but the kernel's own (`bpf_preload`).
+fn pins() -> Vec<PathBuf> {
+    let mut pins = files(Path::new(BPFFS));
+    pins.retain(|pin| !pin.ends_with("bpf/maps.debug") && !pin.ends_with("bpf/progs.debug"));
+    pins
+}
+
 /// Loads an object with bpftool: what the kernel then holds, or what libbpf complained.
 fn theirs(object: &Path) -> Result<Held, String> {
     let bpffs = Path::new(BPFFS);
@@ -193,7 +209,7 @@ fn theirs(object: &Path) -> Result<Held, String> {
         let loaded = command.output().expect("bpftool is installed");
         if loaded.status.success() {
             let programs = files(&programs);
-            let mut maps = files(bpffs);
+            let mut maps = pins();
             maps.retain(|pin| !programs.contains(pin));
             return Ok(Held::of(&programs, &maps, pin_maps));
         }
@@ -228,7 +244,7 @@ fn ours(object: &Path) -> Result<Held, String> {
         return Err(said.err);
     }
     let (programs, others): (Vec<_>, Vec<_>) =
-        files(Path::new(BPFFS)).into_iter().partition(|pin| pin.starts_with("/sys/fs/bpf/~progs"));
+        pins().into_iter().partition(|pin| pin.starts_with("/sys/fs/bpf/~progs"));
     let maps: Vec<_> =
         others.into_iter().filter(|pin| !pin.starts_with("/sys/fs/bpf/~links")).collect();
     Ok(Held::of(&programs, &maps, true))
