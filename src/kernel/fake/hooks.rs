@@ -34,6 +34,9 @@ pub(super) struct Hooks {
     pub(super) registered: BTreeMap<Identity, Attachment>,
     pub(super) lacks_tcx: bool,
     pub(super) lacks_event_links: bool,
+    pub(super) lacks_socket_links: bool,
+    /// Whether maps of sockets do not tell what they run.
+    pub(super) hides_kept: bool,
     last_index: u32,
     last_cgroup: u64,
 }

@@ -43,6 +43,16 @@ impl Fake {
         self.lock().hooks.lacks_event_links = true;
     }
 
+    /// Makes the kernel one from before links to maps of sockets.
+    pub fn take_socket_links_away(&self) {
+        self.lock().hooks.lacks_socket_links = true;
+    }
+
+    /// Makes it one that does not tell what maps of sockets run.
+    pub fn hide_kept_programs(&self) {
+        self.lock().hooks.hides_kept = true;
+    }
+
     /// Adds a network namespace that is mounted there.
     pub fn add_namespace(&self, path: &Path) {
         self.lock().hooks.add_namespace(path);

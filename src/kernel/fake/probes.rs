@@ -22,7 +22,11 @@ pub(super) fn descriptor(event: Identity) -> Descriptor {
 impl State {
     /// `EINVAL` where the kernel has no link for that.
     pub(super) fn has_link_for(&self, attachment: &Attachment) -> Result<()> {
-        if attachment.is_event() && self.hooks.lacks_event_links {
+        let lacks = match attachment {
+            Attachment::Sockmap { .. } => self.hooks.lacks_socket_links,
+            _ => attachment.is_event() && self.hooks.lacks_event_links,
+        };
+        if lacks {
             return Err(KernelError::errno(format!("attach to {attachment}"), Errno::INVAL));
         }
         Ok(())
