@@ -11,6 +11,7 @@ use crate::model::live::{
 };
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinRoot};
+use crate::model::socket_hook::{Kept, SocketHook, holds_sockets};
 use crate::plan::Adoption;
 use crate::validate::Desired;
 
@@ -78,6 +79,7 @@ fn look<K: Kernel>(
 ) -> Result<LiveState> {
     let state = kernel.root_state(root)?;
     let mut pins = BTreeMap::new();
+    let mut socket_maps = BTreeMap::new();
     let (mut registered, mut spent) = (BTreeSet::new(), BTreeSet::new());
     // Off bpffs there are no pins, and whoever plans says so.
     if matches!(state, RootState::Present { .. }) {
@@ -98,6 +100,12 @@ fn look<K: Kernel>(
                         OperationsState::Registered => drop(registered.insert(map.id)),
                         OperationsState::Spent => drop(spent.insert(map.id)),
                     }
+                }
+                match (&found.object, found.handle) {
+                    (LiveObject::Map(map), Some(handle)) if holds_sockets(map.shape.map_type) => {
+                        socket_maps.insert(map.id, handle);
+                    }
+                    _ => {}
                 }
                 pins.insert(path, found.object);
             }
@@ -154,6 +162,7 @@ fn look<K: Kernel>(
             dispatchers.insert(index, found);
         }
     }
+    let sockets = sockets(kernel, inventory, attachments, &socket_maps)?;
     let host = kernel.facts()?;
     let occupants = BTreeMap::new();
     let others = Others::default();
@@ -168,10 +177,34 @@ fn look<K: Kernel>(
         filters,
         clsact,
         held,
+        sockets,
         dispatchers,
         others,
         host,
     })
+}
+
+/// What these maps of sockets keep by themselves, where the kernel has no links for that.
+fn sockets<K: Kernel>(
+    kernel: &K,
+    inventory: &Inventory,
+    attachments: &BTreeSet<&Attachment>,
+    maps: &BTreeMap<u32, K::Handle>,
+) -> Result<Option<BTreeMap<SocketHook, Kept>>> {
+    let wanted = attachments.iter().any(|place| matches!(place, Attachment::Sockmap { .. }));
+    let may_be = !maps.is_empty() || wanted;
+    // What is on record shows that it has none.
+    if !inventory.has_kept() && (!may_be || kernel.has_socket_links()?) {
+        return Ok(None);
+    }
+    let mut sockets = BTreeMap::new();
+    for (map, handle) in maps {
+        for attach_type in SocketHook::KINDS {
+            let hook = SocketHook { map: *map, attach_type };
+            sockets.insert(hook, kernel.kept(handle, attach_type)?);
+        }
+    }
+    Ok(Some(sockets))
 }
 
 /// Whether a program that replaces a function is pinned as ours and not on record: then only dispatchers
