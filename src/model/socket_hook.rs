@@ -36,6 +36,17 @@ impl SocketHook {
         AttachType::SK_SKB_VERDICT,
     ];
 
+    /// The hook that must be free for this one to take a program (`sock_map_prog_link_lookup`).
+    #[must_use]
+    pub fn rival(self) -> Option<Self> {
+        let attach_type = match self.attach_type {
+            AttachType::SK_SKB_STREAM_VERDICT => AttachType::SK_SKB_VERDICT,
+            AttachType::SK_SKB_VERDICT => AttachType::SK_SKB_STREAM_VERDICT,
+            _ => return None,
+        };
+        Some(Self { attach_type, ..self })
+    }
+
     /// The type of the programs that it takes.
     #[must_use]
     pub fn program_type(self) -> ProgramType {

@@ -95,8 +95,16 @@ impl Wanted<'_> {
     }
 
     fn settle_hook(&self, hook: SocketHook, draft: &mut Draft<'_>) -> Verdict {
-        match draft.live.sockets.as_ref().and_then(|hooks| hooks.get(&hook)) {
-            None | Some(Kept::Nothing) => self.attached_anew(draft),
+        let at = |hook: SocketHook| draft.live.sockets.as_ref()?.get(&hook);
+        match at(hook) {
+            None | Some(Kept::Nothing) => {
+                match hook.rival().and_then(|rival| Some((rival, at(rival)?))) {
+                    Some((rival, Kept::Program { id, name })) if !draft.known.has_program(*id) => {
+                        Verdict::Refused(foreign(rival, *id, name))
+                    }
+                    _ => self.attached_anew(draft),
+                }
+            }
             Some(Kept::Untold) => self.settle_untold(hook, draft),
             Some(Kept::Program { id, .. }) if self.runs_already(*id, draft) => Verdict::Stays,
             Some(kept @ Kept::Program { id, .. }) if draft.known.has_program(*id) => {
@@ -155,8 +163,8 @@ fn foreign(hook: SocketHook, id: u32, name: &str) -> String {
         _ => "skb_verdict",
     };
     format!(
-        "program id {id}{named} is attached there without a link and is not this deployment's: it must go \
-         first (`bpftool prog detach id {id} {word} id {}`)",
+        "program id {id}{named} is attached to the map as {word}, without a link, and is not this \
+         deployment's: it must go first (`bpftool prog detach id {id} {word} id {}`)",
         hook.map
     )
 }

@@ -297,6 +297,30 @@ fn a_hook_goes_over_to_another_program_without_a_gap() {
 }
 
 #[test]
+fn a_verdict_of_the_other_kind_goes_first_or_is_refused_by_name() {
+    let other = SOCKETS
+        .split("\n[objects.net.programs.on_parse]")
+        .next()
+        .expect("it is there")
+        .replace("on_msg", "on_verdict");
+    for machine in [told_deployed(), untold_deployed()] {
+        machine.apply(&other).expect("what is there goes first");
+        machine.assert_settled(&other);
+        assert_eq!(kept(&machine), [(AttachType::SK_SKB_VERDICT, "on_verdict".to_owned())]);
+    }
+    let machine = told();
+    persists(&machine).expect("applies");
+    machine.end(false).expect("ends");
+    let (map, foreign) = (sockets(&machine.kernel), stranger(&machine.kernel));
+    let hook = AttachType::SK_SKB_STREAM_VERDICT;
+    machine.kernel.keep(&map, hook, &foreign, None).expect("nobody is there");
+    let other = with_map(&other, "pin = \"persist-on-exit\"");
+    let Err(ApplyError::Refused(plan)) = machine.apply(&other) else { panic!("one is there") };
+    let reasons: Vec<&str> = plan.refusals().map(|change| change.reason.as_str()).collect();
+    assert!(reasons[0].contains("attached to the map as stream_verdict"), "{reasons:?}");
+}
+
+#[test]
 fn a_lost_record_doubles_nothing_and_leaves_nothing() {
     let private = with_map(SOCKETS, "pin = \"none\"");
     let machine = told();

@@ -8,7 +8,7 @@ use super::state::{Counted, State};
 use crate::model::identity::{Identity, ObjectKind};
 use crate::model::kinds::AttachType;
 use crate::model::live::{LinkTarget, LiveObject};
-use crate::model::socket_hook::{Kept, holds_sockets};
+use crate::model::socket_hook::{Kept, SocketHook, holds_sockets};
 
 impl State {
     /// What a map of sockets runs, whoever attached it.
@@ -45,7 +45,11 @@ impl State {
         if found != old.map(|old| old.id) {
             return Err(KernelError::reason(OPERATION, "another program is attached there"));
         }
-        if self.linked(id, attach_type).is_some() {
+        let rival = SocketHook { map: id.id, attach_type }.rival();
+        let rival = rival.map(|rival| rival.attach_type);
+        let kept = &self.sockets(id, OPERATION)?.kept;
+        let has_rival = rival.is_some_and(|rival| kept.contains_key(&rival));
+        if has_rival || self.linked(id, attach_type).is_some() {
             return Err(KernelError::errno(OPERATION, Errno::BUSY));
         }
         self.hold(new);

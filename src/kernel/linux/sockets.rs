@@ -32,7 +32,8 @@ pub(super) fn kept(map: &Handle, attach_type: AttachType) -> Result<Kept> {
     let asked =
         map.expect(ObjectKind::Map).and_then(|map| sys::program_of_sockets(map, attach_type));
     match asked {
-        Ok(None) => Ok(Kept::Nothing),
+        // Of the two kinds of verdicts, the other one is attached.
+        Ok(None) | Err(Errno::BUSY) => Ok(Kept::Nothing),
         Ok(Some(id)) => Ok(Kept::Program { id, name: program_name(id) }),
         // To those without `CAP_NET_ADMIN` the kernel says nothing either.
         Err(Errno::INVAL | Errno::PERM) => Ok(Kept::Untold),

@@ -98,6 +98,7 @@ macro_rules! for_each_case {
             a_map_of_sockets_takes_one_program_of_a_kind,
             a_map_of_sockets_keeps_programs_without_links,
             what_a_map_of_sockets_keeps_goes_with_it,
+            a_map_of_sockets_has_one_of_two_kinds_of_verdicts,
             a_priority_of_netfilter_takes_one_program,
             filters_are_attached_replaced_and_removed,
             the_kernel_chooses_free_places_for_filters,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ebpf_apply::kernel::Kernel;
 use ebpf_apply::model::kinds::AttachType;
 use ebpf_apply::model::socket_hook::Kept;
+use rustix::io::Errno;
 
 use super::{Host, Loaded, load_only, pin};
 
@@ -83,4 +84,22 @@ pub(crate) fn what_a_map_of_sockets_keeps_goes_with_it<K: Kernel>(host: &Host<'_
     // The kernel lets go of a program once nobody can be running it.
     let waited = (0..500).any(|_| is_gone() || (sleep(Duration::from_millis(10)), false).1);
     assert!(waited, "nobody holds the map");
+}
+
+pub(crate) fn a_map_of_sockets_has_one_of_two_kinds_of_verdicts<K: Kernel>(host: &Host<'_, K>) {
+    let kernel = host.kernel;
+    let loaded = load_only(kernel, "net_hooks", &["on_stream", "on_verdict"]);
+    let map = sockets(&loaded);
+    let streams = (AttachType::SK_SKB_STREAM_VERDICT, loaded.program("on_stream"));
+    let verdicts = (AttachType::SK_SKB_VERDICT, loaded.program("on_verdict"));
+    for ((hook, program), (rival, other)) in [(streams, verdicts), (verdicts, streams)] {
+        kernel.keep(map, hook, program, None).expect("neither is there");
+        let refused = kernel.keep(map, rival, other, None).expect_err("the other kind is there");
+        assert_eq!(refused.raw(), Some(Errno::BUSY));
+        assert_ne!(
+            kernel.kept(map, rival).map(|kept| matches!(kept, Kept::Program { .. })),
+            Ok(true)
+        );
+        assert_eq!(kernel.let_go(map, hook, program), Ok(true));
+    }
 }
