@@ -80,6 +80,11 @@ impl State {
         Ok(true)
     }
 
+    /// Whether the map keeps a program by itself.
+    pub(super) fn keeps(&self, map: Identity, attach_type: AttachType) -> bool {
+        self.map(map).is_some_and(|map| map.kept.contains_key(&attach_type))
+    }
+
     /// The program of a link to the map.
     fn linked(&self, map: Identity, attach_type: AttachType) -> Option<Identity> {
         let target = LinkTarget::Map { id: map.id, attach_type };

@@ -41,6 +41,18 @@ pub(super) fn kept(map: &Handle, attach_type: AttachType) -> Result<Kept> {
     }
 }
 
+/// `EBUSY` if a program is there: a link would take the place of one that the map keeps by itself
+/// (`sock_map_prog_update` in `net/core/sock_map.c`, Linux 6.10).
+pub(super) fn is_free(map: &Handle, attach_type: AttachType, operation: &str) -> Result<()> {
+    let Kept::Program { id, name } = kept(map, attach_type)? else { return Ok(()) };
+    let named = if name.is_empty() { String::new() } else { format!(" (`{name}`)") };
+    let map = map.identity().id;
+    Err(KernelError::errno(operation, Errno::BUSY).advice(format!(
+        "program id {id}{named} is attached to map id {map} already; one without a link goes with \
+         `bpftool prog detach id {id} {attach_type} id {map}`, a link with `bpftool link detach`"
+    )))
+}
+
 /// Attaches `new` in the place of `old`, of which the kernel knows nothing: it is asked before.
 pub(super) fn keep(
     map: &Handle,
