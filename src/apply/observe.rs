@@ -7,7 +7,8 @@ use crate::model::attach::Attachment;
 use crate::model::inventory::{Anchor, Inventory, LinkRecord, MapRecord, Resource};
 use crate::model::kinds::{MapType, ProgramType};
 use crate::model::live::{
-    LiveMap, LiveObject, LiveState, OperationsState, Others, RootState, TargetState,
+    Descriptor, LiveHeld, LiveMap, LiveObject, LiveState, OperationsState, Others, RootState,
+    TargetState,
 };
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinRoot};
@@ -140,14 +141,7 @@ fn look<K: Kernel>(
             filters.insert(key.clone(), filter);
         }
     }
-    let mut held = BTreeMap::new();
-    for resource in inventory.resources.values() {
-        if let Resource::Link(LinkRecord { anchor: Anchor::Held(descriptor), .. }) = resource
-            && let Some(found) = kernel.held(descriptor)?
-        {
-            held.insert(*descriptor, found);
-        }
-    }
+    let held = held(kernel, inventory)?;
     let wanted = targets.iter().filter_map(|(attachment, target)| match (attachment, target) {
         (Attachment::XdpShared { .. }, TargetState::Present(index)) => u32::try_from(*index).ok(),
         _ => None,
@@ -182,6 +176,19 @@ fn look<K: Kernel>(
         others,
         host,
     })
+}
+
+/// The attachments on record that processes hold.
+fn held<K: Kernel>(kernel: &K, inventory: &Inventory) -> Result<BTreeMap<Descriptor, LiveHeld>> {
+    let mut held = BTreeMap::new();
+    for resource in inventory.resources.values() {
+        if let Resource::Link(LinkRecord { anchor: Anchor::Held(descriptor), .. }) = resource
+            && let Some(found) = kernel.held(descriptor)?
+        {
+            held.insert(*descriptor, found);
+        }
+    }
+    Ok(held)
 }
 
 /// What these maps of sockets keep by themselves, where the kernel has no links for that.

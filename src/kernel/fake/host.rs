@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::super::Result;
 use super::Fake;
+use super::sockets::Sockets;
 
 impl Fake {
     /// Adds a network interface, with an index that was never used before.
@@ -45,12 +46,12 @@ impl Fake {
 
     /// Makes the kernel one from before links to maps of sockets.
     pub fn take_socket_links_away(&self) {
-        self.lock().hooks.lacks_socket_links = true;
+        self.lock().hooks.sockets = Sockets::Told;
     }
 
-    /// Makes it one that does not tell what maps of sockets run.
+    /// Makes it one that does not even tell what maps of sockets run.
     pub fn hide_kept_programs(&self) {
-        self.lock().hooks.hides_kept = true;
+        self.lock().hooks.sockets = Sockets::Untold;
     }
 
     /// Adds a network namespace that is mounted there.

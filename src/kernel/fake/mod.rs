@@ -53,6 +53,7 @@ use crate::model::usage::Usage;
 use crate::object::Image;
 use contents::Contents;
 use fault::Interlude;
+use sockets::Sockets;
 use state::State;
 
 /// A process on a host that exists in memory. Clones share the host.
@@ -210,7 +211,7 @@ impl Kernel for Fake {
     }
 
     fn has_socket_links(&self) -> Result<bool> {
-        Ok(!self.lock().hooks.lacks_socket_links)
+        Ok(self.lock().hooks.sockets == Sockets::Linked)
     }
 
     fn kept(&self, map: &Handle, attach_type: AttachType) -> Result<Kept> {

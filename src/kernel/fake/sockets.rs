@@ -10,10 +10,22 @@ use crate::model::kinds::AttachType;
 use crate::model::live::{LinkTarget, LiveObject};
 use crate::model::socket_hook::{Kept, SocketHook, holds_sockets};
 
+/// How a kernel attaches programs to maps of sockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Sockets {
+    /// By links.
+    #[default]
+    Linked,
+    /// The map keeps them, and tells which.
+    Told,
+    /// The map keeps them, and does not tell.
+    Untold,
+}
+
 impl State {
     /// What a map of sockets runs, whoever attached it.
     pub(super) fn kept(&mut self, id: Identity, attach_type: AttachType) -> Result<Kept> {
-        let hidden = self.hooks.hides_kept;
+        let hidden = self.hooks.sockets == Sockets::Untold;
         let linked = self.linked(id, attach_type);
         let kept = self.sockets(id, "ask a map of sockets")?.kept.get(&attach_type).copied();
         let Some(program) = linked.or(kept) else {
@@ -22,10 +34,7 @@ impl State {
         let LiveObject::Program(program) = self.describe(program) else {
             return Ok(Kept::Nothing);
         };
-        Ok(match hidden {
-            true => Kept::Untold,
-            false => Kept::Program { id: program.id, name: program.name },
-        })
+        Ok(if hidden { Kept::Untold } else { Kept::Program { id: program.id, name: program.name } })
     }
 
     pub(super) fn keep(
