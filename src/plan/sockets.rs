@@ -86,11 +86,14 @@ impl Wanted<'_> {
 
     /// Nobody is attached to a map that is yet to be made, or at an empty hook.
     fn attached_anew(&self, draft: &Draft<'_>) -> Verdict {
+        let (action, reason) = self.anew(draft);
+        Verdict::Attached(action, reason.to_owned(), None)
+    }
+
+    fn anew(&self, draft: &Draft<'_>) -> (Action, &'static str) {
         match draft.inventory().link(&self.address) {
-            Some(_) => {
-                Verdict::Attached(Action::Replace, lost_reason(self.attachment).to_owned(), None)
-            }
-            None => Verdict::Attached(Action::Create, "not attached yet".to_owned(), None),
+            Some(_) => (Action::Replace, lost_reason(self.attachment)),
+            None => (Action::Create, "not attached yet"),
         }
     }
 
@@ -138,7 +141,8 @@ impl Wanted<'_> {
         }
         let identity = Identity::map(hook.map);
         if draft.inventory().owned_pins().any(|(_, of)| of == identity) {
-            return self.attached_anew(draft);
+            let (action, reason) = self.anew(draft);
+            return Verdict::Attached(action, format!("{reason}; {BLIND}"), None);
         }
         Verdict::Refused(format!(
             "map id {} is not on record as this deployment's, and before Linux 5.18 the kernel does not tell \
@@ -151,6 +155,10 @@ impl Wanted<'_> {
 
 /// What is said of a hook whose program is swapped.
 const CHANGED: &str = "its program changed: swapped atomically";
+
+/// What is said of a map of ours of which nobody knows what it runs.
+const BLIND: &str = "what else somebody may have attached to this map of ours loses its place, for before \
+                     Linux 5.18 the kernel does not tell of it";
 
 /// Why a program of someone else's is in the way.
 fn foreign(hook: SocketHook, id: u32, name: &str) -> String {

@@ -164,13 +164,15 @@ fn what_a_map_keeps_is_said_swapped_and_detached() {
 
 #[test]
 fn a_map_that_persists_keeps_no_program() {
-    for machine in [told(), untold()] {
+    for (machine, is_untold) in [(told(), false), (untold(), true)] {
         persists(&machine).expect("applies");
         assert_eq!(kept(&machine).len(), 3);
         machine.end(false).expect("ends");
         assert_eq!(kept(&machine), []);
         drop(sockets(&machine.kernel));
-        persists(&machine).expect("it is this deployment's own");
+        let done = persists(&machine).expect("it is this deployment's own");
+        let reason = &said(&done.plan.changes, LINK).reason;
+        assert_eq!(reason.contains("loses its place"), is_untold, "{reason}");
         assert_eq!(kept(&machine).len(), 3);
         machine.end(true).expect("ends");
         assert_eq!(machine.kernel.snapshot().maps.len(), 0);
