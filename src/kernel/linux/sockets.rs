@@ -86,6 +86,8 @@ pub(super) fn let_go(map: &Handle, attach_type: AttachType, program: &Handle) ->
     match sys::detach_from_sockets(map, program, attach_type) {
         Ok(()) => Ok(true),
         Err(Errno::NOENT) => Ok(false),
+        // Before Linux 5.13 there is no such hook, so nothing is attached there.
+        Err(Errno::INVAL) if attach_type == AttachType::SK_SKB_VERDICT => Ok(false),
         Err(errno) => Err(failed(errno)),
     }
 }
