@@ -59,13 +59,13 @@ pub(crate) fn a_map_of_sockets_keeps_programs_without_links<K: Kernel>(host: &Ho
         kernel.keep(map, MESSAGES, new, Some(old)).expect_err("nothing is there");
     }
     let newest = AttachType::SK_SKB_VERDICT;
-    let parses = loaded.program("on_parse");
+    let on_parse = loaded.program("on_parse");
     assert_eq!(
-        kernel.let_go(map, newest, parses),
+        kernel.let_go(map, newest, on_parse),
         Ok(false),
         "whether the kernel has that hook or not"
     );
-    assert_eq!(kernel.let_go(map, parser, parses), Ok(true));
+    assert_eq!(kernel.let_go(map, parser, on_parse), Ok(true));
     let hits = loaded.maps.get("hits").expect("the object has it");
     kernel.keep(hits, MESSAGES, old, None).expect_err("it holds no sockets");
 }
