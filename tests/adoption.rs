@@ -137,6 +137,7 @@ impl Machine {
                 }
                 Anchor::Registration { .. } => panic!("nothing of it has struct ops"),
                 Anchor::Held(_) => panic!("nothing of it is held"),
+                Anchor::Map { .. } => panic!("nothing of it is kept by a map"),
                 Anchor::Dispatcher { .. } => panic!("nothing of it is called by a dispatcher"),
             }
         }

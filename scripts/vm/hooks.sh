@@ -20,7 +20,8 @@ Each hook, tried from a manifest on Debian's kernels by `tests/kernel/hooks`: it
 object changes, and is gone with the deployment. All of it outlives the process that attached it; *pinned* says whether
 by a pin, which a filter of clsact needs none of. *Changed* says how a reload brings the new program: in one step, or
 otherwise. A kernel that lacks a hook has in its place what it takes. What stands in on an older kernel is not in the
-table: a filter of clsact for `tcx`, and before Linux 5.15 a process that holds tracepoints, probes and counters.
+table: a filter of clsact for `tcx`, before Linux 6.10 the map itself for `sockmap` (not pinned, atomic), and before 5.15 a
+process that holds tracepoints, probes and counters.
 
 END
 # A fact is HOOK|PINNED|CHANGED.

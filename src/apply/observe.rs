@@ -7,10 +7,12 @@ use crate::model::attach::Attachment;
 use crate::model::inventory::{Anchor, Inventory, LinkRecord, MapRecord, Resource};
 use crate::model::kinds::{MapType, ProgramType};
 use crate::model::live::{
-    LiveMap, LiveObject, LiveState, OperationsState, Others, RootState, TargetState,
+    Descriptor, LiveHeld, LiveMap, LiveObject, LiveState, OperationsState, Others, RootState,
+    TargetState,
 };
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinRoot};
+use crate::model::socket_hook::{Kept, SocketHook, holds_sockets};
 use crate::plan::Adoption;
 use crate::validate::Desired;
 
@@ -78,6 +80,7 @@ fn look<K: Kernel>(
 ) -> Result<LiveState> {
     let state = kernel.root_state(root)?;
     let mut pins = BTreeMap::new();
+    let mut socket_maps = BTreeMap::new();
     let (mut registered, mut spent) = (BTreeSet::new(), BTreeSet::new());
     // Off bpffs there are no pins, and whoever plans says so.
     if matches!(state, RootState::Present { .. }) {
@@ -98,6 +101,12 @@ fn look<K: Kernel>(
                         OperationsState::Registered => drop(registered.insert(map.id)),
                         OperationsState::Spent => drop(spent.insert(map.id)),
                     }
+                }
+                match (&found.object, found.handle) {
+                    (LiveObject::Map(map), Some(handle)) if holds_sockets(map.shape.map_type) => {
+                        socket_maps.insert(map.id, handle);
+                    }
+                    _ => {}
                 }
                 pins.insert(path, found.object);
             }
@@ -132,14 +141,7 @@ fn look<K: Kernel>(
             filters.insert(key.clone(), filter);
         }
     }
-    let mut held = BTreeMap::new();
-    for resource in inventory.resources.values() {
-        if let Resource::Link(LinkRecord { anchor: Anchor::Held(descriptor), .. }) = resource
-            && let Some(found) = kernel.held(descriptor)?
-        {
-            held.insert(*descriptor, found);
-        }
-    }
+    let held = held(kernel, inventory)?;
     let wanted = targets.iter().filter_map(|(attachment, target)| match (attachment, target) {
         (Attachment::XdpShared { .. }, TargetState::Present(index)) => u32::try_from(*index).ok(),
         _ => None,
@@ -154,6 +156,7 @@ fn look<K: Kernel>(
             dispatchers.insert(index, found);
         }
     }
+    let sockets = sockets(kernel, inventory, attachments, &socket_maps)?;
     let host = kernel.facts()?;
     let occupants = BTreeMap::new();
     let others = Others::default();
@@ -168,10 +171,47 @@ fn look<K: Kernel>(
         filters,
         clsact,
         held,
+        sockets,
         dispatchers,
         others,
         host,
     })
+}
+
+/// The attachments on record that processes hold.
+fn held<K: Kernel>(kernel: &K, inventory: &Inventory) -> Result<BTreeMap<Descriptor, LiveHeld>> {
+    let mut held = BTreeMap::new();
+    for resource in inventory.resources.values() {
+        if let Resource::Link(LinkRecord { anchor: Anchor::Held(descriptor), .. }) = resource
+            && let Some(found) = kernel.held(descriptor)?
+        {
+            held.insert(*descriptor, found);
+        }
+    }
+    Ok(held)
+}
+
+/// What these maps of sockets keep by themselves, where the kernel has no links for that.
+fn sockets<K: Kernel>(
+    kernel: &K,
+    inventory: &Inventory,
+    attachments: &BTreeSet<&Attachment>,
+    maps: &BTreeMap<u32, K::Handle>,
+) -> Result<Option<BTreeMap<SocketHook, Kept>>> {
+    let wanted = attachments.iter().any(|place| matches!(place, Attachment::Sockmap { .. }));
+    let may_be = !maps.is_empty() || wanted;
+    // What is on record shows that it has none.
+    if !inventory.has_kept() && (!may_be || kernel.has_socket_links()?) {
+        return Ok(None);
+    }
+    let mut sockets = BTreeMap::new();
+    for (map, handle) in maps {
+        for attach_type in SocketHook::KINDS {
+            let hook = SocketHook { map: *map, attach_type };
+            sockets.insert(hook, kernel.kept(handle, attach_type)?);
+        }
+    }
+    Ok(Some(sockets))
 }
 
 /// Whether a program that replaces a function is pinned as ours and not on record: then only dispatchers

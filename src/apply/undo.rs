@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::model::attach::Attachment;
 use crate::model::live::{Descriptor, FilterKey};
 use crate::model::pin::PinPath;
-use crate::plan::{Dispatch, ProgramRef, Slot};
+use crate::plan::{Dispatch, ProgramRef, Slot, Sockets};
 
 /// The inverse of an effect, as data. Handles named by a slot are still held when it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub(super) enum Undo {
     PutFilter { key: FilterKey, program: Slot },
     /// Nothing takes it back; says what, and why not.
     Impossible(String, &'static str),
+    /// Have a map of sockets keep what it kept before.
+    Sockets(Sockets),
     /// Have a dispatcher call what it called before.
     Dispatch(Dispatch),
     /// Remove a filter we added.

@@ -31,6 +31,7 @@ use crate::model::map::MapSpec;
 use crate::model::pattern::Interface;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
+use crate::model::socket_hook::Kept;
 use crate::model::usage::Usage;
 use crate::object::Image;
 
@@ -92,6 +93,12 @@ pub trait Kernel {
 
     /// Whether the kernel has links to perf events: tracepoints, probes of one place, counters.
     fn has_event_links(&self) -> Result<bool>;
+
+    /// Whether the kernel has links to maps of sockets.
+    fn has_socket_links(&self) -> Result<bool>;
+
+    /// What a map of sockets runs for calls of that kind.
+    fn kept(&self, map: &Self::Handle, attach_type: AttachType) -> Result<Kept>;
 
     /// Whether the attachment that a descriptor of any process kept in place is still there.
     fn held(&self, descriptor: &Descriptor) -> Result<Option<LiveHeld>>;
@@ -270,6 +277,25 @@ pub trait Kernel {
 
     /// What others see of it.
     fn descriptor(&self, held: &Self::Held) -> Result<Descriptor>;
+
+    /// Attaches a program to a map of sockets without a link, in the place of `old` and in one step. The map
+    /// keeps it as long as somebody holds the map, whoever that is. The kernel takes the place of whatever is
+    /// there, so it is asked right before: where it tells, anything but `old` is an error.
+    fn keep(
+        &self,
+        map: &Self::Handle,
+        attach_type: AttachType,
+        new: &Self::Handle,
+        old: Option<&Self::Handle>,
+    ) -> Result<()>;
+
+    /// Detaches a program from a map of sockets, if it is the one attached there; says whether it was.
+    fn let_go(
+        &self,
+        map: &Self::Handle,
+        attach_type: AttachType,
+        program: &Self::Handle,
+    ) -> Result<bool>;
 
     /// What the wanted attachments of a program come to on this host; `None` if to just that.
     fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>>;

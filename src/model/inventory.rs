@@ -13,10 +13,12 @@ use super::attach::Attachment;
 use super::digest::Digest;
 use super::host::HostIdentity;
 use super::identity::Identity;
+use super::kinds::AttachType;
 use super::live::{Descriptor, FilterKey, LiveObject};
 use super::map::MapShape;
 use super::name::Name;
 use super::pin::{PinPath, PinPolicy, PinRoot};
+use super::socket_hook::SocketHook;
 
 /// Version of the inventory's format.
 pub const INVENTORY_VERSION: u32 = 1;
@@ -132,8 +134,8 @@ pub struct PublicPin {
 /// An attachment in place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkRecord {
-    /// Kernel id of the link; 0 for a netlink filter, a registration, what a process holds, which have
-    /// none, or what a dispatcher calls, whose links change with it.
+    /// Kernel id of the link; 0 for a netlink filter, a registration, what a process or a map holds, which
+    /// have none, or what a dispatcher calls, whose links change with it.
     pub id: u32,
     /// The program it runs, or the map with the struct of operations.
     pub program: Address,
@@ -169,6 +171,13 @@ pub enum Anchor {
     },
     /// A descriptor of the process that holds the deployment: the attachment ends with it.
     Held(Descriptor),
+    /// A map of sockets, which keeps the program by itself.
+    Map {
+        /// The map.
+        map: Address,
+        /// At which of its hooks.
+        attach_type: AttachType,
+    },
     /// A dispatcher of libxdp, which calls the program. It keeps its own pins, which others read.
     Dispatcher {
         /// Name of the interface, for messages.
@@ -245,6 +254,23 @@ impl Inventory {
             }
             _ => None,
         })
+    }
+
+    /// The hook of a map of sockets where a link on record is attached without one.
+    #[must_use]
+    pub fn socket_hook(&self, link: &LinkRecord) -> Option<SocketHook> {
+        let Anchor::Map { map, attach_type } = &link.anchor else { return None };
+        Some(SocketHook { map: self.map(map)?.id, attach_type: *attach_type })
+    }
+
+    /// Whether a map of sockets keeps one of its programs, or shall.
+    #[must_use]
+    pub fn has_kept(&self) -> bool {
+        let kept = |resource: &Resource| {
+            matches!(resource, Resource::Link(LinkRecord { anchor: Anchor::Map { .. }, .. }))
+        };
+        let pending = self.pending.as_ref();
+        self.resources.values().any(kept) || pending.is_some_and(|run| run.after.has_kept())
     }
 
     /// Kernel ids of its links.
@@ -363,6 +389,7 @@ impl Resource {
                 Anchor::Filter { .. }
                 | Anchor::Registration { .. }
                 | Anchor::Held(_)
+                | Anchor::Map { .. }
                 | Anchor::Dispatcher { .. } => (None, None),
             },
         };

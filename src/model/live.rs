@@ -14,6 +14,7 @@ use super::kinds::{AttachType, LinkType, ProgramType};
 use super::map::MapShape;
 use super::name::Name;
 use super::pin::PinPath;
+use super::socket_hook::{Kept, SocketHook};
 
 /// The part of a host that concerns one deployment, read without changing anything.
 ///
@@ -42,6 +43,9 @@ pub struct LiveState {
     pub clsact: BTreeSet<u32>,
     /// Attachments on record that a descriptor keeps in place, of those that are there.
     pub held: BTreeMap<Descriptor, LiveHeld>,
+    /// What the maps of sockets among the pins run. `None` where the kernel has links for that, and where
+    /// no such map concerns the deployment.
+    pub sockets: Option<BTreeMap<SocketHook, Kept>>,
     /// Dispatchers of libxdp by the index of their interface: those on record, and those where one is
     /// wanted.
     pub dispatchers: BTreeMap<u32, LiveDispatcher>,

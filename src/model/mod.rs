@@ -35,5 +35,6 @@ pub mod program;
 pub mod release;
 pub mod shape;
 pub mod since;
+pub mod socket_hook;
 pub mod unprintable;
 pub mod usage;

@@ -159,7 +159,10 @@ fn of_step(step: &Step, all: &mut Capabilities) {
             all.needs(Capability::NetAdmin, said);
             all.needs(Capability::SysAdmin, said);
         }
-        Step::AttachFilter { .. } | Step::ReplaceFilter { .. } | Step::RemoveFilter { .. } => {
+        Step::AttachFilter { .. }
+        | Step::ReplaceFilter { .. }
+        | Step::RemoveFilter { .. }
+        | Step::Sockets(_) => {
             all.needs(Capability::NetAdmin, said);
         }
         _ => {}

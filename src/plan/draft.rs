@@ -12,12 +12,14 @@ use crate::model::inventory::{Inventory, Pending};
 use crate::model::live::{LiveObject, LiveState, RootState};
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinRoot};
+use crate::model::socket_hook::SocketHook;
 
 use super::dispatchers::Called;
 use super::prune::Mode;
 use super::recover::Known;
 use super::{
     Action, Adoption, Change, ObjectLoad, Plan, Slot, Step, dispatchers, operations, pins, prune,
+    sockets,
 };
 
 /// When a step runs. Earlier phases are done for every object before a later one begins, so that a
@@ -37,9 +39,11 @@ pub(super) enum Phase {
     PinPrograms,
     /// Links of programs that replace functions: before others run with the functions replaced.
     Replacements,
-    /// What is registered without a link goes before the next of its name can come.
+    /// What is registered without a link goes before the next of its name can come, and so does what is
+    /// attached to a map of sockets that others are attached to.
     Unregister,
     Links,
+    /// And what maps of sockets keep that nothing else is attached to.
     RemoveFilters,
     /// Programs write into the new maps by now.
     CarryEntries,
@@ -116,6 +120,8 @@ pub(super) struct Draft<'a> {
     pub(super) released: BTreeSet<PinPath>,
     /// Maps of struct ops, by id, that stay registered.
     pub(super) kept_operations: BTreeSet<u32>,
+    /// Hooks of maps of sockets that keep a wanted program.
+    pub(super) kept_hooks: BTreeSet<SocketHook>,
     /// What is called on each interface, by index, that programs share.
     pub(super) called: BTreeMap<u32, Called>,
     /// Links on record that another address has taken over.
@@ -155,6 +161,7 @@ impl<'a> Draft<'a> {
             superseded: BTreeSet::new(),
             released: BTreeSet::new(),
             kept_operations: BTreeSet::new(),
+            kept_hooks: BTreeSet::new(),
             called: BTreeMap::new(),
             taken: BTreeMap::new(),
             changes: Vec::new(),
@@ -347,6 +354,7 @@ impl<'a> Draft<'a> {
         }
         operations::unregister(&mut self);
         dispatchers::settle(&mut self);
+        sockets::settle(&mut self);
         if !self.is_refused() {
             pins::settle(mode, &mut self);
         }

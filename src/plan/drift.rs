@@ -9,6 +9,7 @@ use crate::model::identity::Identity;
 use crate::model::inventory::{Anchor, Inventory, LinkRecord, MapRecord, ProgramRecord, Resource};
 use crate::model::live::{LinkTarget, LiveHeld, LiveObject, LiveState};
 use crate::model::pin::PinPath;
+use crate::model::socket_hook::Kept;
 
 /// One resource of a deployment against the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -193,6 +194,7 @@ fn link_state(link: &LinkRecord, inventory: &Inventory, live: &LiveState) -> Ver
                 (ResourceState::InSync, Some(detail))
             }
         },
+        Anchor::Map { .. } => kept(link, inventory, live),
         Anchor::Dispatcher { index, .. } => {
             let run = match &link.attachment {
                 Some(Attachment::XdpShared { run, .. }) => Some(run),
@@ -204,6 +206,31 @@ fn link_state(link: &LinkRecord, inventory: &Inventory, live: &LiveState) -> Ver
             None => (ResourceState::Missing, Some("its filter is gone".to_owned())),
             Some(filter) => runs(filter.program_id, wanted),
         },
+    }
+}
+
+/// A program that a map of sockets shall keep.
+fn kept(link: &LinkRecord, inventory: &Inventory, live: &LiveState) -> Verdict {
+    let wanted = inventory.program(&link.program).map(|program| program.id);
+    let hook = inventory.socket_hook(link);
+    match hook.and_then(|hook| Some((hook, live.sockets.as_ref()?.get(&hook)?))) {
+        None => (ResourceState::Missing, Some("the map that kept it is gone".to_owned())),
+        Some((hook, Kept::Nothing)) => {
+            let detail = format!("no program is attached to map id {} there", hook.map);
+            (ResourceState::Missing, Some(detail))
+        }
+        Some((hook, Kept::Program { id, .. })) if Some(*id) == wanted => {
+            let detail = format!("kept by map id {} without a link: stays with it", hook.map);
+            (ResourceState::InSync, Some(detail))
+        }
+        Some((_, Kept::Program { id, .. })) => runs(*id, wanted),
+        Some((hook, Kept::Untold)) => {
+            let detail = format!(
+                "kept by map id {} without a link; what a map keeps, Linux tells since 5.18",
+                hook.map
+            );
+            (ResourceState::Unknown, Some(detail))
+        }
     }
 }
 

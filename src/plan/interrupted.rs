@@ -15,6 +15,7 @@ use crate::model::inventory::{
 use crate::model::live::{LinkTarget, LiveObject, LiveState};
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinPolicy};
+use crate::model::socket_hook::Kept;
 
 /// One record again, and what belongs to nothing in it.
 pub(super) struct Resumed {
@@ -61,6 +62,7 @@ pub(super) fn resume(inventory: &Inventory, live: &LiveState) -> Resumed {
 /// What the live state says of both records.
 struct Witness<'a> {
     live: &'a LiveState,
+    after: &'a Inventory,
     /// Where in the stage each map waits, by its id.
     staged_maps: BTreeMap<u32, &'a PinPath>,
     /// The same for links, which are at work there all the same.
@@ -72,7 +74,7 @@ struct Witness<'a> {
 }
 
 impl<'a> Witness<'a> {
-    fn new(after: &Inventory, live: &'a LiveState) -> Self {
+    fn new(after: &'a Inventory, live: &'a LiveState) -> Self {
         let (mut staged_maps, mut staged_links) = (BTreeMap::new(), BTreeMap::new());
         // Maps of struct ops are at work themselves.
         let mut operations = live.registered.clone();
@@ -81,6 +83,11 @@ impl<'a> Witness<'a> {
             live.filters.values().map(|filter| filter.program_id).collect();
         let called = live.dispatchers.values().flat_map(|dispatcher| &dispatcher.members);
         at_work.extend(called.map(|member| member.program_id));
+        let kept = live.sockets.iter().flatten().filter_map(|(_, kept)| match kept {
+            Kept::Program { id, .. } => Some(*id),
+            Kept::Nothing | Kept::Untold => None,
+        });
+        at_work.extend(kept);
         for (pin, found) in &live.pins {
             match found {
                 LiveObject::Map(map) if pin.is_staged() => drop(staged_maps.insert(map.id, pin)),
@@ -117,7 +124,7 @@ impl<'a> Witness<'a> {
                 in_use.extend(programs.iter().filter_map(|id| maps.get(id)).copied().flatten());
             }
         }
-        Self { live, staged_maps, staged_links, held, in_use }
+        Self { live, after, staged_maps, staged_links, held, in_use }
     }
 
     fn is_at(&self, pin: &PinPath, identity: Identity) -> bool {
@@ -215,7 +222,19 @@ impl<'a> Witness<'a> {
             Anchor::Dispatcher { index, .. } => {
                 self.live.dispatchers.contains_key(index).then(|| new.clone())
             }
+            Anchor::Map { .. } => self.may_be_kept(new).then(|| new.clone()),
             Anchor::Held(by) => self.live.held.contains_key(by).then(|| new.clone()),
+        }
+    }
+
+    /// Whether a map of sockets keeps the pending program, or may.
+    fn may_be_kept(&self, new: &LinkRecord) -> bool {
+        let program = self.after.program(&new.program).map(|program| program.id);
+        let hook = self.after.socket_hook(new);
+        match hook.and_then(|hook| self.live.sockets.as_ref()?.get(&hook)) {
+            Some(Kept::Program { id, .. }) => Some(*id) == program,
+            Some(Kept::Untold) => true,
+            Some(Kept::Nothing) | None => false,
         }
     }
 

@@ -6,6 +6,7 @@ use crate::model::address::Address;
 use crate::model::attach::Attachment;
 use crate::model::identity::Identity;
 use crate::model::inventory::{Anchor, LinkRecord, PublicPin, Resource};
+use crate::model::kinds::AttachType;
 use crate::model::live::{LiveLink, LiveObject, TargetState};
 use crate::model::pin::PinPath;
 use crate::model::program::ProgramSpec;
@@ -77,6 +78,9 @@ pub(super) fn plan_one(place: Place<'_>, wanted: &BTreeSet<Address>, draft: &mut
         Ok(target) => match attachment {
             Attachment::Tc { .. } => link.plan_filter(target, wanted, draft),
             Attachment::XdpShared { .. } => link.plan_shared(target, draft),
+            Attachment::Sockmap { .. } if draft.live.sockets.is_some() => {
+                link.plan_kept(wanted, draft);
+            }
             _ if terms.held.contains(attachment) => link.plan_held(draft),
             _ => link.plan_link(target, wanted, draft),
         },
@@ -427,6 +431,11 @@ impl<'d> Wanted<'d> {
     /// Whether the program with that id is the wanted one, and loaded before this run.
     pub(super) fn runs_already(&self, program_id: u32, draft: &Draft<'_>) -> bool {
         matches!(&self.program.slot, Slot::Live(pin) if draft.holds_program(pin, program_id))
+    }
+
+    /// For which of the hooks of its target the program is.
+    pub(super) fn attach_type(&self) -> Option<AttachType> {
+        self.spec.kind.as_ref().and_then(|kind| kind.attach_type)
     }
 
     /// Whether the program takes packets in several buffers.

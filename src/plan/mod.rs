@@ -34,6 +34,7 @@ mod released;
 mod replacements;
 mod saved;
 mod slots;
+mod sockets;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -53,7 +54,7 @@ pub use end::end;
 pub use expand::{Surroundings, expand, has_patterns, has_tcx};
 pub use held::{has_events, hold_events};
 pub use saved::{SavedPlan, Stale};
-pub use step::{Dispatch, Member, ObjectLoad, Operations, ProgramRef, Slot, Step};
+pub use step::{Dispatch, Member, ObjectLoad, Operations, ProgramRef, Slot, Sockets, Step};
 
 use draft::Draft;
 use prune::Mode;

@@ -11,7 +11,7 @@ use crate::model::live::{FilterKey, LiveObject};
 use crate::model::pin::PinPath;
 
 use super::draft::{Draft, Phase};
-use super::{Action, Change, Step, dispatchers, held};
+use super::{Action, Change, Step, dispatchers, held, sockets};
 
 /// Why resources are removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,9 @@ pub(super) fn prune(mode: Mode, draft: &mut Draft<'_>) {
                 let gone = held::live(record, draft).is_none();
                 let reason = if gone { "already gone" } else { mode.reason() };
                 draft.change(Change::new((*address).clone(), Action::Delete, reason));
+            }
+            Resource::Link(record @ LinkRecord { anchor: Anchor::Map { .. }, .. }) => {
+                sockets::prune(address, record, mode, draft);
             }
             Resource::Link(LinkRecord {
                 anchor: Anchor::Dispatcher { index, .. },

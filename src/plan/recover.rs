@@ -14,6 +14,7 @@ use crate::model::inventory::{Anchor, Inventory, LinkRecord, MapRecord, ProgramR
 use crate::model::live::{FilterKey, LiveMap, LiveObject, LiveState};
 use crate::model::name::Name;
 use crate::model::pin::{PinPath, PinPolicy, PrivatePin};
+use crate::model::socket_hook::Kept;
 
 use super::interrupted::{self, Resumed};
 
@@ -82,6 +83,7 @@ pub(super) fn known(inventory: &Inventory, live: &LiveState) -> Known {
     known.adopt_public_links(recorded, live);
     known.adopt_filters(live);
     known.adopt_called(live);
+    known.adopt_kept(live);
     known
 }
 
@@ -174,6 +176,24 @@ impl Known {
                 let address = Address::link_at(&object, &name, &place);
                 self.inventory.resources.entry(address).or_insert(Resource::Link(record));
             }
+        }
+    }
+
+    /// What maps of sockets keep of ours where the record does not know it.
+    fn adopt_kept(&mut self, live: &LiveState) {
+        for (hook, kept) in live.sockets.iter().flatten() {
+            let Kept::Program { id, .. } = kept else { continue };
+            let Some((program, object, name)) = self.program_with(*id) else { continue };
+            let maps = self.inventory.resources.iter();
+            let mut maps = maps.filter(|(_, found)| found.identity() == Identity::map(hook.map));
+            let Some((map, _)) = maps.next() else { continue };
+            let map = map.clone();
+            let at = map.as_str();
+            let place = format!("sockmap:{}", at.strip_prefix("map.").unwrap_or(at));
+            let anchor = Anchor::Map { map, attach_type: hook.attach_type };
+            let record = LinkRecord { id: 0, program, attachment: None, anchor, public: None };
+            let address = Address::link_at(&object, &name, &place);
+            self.inventory.resources.entry(address).or_insert(Resource::Link(record));
         }
     }
 

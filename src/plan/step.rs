@@ -11,6 +11,7 @@ use crate::model::attach::{Attachment, XdpMode};
 use crate::model::dispatch::Run;
 use crate::model::entries::Transfer;
 use crate::model::identity::Identity;
+use crate::model::kinds::AttachType;
 use crate::model::live::FilterKey;
 use crate::model::name::Name;
 use crate::model::pin::PinPath;
@@ -277,6 +278,8 @@ pub enum Step {
         /// Whether the qdisc goes too, if nothing else uses it.
         with_clsact: bool,
     },
+    /// Has a map of sockets keep another program at one of its hooks.
+    Sockets(Sockets),
     /// Changes what a dispatcher of libxdp calls on an interface.
     Dispatch(Dispatch),
     /// Takes a pin out of its place, into the stage.
@@ -335,6 +338,27 @@ impl Dispatch {
             sweep: BTreeSet::new(),
             ..self.clone()
         }
+    }
+}
+
+/// What a map of sockets keeps at one of its hooks from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sockets {
+    /// The map.
+    pub map: Slot,
+    /// The hook.
+    pub attach_type: AttachType,
+    /// The program that is there now. One that shall only go, and is not there, is no error.
+    pub from: Option<Slot>,
+    /// The program that comes.
+    pub to: Option<Slot>,
+}
+
+impl Sockets {
+    /// What takes it back.
+    #[must_use]
+    pub fn inverse(&self) -> Self {
+        Self { from: self.to.clone(), to: self.from.clone(), ..self.clone() }
     }
 }
 
@@ -432,6 +456,13 @@ impl fmt::Display for Step {
                 write!(f, "load the programs of object{s} {}", names.join(", "))
             }
             Self::LoadDispatcher => f.write_str("load a dispatcher of XDP programs"),
+            Self::Sockets(Sockets { map, to: Some(program), .. }) => {
+                write!(f, "attach {program} to {map}")
+            }
+            Self::Sockets(Sockets { map, from, .. }) => match from {
+                Some(program) => write!(f, "detach {program} from {map}"),
+                None => write!(f, "detach nothing from {map}"),
+            },
             Self::Dispatch(change) => {
                 write!(f, "change what the XDP dispatcher of `{}` calls", change.interface)
             }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ebpf_apply::model::code;
 use ebpf_apply::model::release::Release;
-use ebpf_apply::validate::{Demands, Problem, validate_for};
+use ebpf_apply::validate::{Demands, Problem, Severity, validate_for};
 
 use crate::fixtures;
 use crate::support;
@@ -44,6 +44,26 @@ fn an_option_is_taken_since_its_release() {
         );
         let with = problems(object, program, attach, Release::new(major, minor));
         assert!(with.iter().all(|one| !one.message.contains(what)), "{what}: {with:#?}");
+    }
+}
+
+#[test]
+fn before_its_links_a_map_of_sockets_keeps_programs() {
+    let attach = "hook = \"sockmap\", map = \"demo.sockets\"";
+    let found = |program, minor| {
+        let found = problems("net_hooks", program, attach, Release::new(5, minor));
+        let hooks = found.into_iter().filter(|one| one.message.contains("sockmap"));
+        hooks.map(|one| (one.severity, one.message, one.help)).collect::<Vec<_>>()
+    };
+    let found_early = found("on_msg", 10);
+    let [(severity, message, help)] = found_early.as_slice() else { panic!("{found_early:#?}") };
+    assert_eq!(*severity, Severity::Warning);
+    assert!(message.contains("hook `sockmap` needs Linux 6.10"), "{message}");
+    assert!(help.iter().any(|help| help.contains("the map keeps the program")), "{help:?}");
+    for (minor, errors) in [(12, 1), (13, 0)] {
+        let found = found("on_verdict", minor);
+        let refused = found.iter().filter(|(severity, ..)| *severity == Severity::Error).count();
+        assert_eq!(refused, errors, "{found:#?}");
     }
 }
 

@@ -149,6 +149,11 @@ features! {
     NETKIT = since("netkit", 6, 7)
         .shown_by(Sign::Constant(ATTACH_TYPE, "BPF_NETKIT_PRIMARY"))
         .built_with(&["CONFIG_NETKIT"]);
+    SOCKMAPS = since("maps of sockets", 4, 14).built_with(&["CONFIG_BPF_STREAM_PARSER"]);
+    TOLD_SOCKMAPS = since("maps of sockets that tell what they run", 5, 18)
+        .shown_by(Sign::Function("sock_map_bpf_prog_query"));
+    SOCKET_VERDICTS = since("sk_skb/verdict", 5, 13)
+        .shown_by(Sign::Constant(ATTACH_TYPE, "BPF_SK_SKB_VERDICT"));
     SOCKMAP_LINKS = since("sockmap links", 6, 10)
         .shown_by(Sign::Constant("bpf_link_type", "BPF_LINK_TYPE_SOCKMAP"))
         .built_with(&["CONFIG_BPF_STREAM_PARSER"]);

@@ -66,7 +66,7 @@ pub(crate) fn undisturbed(prepare: fn() -> Machine, run: Run) -> (usize, Shape) 
 }
 
 /// A machine from `prepare` on which `run` was killed before its `n`-th call.
-fn killed(prepare: fn() -> Machine, run: Run, n: usize) -> Machine {
+pub(crate) fn killed(prepare: fn() -> Machine, run: Run, n: usize) -> Machine {
     let mut machine = prepare();
     machine.kernel.kill_at(n);
     let killed = catch_unwind(AssertUnwindSafe(|| run(&machine)));
@@ -274,6 +274,12 @@ impl Machine {
         }
         for (place, program) in &snapshot.filters {
             shape.insert(format!("filter {place:?}: {}", snapshot.programs[program]));
+        }
+        for ((map, hook), program) in &snapshot.kept {
+            let map = format!("map {map}");
+            let mut pins = snapshot.pins.iter().filter(|(_, text)| **text == map);
+            let pin = pins.next().map(|(path, _)| path);
+            shape.insert(format!("{pin:?} keeps {} ({hook})", snapshot.programs[program]));
         }
         for (index, members) in &snapshot.dispatchers {
             let called = members.iter().map(|(id, run)| (&snapshot.programs[id], run.describe()));

@@ -10,6 +10,7 @@ mod migrations;
 mod network;
 mod released;
 mod shared;
+mod sockets;
 mod strangers;
 #[path = "../support/mod.rs"]
 mod support;

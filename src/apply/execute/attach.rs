@@ -9,7 +9,7 @@ use crate::model::address::Address;
 use crate::model::attach::Attachment;
 use crate::model::inventory::{Anchor, LinkRecord, Resource};
 use crate::model::pin::PinPath;
-use crate::plan::{Dispatch, Operations, ProgramRef, Slot};
+use crate::plan::{Dispatch, Operations, ProgramRef, Slot, Sockets};
 
 use super::super::undo::Undo;
 use super::{Executor, Result};
@@ -136,6 +136,26 @@ impl<K: Kernel> Executor<'_, K> {
             remove: remove.collect::<Result<_>>()?,
             sweep: change.sweep.clone(),
         })
+    }
+
+    pub(super) fn change_sockets(&mut self, change: &Sockets) -> Result<()> {
+        if self.set_sockets(change)? {
+            self.undo.push(Undo::Sockets(change.inverse()));
+        }
+        Ok(())
+    }
+
+    /// Has a map of sockets keep what it shall from now on; says whether that was a change.
+    pub(super) fn set_sockets(&self, change: &Sockets) -> Result<bool> {
+        let map = self.handle(&change.map)?;
+        let from = change.from.as_ref().map(|from| self.handle(from)).transpose()?;
+        match (&change.to, from) {
+            (Some(to), from) => {
+                self.kernel.keep(map, change.attach_type, self.handle(to)?, from).map(|()| true)
+            }
+            (None, Some(from)) => self.kernel.let_go(map, change.attach_type, from),
+            (None, None) => Ok(false),
+        }
     }
 
     pub(super) fn attach_filter(

@@ -189,6 +189,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 Ok(())
             }
             Step::Dispatch(change) => self.change_dispatcher(change),
+            Step::Sockets(change) => self.change_sockets(change),
             Step::Retire { pin, stage, identity } => self.retire(pin, stage, *identity),
             Step::DropStaged(stage) => {
                 self.hold(stage)?;
@@ -247,6 +248,7 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 self.kernel.replace_filter(self.handle(&program)?, &key)
             }
             Undo::Dispatch(change) => self.dispatch(&change),
+            Undo::Sockets(change) => self.set_sockets(&change).map(drop),
             Undo::Impossible(what, why) => Err(KernelError::reason(what, why)),
             Undo::RemoveFilter { key, with_clsact } => self.kernel.remove_filter(&key, with_clsact),
         }

@@ -35,6 +35,8 @@ pub enum CallKind {
     LoadPrograms,
     Attach,
     Hold,
+    Keep,
+    LetGo,
     UpdateLink,
     Detach,
     LoadDispatcher,

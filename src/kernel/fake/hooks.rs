@@ -7,6 +7,7 @@ use rustix::io::Errno;
 
 use super::super::{AttachedFilter, KernelError, Result};
 use super::dispatchers::Member;
+use super::sockets::Sockets;
 use super::state::{NETNS, State};
 use crate::model::attach::{Attachment, Direction};
 use crate::model::identity::{Identity, ObjectKind};
@@ -34,6 +35,7 @@ pub(super) struct Hooks {
     pub(super) registered: BTreeMap<Identity, Attachment>,
     pub(super) lacks_tcx: bool,
     pub(super) lacks_event_links: bool,
+    pub(super) sockets: Sockets,
     last_index: u32,
     last_cgroup: u64,
 }

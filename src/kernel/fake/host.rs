@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::super::Result;
 use super::Fake;
+use super::sockets::Sockets;
 
 impl Fake {
     /// Adds a network interface, with an index that was never used before.
@@ -41,6 +42,16 @@ impl Fake {
     /// Makes the kernel one from before links to perf events, and to several places.
     pub fn take_event_links_away(&self) {
         self.lock().hooks.lacks_event_links = true;
+    }
+
+    /// Makes the kernel one from before links to maps of sockets.
+    pub fn take_socket_links_away(&self) {
+        self.lock().hooks.sockets = Sockets::Told;
+    }
+
+    /// Makes it one that does not even tell what maps of sockets run.
+    pub fn hide_kept_programs(&self) {
+        self.lock().hooks.sockets = Sockets::Untold;
     }
 
     /// Adds a network namespace that is mounted there.

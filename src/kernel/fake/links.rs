@@ -78,6 +78,9 @@ impl State {
                 self.expect(map, ObjectKind::Map, &operation)?;
                 let target = LinkTarget::Map { id: map.id, attach_type };
                 self.has_room(&target).map_err(refused)?;
+                if self.keeps(map, attach_type) {
+                    return Err(refused(Errno::BUSY));
+                }
                 (LinkType::SOCKMAP, target)
             }
             Attachment::Netfilter { family, at, priority, .. } => {

@@ -14,11 +14,13 @@ mod links;
 mod objects;
 mod operations;
 mod probes;
+mod programs;
 mod released;
 mod snapshot;
+mod sockets;
 mod state;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -37,6 +39,7 @@ use crate::model::dispatch::LiveDispatcher;
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::{Identity, ObjectKind};
+use crate::model::kinds::AttachType;
 use crate::model::live::{
     Descriptor, FilterKey, LiveFilter, LiveHeld, LiveObject, Occupant, OperationsState, RootState,
     TargetState,
@@ -45,10 +48,12 @@ use crate::model::map::MapSpec;
 use crate::model::pattern::Interface;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
+use crate::model::socket_hook::Kept;
 use crate::model::usage::Usage;
 use crate::object::Image;
 use contents::Contents;
 use fault::Interlude;
+use sockets::Sockets;
 use state::State;
 
 /// A process on a host that exists in memory. Clones share the host.
@@ -205,6 +210,14 @@ impl Kernel for Fake {
         Ok(!self.lock().hooks.lacks_event_links)
     }
 
+    fn has_socket_links(&self) -> Result<bool> {
+        Ok(self.lock().hooks.sockets == Sockets::Linked)
+    }
+
+    fn kept(&self, map: &Handle, attach_type: AttachType) -> Result<Kept> {
+        self.lock().kept(map.object, attach_type)
+    }
+
     fn held(&self, descriptor: &Descriptor) -> Result<Option<LiveHeld>> {
         Ok(self.lock().held(descriptor))
     }
@@ -345,34 +358,7 @@ impl Kernel for Fake {
         requests: &[LoadRequest<'_, Handle>],
         progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<BTreeMap<String, Handle>>> {
-        progress(0);
-        let names: Vec<&str> = requests
-            .iter()
-            .flat_map(|request| request.programs.iter().map(|spec| spec.name.as_str()))
-            .collect();
-        let mut state = self.act(CallKind::LoadPrograms, names.join(" "))?;
-        // Refused before anything is made, so that none is left over.
-        for request in requests {
-            for map in request.maps.values() {
-                state.expect(map.object, ObjectKind::Map, "load programs")?;
-            }
-        }
-        for request in requests {
-            request.programs.iter().try_for_each(|spec| state.verify(request.image, spec))?;
-        }
-        let mut loaded: Vec<Vec<(String, Identity)>> = Vec::new();
-        for LoadRequest { image, programs, maps, .. } in requests {
-            let maps: BTreeSet<Identity> = maps.values().map(|map| map.object).collect();
-            let add =
-                |spec: &&ProgramSpec| (spec.name.clone(), state.add_program(image, spec, &maps));
-            loaded.push(programs.iter().map(add).collect());
-        }
-        drop(state);
-        progress(loaded.iter().map(Vec::len).sum());
-        let handles = |programs: Vec<(String, Identity)>| {
-            programs.into_iter().map(|(name, program)| (name, self.handle(program))).collect()
-        };
-        Ok(loaded.into_iter().map(handles).collect())
+        self.load(requests, progress)
     }
 
     fn load_replacement(
@@ -380,14 +366,7 @@ impl Kernel for Fake {
         request: &LoadRequest<'_, Handle>,
         replaced: &Replaced<'_, Handle>,
     ) -> Result<Handle> {
-        const OPERATION: &str = "load a replacement";
-        self.lock().expect(replaced.program.object, ObjectKind::Program, OPERATION)?;
-        let loaded = self.load_programs(std::slice::from_ref(request))?;
-        let program = loaded.into_iter().flatten().next();
-        let (_, program) =
-            program.ok_or_else(|| KernelError::reason(OPERATION, "none was named"))?;
-        self.lock().load_as_replacement(program.object);
-        Ok(program)
+        self.load_for(request, replaced.program.object)
     }
 
     fn load_dispatcher(&self) -> Result<Handle> {
@@ -439,6 +418,22 @@ impl Kernel for Fake {
 
     fn descriptor(&self, held: &Held) -> Result<Descriptor> {
         Ok(probes::descriptor(held.0.object))
+    }
+
+    fn keep(
+        &self,
+        map: &Handle,
+        attach_type: AttachType,
+        new: &Handle,
+        old: Option<&Handle>,
+    ) -> Result<()> {
+        let mut state = self.act(CallKind::Keep, map.object.to_string())?;
+        state.keep(map.object, attach_type, new.object, old.map(|old| old.object))
+    }
+
+    fn let_go(&self, map: &Handle, attach_type: AttachType, program: &Handle) -> Result<bool> {
+        let mut state = self.act(CallKind::LetGo, map.object.to_string())?;
+        state.let_go(map.object, attach_type, program.object)
     }
 
     fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>> {

@@ -14,6 +14,7 @@ use crate::model::kinds::{AttachType, LinkType, MapType, ProgramType};
 use crate::model::live::{LinkTarget, LiveLink, LiveMap, LiveObject, LiveProgram};
 use crate::model::map::{DataSection, MapOrigin, MapShape, MapSpec};
 use crate::model::program::ProgramSpec;
+use crate::model::socket_hook::holds_sockets;
 use crate::object::Image;
 
 /// Bytes of a name the kernel keeps (`BPF_OBJ_NAME_LEN` - 1).
@@ -35,6 +36,8 @@ pub(super) struct Map {
     pub(super) entries: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(super) frozen: bool,
     pub(super) operations: OperationsState,
+    /// What a map of sockets runs without a link.
+    pub(super) kept: BTreeMap<AttachType, Identity>,
     /// Programs of a prog array or of struct ops, maps of a map-in-map; `entries` has their ids.
     slots: BTreeMap<u32, Identity>,
     types: [Option<CType>; 2],
@@ -81,7 +84,10 @@ impl Object {
     /// What lives at least as long as this.
     pub(super) fn uses(&self) -> Vec<Identity> {
         match self {
-            Self::Map(map) => map.btf.into_iter().chain(map.slots.values().copied()).collect(),
+            Self::Map(map) => {
+                let held = map.slots.values().chain(map.kept.values()).copied();
+                map.btf.into_iter().chain(held).collect()
+            }
             Self::Program(program) => program.maps.iter().copied().collect(),
             Self::Link(link) => std::iter::once(link.program).chain(link.map).collect(),
             Self::Btf => Vec::new(),
@@ -89,9 +95,12 @@ impl Object {
     }
 
     /// What it lets go of when no handle and no pin is left (`map_release_uref` in
-    /// `kernel/bpf/syscall.c`): a prog array, its programs.
+    /// `kernel/bpf/syscall.c`): a prog array, its programs, and a map of sockets, those attached to it.
     pub(super) fn empty(&mut self) -> Vec<Identity> {
         match self {
+            Self::Map(map) if holds_sockets(map.shape.map_type) => {
+                std::mem::take(&mut map.kept).into_values().collect()
+            }
             Self::Map(map) if map.shape.map_type == MapType::PROG_ARRAY => {
                 map.entries.clear();
                 std::mem::take(&mut map.slots).into_values().collect()
@@ -135,6 +144,7 @@ impl State {
             entries,
             frozen,
             operations: OperationsState::Empty,
+            kept: BTreeMap::new(),
             slots: BTreeMap::new(),
             types: [&spec.key, &spec.value].map(|ctype| ctype.clone().filter(|_| typed)),
             btf,

@@ -3,6 +3,7 @@
 use rustix::io::Errno;
 
 use super::super::{KernelError, Result, Settled};
+use super::sockets::Sockets;
 use super::state::{FACTS, State};
 use crate::model::attach::Attachment;
 use crate::model::identity::Identity;
@@ -22,7 +23,11 @@ pub(super) fn descriptor(event: Identity) -> Descriptor {
 impl State {
     /// `EINVAL` where the kernel has no link for that.
     pub(super) fn has_link_for(&self, attachment: &Attachment) -> Result<()> {
-        if attachment.is_event() && self.hooks.lacks_event_links {
+        let lacks = match attachment {
+            Attachment::Sockmap { .. } => self.hooks.sockets != Sockets::Linked,
+            _ => attachment.is_event() && self.hooks.lacks_event_links,
+        };
+        if lacks {
             return Err(KernelError::errno(format!("attach to {attachment}"), Errno::INVAL));
         }
         Ok(())

@@ -7,6 +7,7 @@ use super::bpffs::Node;
 use super::objects::Object;
 use super::state::State;
 use crate::model::dispatch::Run;
+use crate::model::kinds::AttachType;
 use crate::model::live::LinkTarget;
 
 /// The visible state of a fake host.
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub filters: BTreeMap<(u32, &'static str, u16, u32), u32>,
     /// What the dispatcher of each interface, by its index, calls: program, and when and how.
     pub dispatchers: BTreeMap<u32, Vec<(u32, Run)>>,
+    /// The program that a map of sockets keeps, by the map's id and the hook.
+    pub kept: BTreeMap<(u32, AttachType), u32>,
     /// Indices of the interfaces with a `clsact` qdisc.
     pub clsact: BTreeSet<u32>,
 }
@@ -46,6 +49,9 @@ impl State {
             match &counted.object {
                 Object::Map(map) => {
                     snapshot.maps.insert(id.id, map.entries.clone());
+                    for (attach_type, program) in &map.kept {
+                        snapshot.kept.insert((id.id, *attach_type), program.id);
+                    }
                     if map.frozen {
                         snapshot.frozen.insert(id.id);
                     }

@@ -12,8 +12,8 @@ use super::handle::Handle;
 use super::mprog::Hook;
 use super::sys::{self, Answer, LinkTarget};
 use super::{
-    capability, interface, netfilter, netns, occupant, probe, replaced, since, struct_ops, target,
-    tracefs, xdp,
+    capability, interface, netfilter, netns, occupant, probe, replaced, since, sockets, struct_ops,
+    target, tracefs, xdp,
 };
 use crate::model::attach::{Attachment, XdpMode};
 use crate::model::identity::ObjectKind;
@@ -69,9 +69,9 @@ pub(super) fn attach(
         }
         Attachment::Sockmap { map, .. } => {
             let attach_type = call.attach_type(spec, "name one, such as `sk_skb/verdict`")?;
-            let map = others.get(map.as_str()).ok_or(Errno::BADF);
-            let map = map.and_then(|map| map.expect(ObjectKind::Map));
-            let map = map.map_err(|errno| call.refused(errno))?;
+            let map = others.get(map.as_str()).ok_or_else(|| call.refused(Errno::BADF))?;
+            sockets::is_free(map, attach_type, &operation)?;
+            let map = map.expect(ObjectKind::Map).map_err(|errno| call.refused(errno))?;
             call.link(program, map, attach_type)?
         }
         Attachment::Netfilter { family, at, priority, defrag } => {

@@ -34,6 +34,7 @@ mod released;
 mod replaced;
 mod since;
 mod slots;
+mod sockets;
 mod struct_ops;
 mod sys;
 mod target;
@@ -67,6 +68,7 @@ use crate::model::dispatch::LiveDispatcher;
 use crate::model::entries::Transfer;
 use crate::model::host::{HostFacts, HostIdentity};
 use crate::model::identity::{Identity, ObjectKind};
+use crate::model::kinds::AttachType;
 use crate::model::live::{
     Descriptor, FilterKey, LiveFilter, LiveHeld, LiveObject, Occupant, OperationsState, RootState,
     TargetState,
@@ -75,6 +77,7 @@ use crate::model::map::MapSpec;
 use crate::model::pattern::Interface;
 use crate::model::pin::{PinPath, PinRoot};
 use crate::model::program::ProgramSpec;
+use crate::model::socket_hook::Kept;
 use crate::model::usage::Usage;
 use crate::object::Image;
 
@@ -88,6 +91,8 @@ pub struct Linux {
     core_btf: Option<Vec<u8>>,
     /// Whether entries are read and written one by one though the kernel has batches.
     one_by_one: bool,
+    /// Whether maps of sockets keep programs by themselves though the kernel has links for that.
+    no_socket_links: bool,
 }
 
 impl Linux {
@@ -111,6 +116,13 @@ impl Linux {
     #[must_use]
     pub fn without_batches(self) -> Self {
         Self { one_by_one: true, ..self }
+    }
+
+    /// Has maps of sockets keep programs by themselves, as before Linux 6.10, which has links for that.
+    #[cfg(feature = "test-support")]
+    #[must_use]
+    pub fn without_socket_links(self) -> Self {
+        Self { no_socket_links: true, ..self }
     }
 
     fn host_facts(&self) -> Result<HostFacts> {
@@ -217,6 +229,14 @@ impl Kernel for Linux {
 
     fn has_event_links(&self) -> Result<bool> {
         Ok(probe::has_event_links())
+    }
+
+    fn has_socket_links(&self) -> Result<bool> {
+        Ok(!self.no_socket_links && sockets::has_links())
+    }
+
+    fn kept(&self, map: &Handle, attach_type: AttachType) -> Result<Kept> {
+        sockets::kept(map, attach_type)
     }
 
     fn held(&self, descriptor: &Descriptor) -> Result<Option<LiveHeld>> {
@@ -385,6 +405,20 @@ impl Kernel for Linux {
 
     fn descriptor(&self, held: &Held) -> Result<Descriptor> {
         held.descriptor()
+    }
+
+    fn keep(
+        &self,
+        map: &Handle,
+        attach_type: AttachType,
+        new: &Handle,
+        old: Option<&Handle>,
+    ) -> Result<()> {
+        sockets::keep(map, attach_type, new, old)
+    }
+
+    fn let_go(&self, map: &Handle, attach_type: AttachType, program: &Handle) -> Result<bool> {
+        sockets::let_go(map, attach_type, program)
     }
 
     fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>> {

@@ -161,6 +161,7 @@ impl Host {
             occupants: BTreeMap::new(),
             filters: BTreeMap::new(),
             held: BTreeMap::new(),
+            sockets: None,
             dispatchers: BTreeMap::new(),
             clsact: BTreeSet::new(),
             others: Others::default(),

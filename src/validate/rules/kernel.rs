@@ -179,6 +179,7 @@ fn needed_by_option(
     kind: Option<&ProgramKind>,
 ) -> Option<(&'static str, String, Release)> {
     let over = kind.and_then(|kind| kind.target.as_deref()).unwrap_or_default();
+    let attach_type = kind.and_then(|kind| kind.attach_type);
     match hook {
         Hook::Netfilter(hook) if hook.defrag => {
             Some(("defrag", "`defrag` at `netfilter`".to_owned(), since::NETFILTER_DEFRAG))
@@ -191,6 +192,10 @@ fn needed_by_option(
             let what = "to replace a function of a program that is pinned".to_owned();
             Some(("program", what, since::FREPLACE_BY_LINK))
         }
+        Hook::Sockmap(_) if attach_type == Some(AttachType::SK_SKB_VERDICT) => {
+            let what = "`sk_skb/verdict` at `sockmap`".to_owned();
+            Some(("hook", what, since::of_attach_type(AttachType::SK_SKB_VERDICT)?))
+        }
         Hook::Iter(hook) if hook.task.is_some() || hook.cgroup.is_some() => {
             let option = if hook.task.is_some() { "task" } else { "cgroup" };
             let what = format!("`{option}` of an iterator over `{over}`");
@@ -200,7 +205,8 @@ fn needed_by_option(
     }
 }
 
-/// What does it on an older kernel without a change of the manifest (`plan/expand.rs`, `plan/held.rs`).
+/// What does it on an older kernel without a change of the manifest (`plan/expand.rs`, `plan/held.rs`,
+/// `plan/sockets.rs`).
 fn stand_in(hook: &Hook, name: &str) -> Option<&'static str> {
     match name {
         "tcx" if !is_beside_others(hook) => Some(
@@ -210,6 +216,10 @@ fn stand_in(hook: &Hook, name: &str) -> Option<&'static str> {
         "kprobe" | "kretprobe" | "uprobe" | "uretprobe" | "tracepoint" | "perf-event" => Some(
             "before, the process that applies holds the attachment: it is not pinned, ends with the \
              process, and `--detach` is refused",
+        ),
+        "sockmap" => Some(
+            "before, the map keeps the program: it has no pin of its own, and before Linux 5.18 only the \
+             deployment's own maps are attached to",
         ),
         _ => None,
     }

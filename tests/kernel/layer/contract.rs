@@ -6,7 +6,8 @@ use super::running::{delete, entries, slot, update};
 use crate::contract::{self, Host};
 use crate::features::{
     Feature, NETFILTER, PERF_EVENT_LINK_NAMES, PERF_EVENT_LINKS, PROGRAMS_AT_FUNCTIONS,
-    SOCKMAP_LINKS, STRUCT_OPS_LINKS, TCX, UNPINNED_AT_ONCE, UPROBE_MULTI, lacks,
+    SOCKET_VERDICTS, SOCKMAP_LINKS, SOCKMAPS, STRUCT_OPS_LINKS, TCX, UNPINNED_AT_ONCE,
+    UPROBE_MULTI, lacks,
 };
 use crate::sandbox::{Sandbox, ip};
 
@@ -25,6 +26,9 @@ const NEEDS: &[(&str, Feature)] = &[
     ("a_program_for_one_hook_is_not_put_at_another", TCX),
     ("a_program_is_put_beside_one_that_is_there", TCX),
     ("a_map_of_sockets_takes_one_program_of_a_kind", SOCKMAP_LINKS),
+    ("a_map_of_sockets_keeps_programs_without_links", SOCKMAPS),
+    ("what_a_map_of_sockets_keeps_goes_with_it", SOCKMAPS),
+    ("a_map_of_sockets_has_one_of_two_kinds_of_verdicts", SOCKET_VERDICTS),
     ("a_priority_of_netfilter_takes_one_program", NETFILTER),
 ];
 

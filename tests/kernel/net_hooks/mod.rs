@@ -3,6 +3,7 @@
 
 mod cgroups;
 pub(crate) mod chain;
+mod kept;
 pub(crate) mod netfilter;
 pub(crate) mod netns;
 pub(crate) mod sockmap;
@@ -17,6 +18,9 @@ use crate::host::{bpftool, tree};
 use crate::layer::running::eventually;
 use crate::program::Program;
 use crate::support::object;
+
+/// Where `net_hooks` counts the messages that it sees.
+const SK_MSG: u32 = 2;
 
 /// A deployment of programs of one object that count their calls.
 struct Deployment {

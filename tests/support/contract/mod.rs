@@ -10,6 +10,7 @@ mod network;
 mod objects;
 mod operations;
 mod probes;
+mod sockets;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -95,6 +96,9 @@ macro_rules! for_each_case {
             a_namespace_runs_programs_of_its_sockets,
             a_namespace_has_one_flow_dissector,
             a_map_of_sockets_takes_one_program_of_a_kind,
+            a_map_of_sockets_keeps_programs_without_links,
+            what_a_map_of_sockets_keeps_goes_with_it,
+            a_map_of_sockets_has_one_of_two_kinds_of_verdicts,
             a_priority_of_netfilter_takes_one_program,
             filters_are_attached_replaced_and_removed,
             the_kernel_chooses_free_places_for_filters,
@@ -113,6 +117,7 @@ pub(crate) use network::*;
 pub(crate) use objects::*;
 pub(crate) use operations::*;
 pub(crate) use probes::*;
+pub(crate) use sockets::*;
 
 /// Everything one object becomes.
 pub(crate) struct Loaded<H> {

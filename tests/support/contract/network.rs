@@ -92,9 +92,19 @@ pub(crate) fn a_map_of_sockets_takes_one_program_of_a_kind<K: Kernel>(host: &Hos
     let attach = |program: &str| {
         kernel.attach_with(loaded.program(program), loaded.spec(program), &at, &others)
     };
+    let attach_type = AttachType::SK_MSG_VERDICT;
+    let stranger = load_only(kernel, "net_hooks", &["on_msg"]);
+    let kept = stranger.program("on_msg");
+    kernel.keep(map, attach_type, kept, None).expect("nobody is there");
+    assert_eq!(raw(attach("on_msg")), Some(Errno::BUSY), "the map keeps one by itself");
+    assert_eq!(kernel.let_go(map, attach_type, kept), Ok(true), "it was not replaced");
     let link = attach("on_msg").expect("nobody is there");
     let live = host.link(&link);
-    let attach_type = AttachType::SK_MSG_VERDICT;
+    assert_eq!(
+        raw(kernel.keep(map, attach_type, kept, Some(loaded.program("on_msg")))),
+        Some(Errno::BUSY)
+    );
+    assert_eq!(raw(kernel.let_go(map, attach_type, kept)), Some(Errno::BUSY), "a link is there");
     assert_eq!(live.link_type, LinkType::SOCKMAP);
     assert_eq!(live.target, LinkTarget::Map { id: kernel.id(map), attach_type });
     assert_eq!(raw(attach("on_msg")), Some(Errno::BUSY));

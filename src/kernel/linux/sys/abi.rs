@@ -15,6 +15,8 @@ pub(super) enum Command {
     ProgLoad = 5,
     ObjPin = 6,
     ObjGet = 7,
+    ProgAttach = 8,
+    ProgDetach = 9,
     ProgGetFdById = 13,
     MapGetFdById = 14,
     ObjGetInfoByFd = 15,
@@ -333,6 +335,15 @@ pub(super) struct ProgQuery {
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ProgAttach {
+    pub(super) target_fd: u32,
+    pub(super) attach_bpf_fd: u32,
+    pub(super) attach_type: u32,
+    pub(super) attach_flags: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ProgBindMap {
     pub(super) prog_fd: u32,
     pub(super) map_fd: u32,
@@ -497,6 +508,8 @@ mod tests {
             (Command::ProgGetFdById, bpf_cmd::BPF_PROG_GET_FD_BY_ID),
             (Command::MapGetFdById, bpf_cmd::BPF_MAP_GET_FD_BY_ID),
             (Command::ObjGetInfoByFd, bpf_cmd::BPF_OBJ_GET_INFO_BY_FD),
+            (Command::ProgAttach, bpf_cmd::BPF_PROG_ATTACH),
+            (Command::ProgDetach, bpf_cmd::BPF_PROG_DETACH),
             (Command::ProgQuery, bpf_cmd::BPF_PROG_QUERY),
             (Command::RawTracepointOpen, bpf_cmd::BPF_RAW_TRACEPOINT_OPEN),
             (Command::BtfLoad, bpf_cmd::BPF_BTF_LOAD),
@@ -583,6 +596,7 @@ mod tests {
         assert_eq!(size_of::<NetfilterLinkCreate>(), 32);
         assert_eq!(size_of::<LinkUpdate>(), 16);
         assert_eq!(size_of::<LinkDetach>(), 4);
+        assert_eq!(size_of::<ProgAttach>(), 16);
         assert_eq!(size_of::<ProgBindMap>(), 12);
         assert_eq!(size_of::<ProgQuery>(), 64);
         assert_eq!(size_of::<RawTracepointOpen>(), 24);

@@ -291,6 +291,11 @@ pub(in crate::kernel::linux) fn load_event_program() -> Answer<OwnedFd> {
     load_smallest(ProgramType::TRACEPOINT, 0)
 }
 
+/// Loads the smallest program that maps of sockets take.
+pub(in crate::kernel::linux) fn load_socket_program() -> Answer<OwnedFd> {
+    load_smallest(ProgramType::SK_MSG, AttachType::SK_MSG_VERDICT.0)
+}
+
 fn load_smallest(program_type: ProgramType, attach_type: u32) -> Answer<OwnedFd> {
     /// `r0 = 0`, `exit`
     const CODE: [Insn; 2] = [Insn(0xb7), Insn(0x95)];

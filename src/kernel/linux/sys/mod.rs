@@ -16,6 +16,7 @@ mod operations;
 mod perf;
 mod pin;
 mod probe;
+mod sockets;
 mod wait;
 
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
@@ -38,7 +39,7 @@ pub(super) use link::{
 pub(super) use load::{
     JUMP_TARGET_SIZE, MapAttributes, MapTypes, ProgramAttributes, ProgramBtf, bind_map, create_map,
     freeze_map, has_attach_cookie, load_btf, load_event_program, load_multi_probe, load_program,
-    set_array_value, set_jump_target, set_slot,
+    load_socket_program, set_array_value, set_jump_target, set_slot,
 };
 pub(super) use mapped::{Mapped, map_kernel_btf};
 pub(super) use operations::{OperationsState, delete_operations, operations_state, set_operations};
@@ -50,6 +51,9 @@ pub(super) use pin::{object_at, pin};
 pub(super) use probe::{
     IterLimit, UserPlace, has_event_links, link_event, link_function, link_iterator,
     link_kernel_functions, link_user_places, try_kernel_functions,
+};
+pub(super) use sockets::{
+    attach_to_sockets, detach_from_sockets, has_socket_links, program_of_sockets,
 };
 pub(super) use wait::wait_for_programs;
 
