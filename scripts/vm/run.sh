@@ -158,7 +158,8 @@ main() {
 
 	# Each machine in a process group of its own, which ends with this run.
 	set -m
-	trap 'for job in $(jobs -p); do kill -- "-$job" 2>/dev/null; done' EXIT
+	# One that has ended can be among them still, and a failure in here would be that of the run.
+	trap 'for job in $(jobs -p); do kill -- "-$job" 2>/dev/null || true; done' EXIT
 	for kernel in "${kernels[@]}"; do
 		if [ $((running++)) -ge "$jobs" ]; then wait -n; fi
 		run_kernel "$kernel" &
