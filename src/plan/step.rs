@@ -186,6 +186,9 @@ pub enum Step {
         program: ProgramRef,
         /// Where to.
         attachment: Attachment,
+        /// The maps of `usdt.bpf.h`, by name in C.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        others: BTreeMap<String, Slot>,
     },
     /// Attaches a program at the first of some places that is free, until the run is over. If none is,
     /// nothing runs there while its own place changes hands.

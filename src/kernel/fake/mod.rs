@@ -430,7 +430,13 @@ impl Kernel for Fake {
         Ok(self.handle(link))
     }
 
-    fn hold(&self, program: &Handle, spec: &ProgramSpec, attachment: &Attachment) -> Result<Held> {
+    fn hold(
+        &self,
+        program: &Handle,
+        spec: &ProgramSpec,
+        attachment: &Attachment,
+        _maps: &BTreeMap<&str, &Handle>,
+    ) -> Result<Held> {
         let mut state = self.act(CallKind::Hold, attachment.to_string())?;
         let event = state.attach(program.object, spec, attachment, &[])?;
         drop(state);
@@ -442,7 +448,7 @@ impl Kernel for Fake {
     }
 
     fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>> {
-        Ok(probes::settle(spec, wanted))
+        Ok(self.lock().settle(spec, wanted))
     }
 
     fn update_link(&self, link: &Handle, new: &Handle, old: Option<&Handle>) -> Result<()> {
