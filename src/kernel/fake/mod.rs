@@ -422,12 +422,7 @@ impl Kernel for Fake {
         attachment: &Attachment,
         others: &BTreeMap<&str, &Handle>,
     ) -> Result<Handle> {
-        let others: Vec<Identity> = others.values().map(|other| other.object).collect();
-        let mut state = self.act(CallKind::Attach, attachment.to_string())?;
-        state.has_link_for(attachment)?;
-        let link = state.attach(program.object, spec, attachment, &others)?;
-        drop(state);
-        Ok(self.handle(link))
+        self.make_link((program, spec), attachment, others)
     }
 
     fn hold(
@@ -437,10 +432,7 @@ impl Kernel for Fake {
         attachment: &Attachment,
         _maps: &BTreeMap<&str, &Handle>,
     ) -> Result<Held> {
-        let mut state = self.act(CallKind::Hold, attachment.to_string())?;
-        let event = state.attach(program.object, spec, attachment, &[])?;
-        drop(state);
-        Ok(Held(self.handle(event)))
+        self.make_held((program, spec), attachment)
     }
 
     fn descriptor(&self, held: &Held) -> Result<Descriptor> {

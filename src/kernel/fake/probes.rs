@@ -1,9 +1,13 @@
 //! Probes and counters: links of one place, or of several.
 
+use std::collections::BTreeMap;
+
 use rustix::io::Errno;
 
 use super::super::{KernelError, Result, Settled};
+use super::fault::CallKind;
 use super::state::{FACTS, State};
+use super::{Fake, Handle, Held};
 use crate::model::attach::Attachment;
 use crate::model::identity::Identity;
 use crate::model::kinds::{AttachType, LinkType, ProgramType};
@@ -17,6 +21,33 @@ const PROCESS: (u32, u64) = (1, 1);
 /// What others see of an attachment by a descriptor.
 pub(super) fn descriptor(event: Identity) -> Descriptor {
     Descriptor { pid: PROCESS.0, started: PROCESS.1, number: event.id }
+}
+
+impl Fake {
+    pub(super) fn make_link(
+        &self,
+        (program, spec): (&Handle, &ProgramSpec),
+        attachment: &Attachment,
+        others: &BTreeMap<&str, &Handle>,
+    ) -> Result<Handle> {
+        let others: Vec<Identity> = others.values().map(|other| other.object).collect();
+        let mut state = self.act(CallKind::Attach, attachment.to_string())?;
+        state.has_link_for(attachment)?;
+        let link = state.attach(program.object, spec, attachment, &others)?;
+        drop(state);
+        Ok(self.handle(link))
+    }
+
+    pub(super) fn make_held(
+        &self,
+        (program, spec): (&Handle, &ProgramSpec),
+        attachment: &Attachment,
+    ) -> Result<Held> {
+        let mut state = self.act(CallKind::Hold, attachment.to_string())?;
+        let event = state.attach(program.object, spec, attachment, &[])?;
+        drop(state);
+        Ok(Held(self.handle(event)))
+    }
 }
 
 impl State {
