@@ -106,11 +106,9 @@ fn of_program(object: &DesiredObject, program: &DesiredProgram, all: &mut Capabi
         let why = of(&format!("is attached to {attachment}"));
         of_attachment(attachment, &why, all);
         // `PTRACE_MODE_READ` in `fs/proc/task_mmu.c`.
-        if let Attachment::Usdt(Usdt { pid: Some(_), .. }) = attachment
-            && program.terms.held.contains(attachment)
-        {
+        if let Attachment::Usdt(Usdt { pid: Some(_), .. }) = attachment {
             all.may_need(Capability::SysPtrace, || {
-                format!("{why}, which is found by the addresses of that process")
+                format!("{why}: before Linux 5.15, by the addresses of that process")
             });
         }
     }
