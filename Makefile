@@ -9,8 +9,8 @@ BPF_TARGET := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(BPF_ARCH)))
 BPF_FLAGS := -g -O2 -Wall -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_TARGET) -idirafter /usr/include/$(BPF_ARCH)-linux-gnu
 BPF_SOURCES := $(wildcard bpf/*.bpf.c)
 BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=bpf/out/%.bpf.o)
-# What tests watch.
-PROBED := bpf/out/probed
+# What tests watch: one that each process has at other addresses, and one that all have at the same.
+PROBED := bpf/out/probed bpf/out/probed-fixed
 
 .PHONY: help deps build bpf demo test test-vm hooks attack package package-test kubernetes-test flood lint \
 	lint-manifests bench fuzz release reproduce clean
@@ -32,9 +32,12 @@ bpf/out/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h) Makefile
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_FLAGS) $(shell sed -n '1,3s,^// cflags: ,,p' $<) -c $< -o $@
 
+bpf/out/probed: PROBED_FLAGS := -fPIE -pie
+bpf/out/probed-fixed: PROBED_FLAGS := -fno-pie -no-pie
+
 $(PROBED): bpf/probed.c Makefile
 	@mkdir -p $(@D)
-	$(CC) -O1 -Wall -o $@.$$$$ $< && mv $@.$$$$ $@
+	$(CC) -O1 -Wall $(PROBED_FLAGS) -o $@.$$$$ $< && mv $@.$$$$ $@
 
 demo: deps build bpf ## apply an example to the running kernel, in private namespaces (root)
 	scripts/demo.sh

@@ -21,6 +21,7 @@ enum {
 	FIRST_ARGUMENT,
 	SECOND_ARGUMENT,
 	USDT_COOKIE,
+	USDT_ARGUMENTS,
 	USER_HITS,
 };
 
@@ -71,6 +72,7 @@ int on_probe(struct pt_regs *ctx)
 	if (!bpf_usdt_arg(ctx, 1, &argument))
 		set(SECOND_ARGUMENT, argument);
 	set(USDT_COOKIE, bpf_usdt_cookie(ctx));
+	set(USDT_ARGUMENTS, bpf_usdt_arg_cnt(ctx));
 	return 0;
 }
 

@@ -267,12 +267,13 @@ pub trait Kernel {
     ) -> Result<Self::Handle>;
 
     /// Attaches a program to a perf event without a link, as every kernel does. What hook it is for says
-    /// [`Attachment::is_event`].
+    /// [`Attachment::is_event`]; `others` are the maps of `usdt.bpf.h`, for its hook.
     fn hold(
         &self,
         program: &Self::Handle,
         spec: &ProgramSpec,
         attachment: &Attachment,
+        others: &BTreeMap<&str, &Self::Handle>,
     ) -> Result<Self::Held>;
 
     /// What others see of it.

@@ -25,11 +25,13 @@ pub enum Capability {
     DacReadSearch,
     /// `CAP_DAC_OVERRIDE`: the same, to be written.
     DacOverride,
+    /// `CAP_SYS_PTRACE`: what is in the memory of other processes.
+    SysPtrace,
 }
 
 impl Capability {
     /// Every one of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Bpf,
         Self::NetAdmin,
         Self::Perfmon,
@@ -38,6 +40,7 @@ impl Capability {
         Self::Syslog,
         Self::DacReadSearch,
         Self::DacOverride,
+        Self::SysPtrace,
     ];
 
     /// Its name in `linux/capability.h`.
@@ -52,6 +55,7 @@ impl Capability {
             Self::Syslog => "CAP_SYSLOG",
             Self::DacReadSearch => "CAP_DAC_READ_SEARCH",
             Self::DacOverride => "CAP_DAC_OVERRIDE",
+            Self::SysPtrace => "CAP_SYS_PTRACE",
         }
     }
 }

@@ -39,6 +39,10 @@ pub struct Usdt {
     pub inode: Option<u64>,
     /// Which of the places in the code that have the probe; `None` for all of them by one link.
     pub site: Option<usize>,
+    /// Where its instruction is in memory, on a kernel without cookies: by that, a program finds the
+    /// arguments there. Empty where it has a cookie.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<u64>,
 }
 
 /// A kernel function, by its BTF.
@@ -152,6 +156,19 @@ pub const SOFTWARE: &[(&str, u64)] = &[
     ("emulation-faults", 8),
     ("cgroup-switches", 11),
 ];
+
+/// The map of `usdt.bpf.h` that says where the arguments of probes are.
+pub const USDT_SPECS: &str = "__bpf_usdt_specs";
+
+/// The map of `usdt.bpf.h` that says by the address of an instruction which probe it is of: the way of
+/// kernels without cookies.
+pub const USDT_ADDRESSES: &str = "__bpf_usdt_ip_to_spec_id";
+
+/// Whether a target is a library, by its name (libbpf `resolve_full_path`).
+#[must_use]
+pub fn is_library(target: &str) -> bool {
+    target.strip_suffix(".so").is_some_and(|name| !name.is_empty()) || target.contains(".so.")
+}
 
 /// Whether a name is a pattern.
 #[must_use]

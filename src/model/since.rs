@@ -200,14 +200,13 @@ pub fn of_iterator(over: &str) -> Option<Release> {
     })
 }
 
-/// The release since which an attachment at a hook takes a cookie; `None` where none is taken.
+/// The release since which an attachment at a hook takes a cookie; `None` where none is taken. That of
+/// `usdt` is an entry of a map, beside the arguments.
 #[must_use]
 pub fn of_cookie(hook: &str) -> Option<Release> {
     Some(match hook {
         // 82e6b1eee6a8.
-        "kprobe" | "kretprobe" | "uprobe" | "uretprobe" | "usdt" | "tracepoint" | "perf-event" => {
-            at(5, 15)
-        }
+        "kprobe" | "kretprobe" | "uprobe" | "uretprobe" | "tracepoint" | "perf-event" => at(5, 15),
         // 2fcc82411e74.
         "fentry" | "fexit" | "fmod-ret" | "lsm" => at(5, 19),
         // 68ca5d4eebb8.

@@ -10,6 +10,7 @@ use crate::model::capability::{self, Capability};
 use crate::model::helper::Helper;
 use crate::model::kinds::ProgramType;
 use crate::model::object::ExternKind;
+use crate::model::probe::Usdt;
 use crate::model::program::ProgramSpec;
 use crate::validate::{Desired, DesiredObject, DesiredProgram};
 
@@ -102,7 +103,14 @@ fn of_program(object: &DesiredObject, program: &DesiredProgram, all: &mut Capabi
         all.needs(Capability::SysAdmin, || of("calls `bpf_probe_write_user`"));
     }
     for attachment in &program.attachments {
-        of_attachment(attachment, &of(&format!("is attached to {attachment}")), all);
+        let why = of(&format!("is attached to {attachment}"));
+        of_attachment(attachment, &why, all);
+        // `PTRACE_MODE_READ` in `fs/proc/task_mmu.c`.
+        if let Attachment::Usdt(Usdt { pid: Some(_), .. }) = attachment {
+            all.may_need(Capability::SysPtrace, || {
+                format!("{why}: before Linux 5.15, by the addresses of that process")
+            });
+        }
     }
 }
 

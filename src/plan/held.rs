@@ -4,7 +4,8 @@
 use crate::model::attach::Attachment;
 use crate::model::inventory::{Anchor, LinkRecord, Resource};
 use crate::model::live::LiveHeld;
-use crate::validate::Desired;
+use crate::model::probe::USDT_ADDRESSES;
+use crate::validate::{Desired, Terms};
 
 use super::draft::Draft;
 use super::link_kinds::phase;
@@ -19,7 +20,9 @@ const DETACHED: &str = "Linux has links to events since 5.15; before, such an at
                         process that made it, so it cannot be left to the kernel: apply without \
                         `--detach`";
 const COOKIE: &str = "cookies of attachments to events need Linux 5.15";
-const USDT: &str = "the arguments of a USDT probe are found by its cookie, which needs Linux 5.15";
+const NO_ADDRESSES: &str = "the program cannot find a probe's arguments: before Linux 5.15, which has cookies, \
+                            that takes a map `__bpf_usdt_ip_to_spec_id` in its object, which \
+                            `#include <bpf/usdt.bpf.h>` in C brings";
 
 /// Whether the manifest attaches to perf events.
 #[must_use]
@@ -29,27 +32,34 @@ pub fn has_events(desired: &Desired) -> bool {
 
 /// Has every attachment to a perf event held by the process that applies, if that can.
 pub fn hold_events(desired: &mut Desired, can_hold: bool) {
-    for program in desired.objects.iter_mut().flat_map(|object| &mut object.programs) {
-        for attachment in program.attachments.iter().filter(|at| at.is_event()) {
-            let reason = match attachment {
-                Attachment::Usdt(_) => Some(USDT),
-                _ if attachment.cookie().is_some() => Some(COOKIE),
-                _ if !can_hold => Some(DETACHED),
-                _ => None,
-            };
-            let terms = &mut program.terms;
-            if let Some(reason) = reason {
-                terms.impossible.insert(attachment.clone(), reason.to_owned());
-                continue;
+    for object in &mut desired.objects {
+        let finds_probes = object.maps.iter().any(|map| map.spec.name == USDT_ADDRESSES);
+        for program in &mut object.programs {
+            for attachment in program.attachments.iter().filter(|at| at.is_event()) {
+                let reason = match attachment {
+                    Attachment::Usdt(_) if !finds_probes => Some(NO_ADDRESSES),
+                    // The program finds its cookie where it finds the arguments.
+                    Attachment::Usdt(_) => None,
+                    _ => attachment.cookie().map(|_| COOKIE),
+                };
+                let reason = reason.or((!can_hold).then_some(DETACHED));
+                hold_event(&mut program.terms, attachment, reason);
             }
-            terms.held.insert(attachment.clone());
-            let note = terms.notes.entry(attachment.clone()).or_default();
-            if !note.is_empty() {
-                note.push_str("; ");
-            }
-            note.push_str(HELD);
         }
     }
+}
+
+fn hold_event(terms: &mut Terms, attachment: &Attachment, impossible: Option<&str>) {
+    if let Some(reason) = impossible {
+        terms.impossible.insert(attachment.clone(), reason.to_owned());
+        return;
+    }
+    terms.held.insert(attachment.clone());
+    let note = terms.notes.entry(attachment.clone()).or_default();
+    if !note.is_empty() {
+        note.push_str("; ");
+    }
+    note.push_str(HELD);
 }
 
 impl Wanted<'_> {
@@ -89,10 +99,12 @@ impl Wanted<'_> {
     /// The executor records it: only then it is known which descriptor it is.
     fn hold(self, action: Action, reason: &str, draft: &mut Draft<'_>) {
         self.hold_program(draft);
+        let others = self.slots(draft);
         let step = Step::Hold {
             address: self.address.clone(),
             program: self.program.clone(),
             attachment: self.attachment.clone(),
+            others,
         };
         draft.step(phase(self.attachment), step);
         draft.change(Change::new(self.address.clone(), action, self.noted(reason)));

@@ -8,19 +8,17 @@ use crate::model::attach::Attachment;
 use crate::model::identity::Identity;
 use crate::model::inventory::PublicPin;
 use crate::model::kinds::LinkType;
-use crate::model::live::LiveObject;
+use crate::model::live::{LiveObject, TargetState};
 use crate::model::name::Name;
 use crate::model::pin::PinPath;
-use crate::model::probe::{Iter, Only};
+use crate::model::probe::{Iter, Only, USDT_ADDRESSES, USDT_SPECS, Usdt};
 use crate::validate::{Desired, DesiredObject, DesiredProgram};
 
-use super::Step;
 use super::draft::{Draft, Phase, Source};
+use super::held;
 use super::links::{Found, Wanted};
-use super::maps::{Bindings, held};
-
-/// The maps of `usdt.bpf.h`, which say where the arguments of probes are.
-const USDT_MAPS: [&str; 2] = ["__bpf_usdt_specs", "__bpf_usdt_ip_to_spec_id"];
+use super::maps::{self, Bindings};
+use super::{Slot, Step};
 
 /// Where every map of a deployment is.
 #[derive(Clone, Copy)]
@@ -42,7 +40,7 @@ impl Maps<'_> {
         let mut maps = BTreeMap::new();
         match attachment {
             Attachment::Usdt(_) => {
-                for map in USDT_MAPS {
+                for map in [USDT_SPECS, USDT_ADDRESSES] {
                     maps.extend(
                         self.source(object.name.as_str(), map, draft)
                             .map(|source| (map.to_owned(), source)),
@@ -69,7 +67,7 @@ impl Maps<'_> {
         if self.reloads.get(at)?.is_some() {
             return Some(Source::New(address));
         }
-        Some(match held(&address, draft) {
+        Some(match maps::held(&address, draft) {
             Some(held) => Source::Live { pin: held.pin, identity: Identity::map(held.found.id) },
             None => Source::Unpinned { id: draft.inventory().map(&address)?.id },
         })
@@ -81,8 +79,11 @@ impl Maps<'_> {
 pub(super) fn reload_reason(object: &DesiredObject, draft: &Draft<'_>) -> Option<String> {
     object.programs.iter().find_map(|program| {
         let name = &program.spec.name;
-        let probes =
-            program.attachments.iter().filter(|place| matches!(place, Attachment::Usdt(_)));
+        let is_there = |place: &&Attachment| {
+            matches!(place, Attachment::Usdt(_))
+                && matches!(draft.live.targets.get(place), Some(TargetState::Present(_)))
+        };
+        let probes = program.attachments.iter().filter(is_there);
         let mut missing = probes.filter(|place| !is_attached(&object.name, name, place, draft));
         missing.next().map(|probe| format!("`{name}` is to be attached to {probe}"))
     })
@@ -92,7 +93,8 @@ fn is_attached(object: &Name, program: &str, place: &Attachment, draft: &Draft<'
     let pin = PinPath::link(&draft.name(), object, program, place);
     let record = draft.inventory().link(&Address::link(object, program, place));
     let recorded = record.and_then(|record| record.attachment.as_ref());
-    matches!(draft.live.pins.get(&pin), Some(LiveObject::Link(_)))
+    let is_held = || record.is_some_and(|record| held::live(record, draft).is_some());
+    (matches!(draft.live.pins.get(&pin), Some(LiveObject::Link(_))) || is_held())
         && recorded.is_none_or(|recorded| recorded == place)
 }
 
@@ -119,7 +121,10 @@ pub(super) fn options(attachment: &Attachment) -> Option<String> {
         Attachment::Uprobe(probe) | Attachment::Uretprobe(probe) => {
             options.extend(inode(probe.inode));
         }
-        Attachment::Usdt(probe) => options.extend(inode(probe.inode)),
+        Attachment::Usdt(probe) => {
+            options.extend(inode(probe.inode));
+            options.extend(addresses(probe));
+        }
         _ => {}
     }
     options.extend(attachment.cookie().map(|cookie| format!("cookie {cookie}")));
@@ -145,6 +150,12 @@ fn inode(inode: Option<u64>) -> Option<String> {
     inode.map(|inode| format!("inode {inode} of the file"))
 }
 
+fn addresses(probe: &Usdt) -> Option<String> {
+    let all: Vec<String> =
+        probe.addresses.iter().map(|address| format!("address {address:#x}")).collect();
+    (!all.is_empty()).then(|| all.join(", "))
+}
+
 /// Where the link is pinned for users: an iterator's, which they can read, and of no other.
 pub(super) fn public_pin(program: &DesiredProgram, attachment: &Attachment) -> Option<PublicPin> {
     let readable = matches!(attachment, Attachment::Iter(_));
@@ -156,9 +167,13 @@ impl Wanted<'_> {
     pub(super) fn attach_step(&self, draft: &mut Draft<'_>) -> Step {
         let (address, program) = (self.address.clone(), self.program.clone());
         let attachment = self.attachment.clone();
-        let others = self.others.iter().map(|(name, source)| (name.clone(), draft.slot(source)));
-        let others = others.collect();
+        let others = self.slots(draft);
         Step::Attach { address, program, attachment, others }
+    }
+
+    /// Where what is attached with the program is had from, by name in C.
+    pub(super) fn slots(&self, draft: &mut Draft<'_>) -> BTreeMap<String, Slot> {
+        self.others.iter().map(|(name, source)| (name.clone(), draft.slot(source))).collect()
     }
 
     /// Claims the pins of the link, wherever it comes from.

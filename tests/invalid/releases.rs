@@ -86,3 +86,31 @@ fn a_flag_is_taken_since_its_release() {
     let found = found("invalid_shapes", Release::new(6, 19));
     assert!(found.contains(&(code::KERNEL_TOO_OLD, unknown)), "{found:#?}");
 }
+
+#[test]
+fn a_probe_is_found_by_its_address_where_there_are_no_cookies() {
+    let at = |object, target: &str| {
+        let attach = format!(
+            "hook = \"usdt\", target = {target}, provider = \"p\", name = \"n\", cookie = 7"
+        );
+        let late =
+            |one: &Problem| one.code == code::KERNEL_TOO_OLD && one.message.contains("`usdt`");
+        let before = problems(object, "on_probe", &attach, Release::new(5, 14));
+        let mut found: Vec<Problem> = before.into_iter().filter(late).collect();
+        assert_eq!(found.len(), 1, "its cookie is an entry of a map: {found:#?}");
+        let with = problems(object, "on_probe", &attach, Release::new(5, 15));
+        assert!(!with.iter().any(late), "{with:#?}");
+        let problem = found.remove(0);
+        (problem.severity, problem.help.expect("advice"))
+    };
+    for (object, target, severity, word) in [
+        ("user_probes", "\"/usr/bin/app\"", Severity::Warning, "`-no-pie`"),
+        ("user_probes", "\"libc.so.6\", pid = 7", Severity::Warning, "`--detach` is refused"),
+        ("user_probes", "\"libc.so.6\"", Severity::Error, "by `pid`"),
+        ("usdt_by_cookie", "\"/usr/bin/app\", pid = 7", Severity::Error, "usdt.bpf.h"),
+    ] {
+        let (found, help) = at(object, target);
+        assert_eq!(found, severity, "{target}: {help}");
+        assert!(help.contains(word), "{target}: {help}");
+    }
+}

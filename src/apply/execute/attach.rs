@@ -29,11 +29,14 @@ impl<K: Kernel> Executor<'_, K> {
         if others.is_empty() {
             return self.kernel.attach(handle, spec, attachment);
         }
-        let mut handles = BTreeMap::new();
-        for (name, slot) in others {
-            handles.insert(name.as_str(), self.handle(slot)?);
-        }
-        self.kernel.attach_with(handle, spec, attachment, &handles)
+        self.kernel.attach_with(handle, spec, attachment, &self.others(others)?)
+    }
+
+    fn others<'o>(
+        &'o self,
+        others: &'o BTreeMap<String, Slot>,
+    ) -> Result<BTreeMap<&'o str, &'o K::Handle>> {
+        others.iter().map(|(name, slot)| Ok((name.as_str(), self.handle(slot)?))).collect()
     }
 
     /// The link goes with the run, whatever comes of it.
@@ -97,9 +100,11 @@ impl<K: Kernel> Executor<'_, K> {
         address: &Address,
         program: &ProgramRef,
         attachment: &Attachment,
+        others: &BTreeMap<String, Slot>,
     ) -> Result<()> {
         let spec = self.program_spec(program)?;
-        let held = self.kernel.hold(self.handle(&program.slot)?, spec, attachment)?;
+        let (handle, others) = (self.handle(&program.slot)?, self.others(others)?);
+        let held = self.kernel.hold(handle, spec, attachment, &others)?;
         let descriptor = self.kernel.descriptor(&held)?;
         self.made.insert(descriptor, held);
         self.undo.push(Undo::LetGo(descriptor));

@@ -146,8 +146,8 @@ impl<'a, K: Kernel> Executor<'a, K> {
                 self.attached(address, link);
                 Ok(())
             }
-            Step::Hold { address, program, attachment } => {
-                self.attach_held(address, program, attachment)
+            Step::Hold { address, program, attachment, others } => {
+                self.attach_held(address, program, attachment, others)
             }
             Step::Bridge { address, program, attachments } => {
                 self.bridge(address, program, attachments)

@@ -8,6 +8,7 @@ mod bpffs;
 mod contents;
 mod dispatchers;
 mod fault;
+mod handle;
 mod hooks;
 mod host;
 mod links;
@@ -27,6 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustix::io::Errno;
 
 pub use fault::{Call, CallKind, Killed};
+pub use handle::{Handle, Held};
 pub use snapshot::Snapshot;
 
 use super::entries::{self, Carried, Copied, Pass};
@@ -60,23 +62,6 @@ use state::State;
 #[derive(Clone, Debug, Default)]
 pub struct Fake {
     state: Arc<Mutex<State>>,
-}
-
-/// Keeps one object of a [`Fake`] host alive.
-#[derive(Debug)]
-pub struct Handle {
-    state: Arc<Mutex<State>>,
-    object: Identity,
-}
-
-/// Keeps one attachment of a [`Fake`] host in place.
-#[derive(Debug)]
-pub struct Held(Handle);
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        lock(&self.state).release_by_user(self.object);
-    }
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
@@ -401,19 +386,17 @@ impl Kernel for Fake {
         attachment: &Attachment,
         others: &BTreeMap<&str, &Handle>,
     ) -> Result<Handle> {
-        let others: Vec<Identity> = others.values().map(|other| other.object).collect();
-        let mut state = self.act(CallKind::Attach, attachment.to_string())?;
-        state.has_link_for(attachment)?;
-        let link = state.attach(program.object, spec, attachment, &others)?;
-        drop(state);
-        Ok(self.handle(link))
+        self.make_link((program, spec), attachment, others)
     }
 
-    fn hold(&self, program: &Handle, spec: &ProgramSpec, attachment: &Attachment) -> Result<Held> {
-        let mut state = self.act(CallKind::Hold, attachment.to_string())?;
-        let event = state.attach(program.object, spec, attachment, &[])?;
-        drop(state);
-        Ok(Held(self.handle(event)))
+    fn hold(
+        &self,
+        program: &Handle,
+        spec: &ProgramSpec,
+        attachment: &Attachment,
+        _maps: &BTreeMap<&str, &Handle>,
+    ) -> Result<Held> {
+        self.make_held((program, spec), attachment)
     }
 
     fn descriptor(&self, held: &Held) -> Result<Descriptor> {
@@ -437,7 +420,7 @@ impl Kernel for Fake {
     }
 
     fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Result<Option<Settled>> {
-        Ok(probes::settle(spec, wanted))
+        Ok(self.lock().settle(spec, wanted))
     }
 
     fn update_link(&self, link: &Handle, new: &Handle, old: Option<&Handle>) -> Result<()> {

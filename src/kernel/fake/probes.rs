@@ -1,15 +1,19 @@
 //! Probes and counters: links of one place, or of several.
 
+use std::collections::BTreeMap;
+
 use rustix::io::Errno;
 
 use super::super::{KernelError, Result, Settled};
+use super::fault::CallKind;
 use super::sockets::Sockets;
 use super::state::{FACTS, State};
+use super::{Fake, Handle, Held};
 use crate::model::attach::Attachment;
 use crate::model::identity::Identity;
 use crate::model::kinds::{AttachType, LinkType, ProgramType};
 use crate::model::live::{Descriptor, LinkTarget, LiveHeld, LiveObject};
-use crate::model::probe::PerfEvent;
+use crate::model::probe::{PerfEvent, Usdt};
 use crate::model::program::ProgramSpec;
 
 /// The pid of every process, and when it started.
@@ -18,6 +22,33 @@ const PROCESS: (u32, u64) = (1, 1);
 /// What others see of an attachment by a descriptor.
 pub(super) fn descriptor(event: Identity) -> Descriptor {
     Descriptor { pid: PROCESS.0, started: PROCESS.1, number: event.id }
+}
+
+impl Fake {
+    pub(super) fn make_link(
+        &self,
+        (program, spec): (&Handle, &ProgramSpec),
+        attachment: &Attachment,
+        others: &BTreeMap<&str, &Handle>,
+    ) -> Result<Handle> {
+        let others: Vec<Identity> = others.values().map(|other| other.object).collect();
+        let mut state = self.act(CallKind::Attach, attachment.to_string())?;
+        state.has_link_for(attachment)?;
+        let link = state.attach(program.object, spec, attachment, &others)?;
+        drop(state);
+        Ok(self.handle(link))
+    }
+
+    pub(super) fn make_held(
+        &self,
+        (program, spec): (&Handle, &ProgramSpec),
+        attachment: &Attachment,
+    ) -> Result<Held> {
+        let mut state = self.act(CallKind::Hold, attachment.to_string())?;
+        let event = state.attach(program.object, spec, attachment, &[])?;
+        drop(state);
+        Ok(Held(self.handle(event)))
+    }
 }
 
 impl State {
@@ -54,8 +85,30 @@ pub(super) fn link(spec: &ProgramSpec, attachment: &Attachment) -> (LinkType, Li
     }
 }
 
-/// What wanted attachments come to: links of several places are there, and every possible CPU is online.
-pub(super) fn settle(spec: &ProgramSpec, wanted: &[Attachment]) -> Option<Settled> {
+/// Where the instruction of every probe is.
+const ADDRESS: u64 = 0x40_1000;
+
+impl State {
+    /// What wanted attachments come to: every possible CPU is online, and links of several places are
+    /// there if those of events are.
+    pub(super) fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Option<Settled> {
+        let settled = settle(spec, wanted)?;
+        if !self.hooks.lacks_event_links {
+            return Some(settled);
+        }
+        let by_address = |place| match place {
+            Attachment::Usdt(probe) => {
+                Attachment::Usdt(Usdt { site: Some(0), addresses: vec![ADDRESS], ..probe })
+            }
+            other => other,
+        };
+        let attachments = settled.attachments.into_iter().map(by_address).collect();
+        let declared = spec.kind.as_ref().and_then(|kind| kind.attach_type);
+        Some(Settled { attach_type: declared, attachments, ..settled })
+    }
+}
+
+fn settle(spec: &ProgramSpec, wanted: &[Attachment]) -> Option<Settled> {
     let declared = spec.kind.as_ref().and_then(|kind| kind.attach_type);
     let counter = |place: &Attachment| matches!(place, Attachment::PerfEvent(_));
     let several = |place: &Attachment| place.is_several() || matches!(place, Attachment::Usdt(_));

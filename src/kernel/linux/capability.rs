@@ -52,6 +52,7 @@ fn bit(capability: Capability) -> CapabilitySet {
         Capability::Syslog => CapabilitySet::SYSLOG,
         Capability::DacReadSearch => CapabilitySet::DAC_READ_SEARCH,
         Capability::DacOverride => CapabilitySet::DAC_OVERRIDE,
+        Capability::SysPtrace => CapabilitySet::SYS_PTRACE,
     }
 }
 

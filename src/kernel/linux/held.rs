@@ -39,6 +39,7 @@ pub(super) fn attach(
     program: &Handle,
     spec: &ProgramSpec,
     attachment: &Attachment,
+    maps: &BTreeMap<&str, &Handle>,
 ) -> Result<Held> {
     let operation = format!("attach program `{}` to {attachment}", spec.name);
     let failed = |errno| KernelError::errno(operation.as_str(), errno);
@@ -50,7 +51,7 @@ pub(super) fn attach(
         event
     } else {
         let attach_type = spec.kind.as_ref().and_then(|kind| kind.attach_type);
-        let (maps, by) = (&BTreeMap::new(), By::Event);
+        let by = By::Event;
         let call = probe::Call { operation: &operation, program, attach_type, maps, by };
         probe::attach(&call, attachment)?
     };

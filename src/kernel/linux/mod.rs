@@ -399,8 +399,14 @@ impl Kernel for Linux {
         attach::attach(program, spec, attachment, others)
     }
 
-    fn hold(&self, program: &Handle, spec: &ProgramSpec, attachment: &Attachment) -> Result<Held> {
-        held::attach(program, spec, attachment)
+    fn hold(
+        &self,
+        program: &Handle,
+        spec: &ProgramSpec,
+        attachment: &Attachment,
+        others: &BTreeMap<&str, &Handle>,
+    ) -> Result<Held> {
+        held::attach(program, spec, attachment, others)
     }
 
     fn descriptor(&self, held: &Held) -> Result<Descriptor> {

@@ -7,6 +7,7 @@ use crate::model::attach::Attachment;
 use crate::model::code;
 use crate::model::kinds::{AttachType, ProgramType};
 use crate::model::pattern;
+use crate::model::probe::USDT_SPECS;
 use crate::model::problem::Problem;
 use crate::model::program::{ProgramKind, ProgramSpec};
 use crate::validate::desired::Terms;
@@ -16,7 +17,6 @@ use crate::validate::rules::operations;
 use crate::validate::rules::places::Places;
 use crate::validate::rules::probes;
 use crate::validate::rules::replaced::{self, Holder};
-use crate::validate::rules::tracing::USDT_SPECS;
 use crate::validate::subject::Subject;
 
 /// The program's attachments, as far as they can be settled.

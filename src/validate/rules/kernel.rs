@@ -7,6 +7,7 @@ use crate::manifest::{Hook, KeyPath, listed};
 use crate::model::code;
 use crate::model::kinds::{AttachType, ProgramType};
 use crate::model::net_hook::Neighbour;
+use crate::model::probe::{USDT_ADDRESSES, is_library};
 use crate::model::problem::{Problem, Severity};
 use crate::model::program::{Instruction, ProgramKind, ProgramSpec};
 use crate::model::release::Release;
@@ -95,11 +96,18 @@ impl Reach<'_, '_, '_, '_> {
                 name => name,
             };
             let newer = since::of_hook(name).filter(|since| *since > self.kernel);
-            match (newer, stand_in(hook, name)) {
+            let stand_in = match name {
+                "usdt" => self.probe_by_address(hook, kind),
+                _ => stand_in(hook, name).map(Ok),
+            };
+            match (newer, stand_in) {
                 (Some(since), Some(stand_in)) => {
                     let problem = self.too_old(&format!("hook `{name}` needs"), since);
-                    let warning = Problem { severity: Severity::Warning, ..problem }.help(stand_in);
-                    self.findings.at_value(&at.key("hook"), warning);
+                    let problem = match stand_in {
+                        Ok(help) => Problem { severity: Severity::Warning, ..problem }.help(help),
+                        Err(help) => problem.help(help),
+                    };
+                    self.findings.at_value(&at.key("hook"), problem);
                 }
                 (since, _) => {
                     self.since(&at.key("hook"), &format!("hook `{name}` needs"), since, name);
@@ -113,6 +121,40 @@ impl Reach<'_, '_, '_, '_> {
                 self.since(&at.key("cookie"), &what, since::of_cookie(name), "");
             }
         }
+    }
+
+    /// What stands in for the cookie by which a program finds a probe's arguments, or what that takes.
+    fn probe_by_address(
+        &self,
+        hook: &Hook,
+        kind: Option<&ProgramKind>,
+    ) -> Option<Result<&'static str, &'static str>> {
+        let (target, pid) = match hook {
+            Hook::Usdt(hook) => (hook.target.as_str(), hook.pid),
+            _ => (kind.and_then(|kind| kind.target.as_deref())?.split(':').next()?, None),
+        };
+        Some(if self.subject.spec().map(USDT_ADDRESSES).is_none() {
+            Err(
+                "before, a program finds the arguments by a map `__bpf_usdt_ip_to_spec_id`, which its \
+                 object lacks: `#include <bpf/usdt.bpf.h>` in C brings it",
+            )
+        } else if pid.is_none() && is_library(target) {
+            Err(
+                "before, a program finds the arguments by the address of the probe's instruction, which \
+                 a library has at another place in each process: say which by `pid`",
+            )
+        } else if pid.is_none() {
+            Ok(
+                "before, a program finds the arguments by the address of the probe's instruction, which is \
+                known of one process (`pid`), or if the probed program is linked with `-no-pie`; the \
+                process that applies holds the attachment, and `--detach` is refused",
+            )
+        } else {
+            Ok(
+                "before, a program finds the arguments by the address of the probe's instruction in that \
+                process; the process that applies holds the attachment, and `--detach` is refused",
+            )
+        })
     }
 
     fn since(&mut self, at: &KeyPath, what: &str, since: Option<Release>, hook: &str) {

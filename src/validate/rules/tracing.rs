@@ -11,14 +11,11 @@ use crate::model::attach::Attachment;
 use crate::model::code;
 use crate::model::kinds::{AttachType, ProgramType};
 use crate::model::probe::{
-    Event, HARDWARE, Iter, KernelFunction, KernelProbe, Only, PerfEvent, SOFTWARE, Sample, Usdt,
-    UserProbe, is_pattern,
+    Event, HARDWARE, Iter, KernelFunction, KernelProbe, Only, PerfEvent, SOFTWARE, Sample,
+    USDT_SPECS, Usdt, UserProbe, is_pattern,
 };
 use crate::model::problem::Problem;
 use crate::object::sections;
-
-/// The map that `usdt.bpf.h` finds a probe's arguments in.
-pub(super) const USDT_SPECS: &str = "__bpf_usdt_specs";
 
 /// Other names of perf(1) for events, with those that a manifest has.
 const ALIASES: &[(&str, &str)] = &[
@@ -101,6 +98,7 @@ impl Place<'_, '_, '_> {
             cookie: hook.cookie,
             inode: None,
             site: None,
+            addresses: Vec::new(),
         })
     }
 
@@ -357,6 +355,7 @@ impl Place<'_, '_, '_> {
                     cookie,
                     inode: None,
                     site: None,
+                    addresses: Vec::new(),
                 }))
             }
             _ => None,

@@ -22,12 +22,12 @@ fn attach(probed: &Probed, symbols: &[&str]) -> String {
     format!("[objects.probes.programs.on_return]\nattach = [{}]\n", all.join(", "))
 }
 
-fn reload(held: &mut Held) {
+pub(super) fn reload(held: &mut Held) {
     held.signal(Signal::HUP);
     while !held.line().contains("applied as generation") {}
 }
 
-fn states(program: &Program, file: &str) -> Vec<String> {
+pub(super) fn states(program: &Program, file: &str) -> Vec<String> {
     let status = program.run(&["status", file, "--format", "json"]).status(0).json();
     let resources = status["deployments"][0]["resources"].as_array().expect("resources").clone();
     let links = resources.iter().filter(|resource| resource["kind"] == "link");

@@ -1,6 +1,7 @@
 //! Programs that watch functions and events, from a manifest: each runs when it should, and no longer
 //! once it is taken away.
 
+mod addresses;
 mod counters;
 mod functions;
 mod held;
@@ -79,13 +80,36 @@ fn destroy(program: &Program, file: &str) {
 /// A running `bpf/probed.c`, which calls a function for each letter.
 pub(crate) struct Probed {
     child: Child,
+    path: PathBuf,
 }
 
 impl Probed {
     pub(crate) fn start() -> Self {
-        let mut command = Command::new(Self::path());
+        Self::spawn(&mut Command::new(Self::path()), Self::path())
+    }
+
+    /// One that every process has at the same addresses.
+    fn fixed() -> Self {
+        let path = built("bpf/out/probed-fixed");
+        Self::spawn(&mut Command::new(&path), path)
+    }
+
+    /// A process that becomes it once it is told to.
+    fn later() -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "read go; exec \"$0\""]).arg(Self::path());
+        Self::spawn(&mut shell, Self::path())
+    }
+
+    fn spawn(command: &mut Command, path: PathBuf) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        Self { child: command.spawn().expect("it was built") }
+        Self { child: command.spawn().expect("it was built"), path }
+    }
+
+    /// Has a process become it.
+    fn go(&mut self) {
+        let input = self.child.stdin.as_mut().expect("a pipe");
+        input.write_all(b"\n").expect("it reads");
     }
 
     fn path() -> PathBuf {
@@ -104,9 +128,14 @@ impl Probed {
         answer[0]
     }
 
+    /// What an attachment to it in any process has.
+    fn target(&self) -> String {
+        format!("target = \"{}\"", self.path.display())
+    }
+
     /// What an attachment to it alone has in common: the file and the process.
     pub(crate) fn options(&self) -> String {
-        format!("target = \"{}\", pid = {}", Self::path().display(), self.child.id())
+        format!("{}, pid = {}", self.target(), self.child.id())
     }
 }
 

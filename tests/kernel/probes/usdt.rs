@@ -6,9 +6,11 @@ use crate::program::Program;
 use crate::sandbox::Sandbox;
 
 const HITS: &str = "user_hits";
+/// How many arguments the probe has.
+const COUNT: u32 = 7;
 
 /// How often the probe was passed, its arguments when it last was, and the cookie.
-fn seen() -> [u64; 4] {
+pub(super) fn seen() -> [u64; 4] {
     [3, 4, 5, 6].map(|at| number(HITS, at))
 }
 
@@ -33,6 +35,7 @@ fn arguments_and_the_counter_of_a_probe() {
         assert_eq!(probed.call("w"), 1, "it can know that it is watched");
         probed.call("p");
         assert_eq!(seen(), [1, 1234, (-5_i64).cast_unsigned(), 11]);
+        assert_eq!(number(HITS, COUNT), 2);
 
         // Another cookie takes fresh maps for the arguments; the hits stay.
         manifest(&program, "user_probes", &attach(&probed, "passed", ", cookie = 12"));

@@ -54,7 +54,7 @@ pub(crate) fn an_attachment_by_a_descriptor_ends_with_it<K: Kernel>(host: &Host<
     });
     let spec = image.spec.program("on_return").expect("a program");
     let (program, one) = (loaded.program("on_return"), kernel.id(loaded.program("on_return")));
-    let attach = || kernel.hold(program, spec, &at).expect("every kernel can");
+    let attach = || kernel.hold(program, spec, &at, &BTreeMap::new()).expect("every kernel can");
     let (first, second) = (attach(), attach());
     let descriptors = [&first, &second].map(|held| kernel.descriptor(held).expect("open"));
     assert_ne!(descriptors[0], descriptors[1]);
@@ -75,7 +75,8 @@ pub(crate) fn an_attachment_by_a_descriptor_ends_with_it<K: Kernel>(host: &Host<
     let at =
         Attachment::PerfEvent(PerfEvent { event, sample, cpu: Some(0), pid: None, cookie: None });
     let spec = loaded.spec("on_overflow");
-    let held = kernel.hold(loaded.program("on_overflow"), spec, &at).expect("it is attached");
+    let held = kernel.hold(loaded.program("on_overflow"), spec, &at, &BTreeMap::new());
+    let held = held.expect("it is attached");
     let descriptor = kernel.descriptor(&held).expect("open");
     let found = kernel.held(&descriptor).expect("it can be asked").expect("it is there");
     assert_eq!(found.program_id, None);

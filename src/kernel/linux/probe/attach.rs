@@ -18,7 +18,8 @@ use crate::model::attach::Attachment;
 use crate::model::identity::ObjectKind;
 use crate::model::kinds::AttachType;
 use crate::model::probe::{
-    Event, HARDWARE, Iter, KernelProbe, Only, PerfEvent, SOFTWARE, Sample, Usdt, UserProbe,
+    Event, HARDWARE, Iter, KernelProbe, Only, PerfEvent, SOFTWARE, Sample, USDT_ADDRESSES,
+    USDT_SPECS, Usdt, UserProbe,
 };
 use crate::model::release::Release;
 
@@ -80,11 +81,19 @@ impl Call<'_> {
             Some(at) => sites.get(at).into_iter().collect(),
             None => sites.iter().collect(),
         };
-        let Some(map) = self.maps.get(specs::MAP) else {
-            return Err(self.reason(format!("its object's map `{}` is not at hand", specs::MAP)));
-        };
         let cookie = probe.cookie.unwrap_or(0);
-        let entries = specs::enter(map, &meant, cookie).map_err(|reason| self.reason(reason))?;
+        let specs = self.map_of_probes(USDT_SPECS)?;
+        let entries = specs::enter(specs, &meant, cookie).map_err(|reason| self.reason(reason))?;
+        if self.by == By::Event
+            && let [entry] = entries.as_slice()
+        {
+            if probe.addresses.is_empty() {
+                return Err(self.reason("it is not known where its instruction is in memory"));
+            }
+            let map = self.map_of_probes(USDT_ADDRESSES)?;
+            specs::enter_addresses(map, &probe.addresses, *entry)
+                .map_err(|reason| self.reason(reason))?;
+        }
         let place = |(site, cookie): (&&super::usdt::Site, u64)| UserPlace {
             offset: site.offset,
             counter: site.counter,
@@ -92,6 +101,11 @@ impl Call<'_> {
         };
         let places: Vec<UserPlace> = meant.iter().zip(entries).map(place).collect();
         self.user_places(&path, &places, probe.pid, false)
+    }
+
+    fn map_of_probes(&self, name: &str) -> Result<&Handle> {
+        let missing = || self.reason(format!("its object's map `{name}` is not at hand"));
+        self.maps.get(name).copied().ok_or_else(missing)
     }
 
     fn user_places(

@@ -9,8 +9,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use object::elf::{
-    FileHeader32, FileHeader64, PF_X, PT_LOAD, SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB, STB_WEAK,
-    STT_FUNC,
+    ET_EXEC, FileHeader32, FileHeader64, PF_X, PT_LOAD, SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB,
+    STB_WEAK, STT_FUNC,
 };
 use object::read::elf::{FileHeader, ProgramHeader as _, SectionHeader as _, Sym as _};
 use object::{Endianness, FileKind, ReadCache};
@@ -19,6 +19,7 @@ use object::{Endianness, FileKind, ReadCache};
 pub(super) struct Binary {
     cache: ReadCache<File>,
     pub(super) inode: u64,
+    pub(super) device: u64,
     is_64: bool,
 }
 
@@ -57,11 +58,12 @@ impl Binary {
     pub(super) fn open(path: &Path) -> Result<Self, String> {
         let cannot = |error: io::Error| format!("{} cannot be read: {error}", path.display());
         let file = File::open(path).map_err(cannot)?;
-        let inode = file.metadata().map_err(cannot)?.ino();
+        let metadata = file.metadata().map_err(cannot)?;
+        let (inode, device) = (metadata.ino(), metadata.dev());
         let cache = ReadCache::new(file);
         match FileKind::parse(&cache) {
-            Ok(FileKind::Elf64) => Ok(Self { cache, inode, is_64: true }),
-            Ok(FileKind::Elf32) => Ok(Self { cache, inode, is_64: false }),
+            Ok(FileKind::Elf64) => Ok(Self { cache, inode, device, is_64: true }),
+            Ok(FileKind::Elf32) => Ok(Self { cache, inode, device, is_64: false }),
             _ => Err(format!("{} is no ELF file", path.display())),
         }
     }
@@ -108,6 +110,15 @@ impl Binary {
         // `EI_DATA`, of what was parsed.
         let byte = object::ReadRef::read_bytes_at(&self.cache, 5, 1);
         byte.is_ok_and(|byte| byte == [object::elf::ELFDATA2LSB])
+    }
+
+    /// Whether its addresses are those it has in memory: not those of a library or of an executable that
+    /// is position-independent (`ET_DYN`).
+    pub(super) fn is_fixed(&self) -> bool {
+        let [low, high] = ET_EXEC.to_le_bytes();
+        let expected = if self.is_little_endian() { [low, high] } else { [high, low] };
+        // `e_type`, behind the 16 bytes of `e_ident`.
+        object::ReadRef::read_bytes_at(&self.cache, 16, 2).is_ok_and(|bytes| bytes == expected)
     }
 }
 

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
+use crate::model::probe::is_library;
+
 /// The path of a target: itself if it is one, otherwise where libraries or programs of that name are.
 pub(super) fn find(target: &str) -> Result<PathBuf, String> {
     if target.contains('/') {
@@ -37,10 +39,6 @@ pub(in crate::kernel::linux) fn candidates(target: &str) -> Vec<PathBuf> {
     let directories = directories.chain(fixed.iter().copied());
     let directories = directories.chain(machine.filter(|_| is_library));
     directories.map(|directory| Path::new(directory).join(target)).collect()
-}
-
-fn is_library(target: &str) -> bool {
-    target.strip_suffix(".so").is_some_and(|name| !name.is_empty()) || target.contains(".so.")
 }
 
 const LIBRARIES: &[&str] = &["/usr/lib64", "/usr/lib"];

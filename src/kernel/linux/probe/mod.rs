@@ -6,6 +6,7 @@ mod elf;
 mod events;
 mod file;
 mod functions;
+mod mapped;
 mod multi;
 mod places;
 mod pmu;

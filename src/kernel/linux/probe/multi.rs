@@ -10,7 +10,7 @@ use crate::kernel::linux::since;
 use crate::kernel::linux::sys::{self, UserPlace};
 use crate::model::attach::Attachment;
 use crate::model::kinds::AttachType;
-use crate::model::probe::{KernelProbe, UserProbe};
+use crate::model::probe::{KernelProbe, Usdt, UserProbe};
 use crate::model::release::Release;
 
 /// Links of several functions of the kernel, and of a program or library.
@@ -51,12 +51,9 @@ pub(super) fn apart(attachment: &Attachment) -> Vec<Attachment> {
             }
             Attachment::Uretprobe(probe) if probe.is_several() => user_functions(probe)
                 .map(|all| all.into_iter().map(Attachment::Uretprobe).collect()),
-            Attachment::Usdt(probe) => places::sites(probe).map(|(_, sites)| {
-                let site = |at| {
-                    Attachment::Usdt(crate::model::probe::Usdt { site: Some(at), ..probe.clone() })
-                };
-                (0..sites.len()).map(site).collect::<Vec<_>>()
-            }),
+            Attachment::Usdt(probe) => {
+                sites(probe).map(|all| all.into_iter().map(Attachment::Usdt).collect::<Vec<_>>())
+            }
             _ => return vec![attachment.clone()],
         };
     let told = parts.ok().filter(|parts| (1..=APART_MAX).contains(&parts.len()));
@@ -81,6 +78,19 @@ fn user_functions(probe: &UserProbe) -> Result<Vec<UserProbe>, String> {
     };
     let (_, binary) = places::open(&probe.target)?;
     Ok(symbols::all_of(&binary, pattern)?.iter().map(|(name, _)| of(name)).collect())
+}
+
+/// With the addresses where these count. If they cannot be told, all sites are left together, for then
+/// that is told later.
+fn sites(probe: &Usdt) -> Result<Vec<Usdt>, String> {
+    let addresses = if places::are_by_address() {
+        places::addresses(probe)?
+    } else {
+        let (_, sites) = places::sites(probe)?;
+        vec![Vec::new(); sites.len()]
+    };
+    let of = |(at, addresses)| Usdt { site: Some(at), addresses, ..probe.clone() };
+    Ok(addresses.into_iter().enumerate().map(of).collect())
 }
 
 /// Why places are attached to one by one.

@@ -7,7 +7,7 @@ use super::{functions, places, pmu};
 use crate::kernel::Result;
 use crate::model::attach::Attachment;
 use crate::model::live::TargetState;
-use crate::model::probe::{Iter, Only, PerfEvent, UserProbe};
+use crate::model::probe::{Iter, Only, PerfEvent, Usdt, UserProbe};
 
 /// Security modules that the kernel runs, in their order; `bpf` is one.
 const MODULES: &str = "/sys/kernel/security/lsm";
@@ -16,7 +16,7 @@ const MODULES: &str = "/sys/kernel/security/lsm";
 pub(in crate::kernel::linux) fn state(attachment: &Attachment) -> Result<TargetState> {
     let found = match attachment {
         Attachment::Uprobe(probe) | Attachment::Uretprobe(probe) => user_probe(probe),
-        Attachment::Usdt(probe) => places::sites(probe).map(drop).and_then(|()| process(probe.pid)),
+        Attachment::Usdt(probe) => static_probe(probe),
         Attachment::Kprobe(probe) | Attachment::Kretprobe(probe) if probe.is_several() => {
             functions::look_up(&probe.functions).map(drop)
         }
@@ -44,6 +44,15 @@ fn user_probe(probe: &UserProbe) -> std::result::Result<(), String> {
     places::offsets(probe)?;
     pmu::probe_type("uprobe")?;
     process(probe.pid)
+}
+
+fn static_probe(probe: &Usdt) -> std::result::Result<(), String> {
+    places::sites(probe)?;
+    process(probe.pid)?;
+    if places::are_by_address() {
+        places::addresses(probe)?;
+    }
+    Ok(())
 }
 
 fn counter(event: &PerfEvent) -> std::result::Result<(), String> {

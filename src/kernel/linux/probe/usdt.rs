@@ -17,6 +17,8 @@ const NOTE: (u32, &[u8]) = (3, b"stapsdt\0");
 pub(super) struct Site {
     /// Where its instruction lies in the file.
     pub(super) offset: u64,
+    /// Its address, by what the file says.
+    pub(super) address: u64,
     /// Where its counter lies in the file, which says whether anybody watches; 0 for none.
     pub(super) counter: u64,
     pub(super) arguments: Vec<Argument>,
@@ -85,7 +87,8 @@ fn site(note: &Note<'_>, base: Option<u64>, segments: &[Segment]) -> Result<Site
     };
     let arguments = arguments::parse(note.arguments)
         .map_err(|reason| format!("the arguments of {}: {reason}", probe()))?;
-    Ok(Site { offset, counter, arguments })
+    let address = note.location.wrapping_add(moved);
+    Ok(Site { offset, address, counter, arguments })
 }
 
 /// What was read of a section of notes.
@@ -220,7 +223,7 @@ mod tests {
         };
         // The file was moved by 0x1000 after the note was written.
         let found = site(&note, Some(0x3000), &segments).expect("both are there");
-        assert_eq!((found.offset, found.counter), (0x410, 0x804));
+        assert_eq!((found.offset, found.address, found.counter), (0x410, 0x1010, 0x804));
         let error = site(&note, None, &segments).expect_err("it is nowhere");
         assert!(error.contains("`p:n`"), "{error}");
     }
