@@ -104,7 +104,7 @@ features! {
     REPLACED_PROGRAMS_TOLD = since("links that tell whose function they replace", 5, 13);
     PROGRAMS_AT_FUNCTIONS = since("programs at functions of the kernel", 5, 5)
         .built_with(&["CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS", "CONFIG_DEBUG_INFO_BTF"])
-        .unless("EPERM for root, from libbpf as well", libbpf_is_forbidden);
+        .unless("EPERM for root, from libbpf as well", || libbpf_is_forbidden("function"));
 
     /// Programs of security hooks are taken, and never run, where `bpf` is not among the modules.
     BPF_SECURITY_MODULE = since("programs at security hooks", 5, 7)
@@ -112,6 +112,8 @@ features! {
         .unless("bpf is not among the security modules", security_modules_lack_bpf);
     FUNCTION_COOKIES = since("cookies of programs at functions", 5, 19);
     RAW_TRACEPOINT_COOKIES = since("cookies of raw tracepoints", 6, 10);
+    MAP_ITERATORS = since("iterators over the entries of a map", 5, 9)
+        .unless("EPERM for root, from libbpf as well", || libbpf_is_forbidden("map_iterator"));
     LIMITED_ITERATORS = since("iterators over one task or cgroup", 6, 1)
         .shown_by(Sign::Constant("bpf_cgroup_iter_order", "BPF_CGROUP_ITER_DESCENDANTS_PRE"));
     KERNEL_PROBES = since("kprobes by perf_event_open", 4, 17).built_with(&["CONFIG_KPROBE_EVENTS"]);
@@ -281,13 +283,13 @@ pub(crate) fn configuration() -> String {
     String::from_utf8_lossy(&told.stdout).into_owned()
 }
 
-/// Whether bpftool gets EPERM for the smallest program at a function of the kernel.
-fn libbpf_is_forbidden() -> bool {
-    let object = object("function");
+/// Whether bpftool gets EPERM for an object with the least program of its kind.
+fn libbpf_is_forbidden(name: &str) -> bool {
+    let object = object(name);
     let mut said = Vec::new();
     Sandbox::run(|_| {
         let mut command = Command::new("bpftool");
-        command.args(["prog", "load"]).arg(object).arg("/sys/fs/bpf/function");
+        command.args(["prog", "load"]).arg(object).arg("/sys/fs/bpf/forbidden");
         said = command.output().expect("bpftool is installed").stderr;
     });
     let said = String::from_utf8_lossy(&said);

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::{apply, destroy, manifest};
-use crate::features::{LIMITED_ITERATORS, lacks};
+use crate::features::{LIMITED_ITERATORS, MAP_ITERATORS, lacks};
 use crate::host;
 use crate::program::Program;
 use crate::sandbox::Sandbox;
@@ -49,6 +49,9 @@ fn the_pin_of_an_iterator_can_be_read() {
 
 #[test]
 fn an_iterator_shows_the_entries_of_a_map() {
+    if lacks(&[MAP_ITERATORS]) {
+        return;
+    }
     Sandbox::run(|_| {
         let program = Program::new();
         let rest = |max: u32| {
