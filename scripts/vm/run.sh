@@ -9,7 +9,7 @@
 #
 # Further settings, from the environment:
 #
-#	JOBS     how many machines run at a time (2)
+#	JOBS     how many machines run at a time (3: of five, two cores are then busy to the end)
 #	TIMEOUT  seconds after which a test has failed (300)
 #
 # Results are kept in target/vm. results.tsv has a line of KERNEL, TEST, RESULT (passed, lacks or
@@ -22,7 +22,7 @@ cd "$here/../.."
 
 read -ra kernels <<<"${KERNELS:-5.10 6.1 6.12 6.18 7.3}"
 read -ra words <<<"${TESTS:-}"
-jobs=${JOBS:-2}
+jobs=${JOBS:-3}
 timeout=${TIMEOUT:-300}
 # For a kernel that hangs as a whole.
 machine_timeout=1800
