@@ -13,7 +13,7 @@ use crate::model::attach::Attachment;
 use crate::model::identity::Identity;
 use crate::model::kinds::{AttachType, LinkType, ProgramType};
 use crate::model::live::{Descriptor, LinkTarget, LiveHeld, LiveObject};
-use crate::model::probe::{PerfEvent, Usdt};
+use crate::model::probe::PerfEvent;
 use crate::model::program::ProgramSpec;
 
 /// The pid of every process, and when it started.
@@ -85,30 +85,8 @@ pub(super) fn link(spec: &ProgramSpec, attachment: &Attachment) -> (LinkType, Li
     }
 }
 
-/// Where the instruction of every probe is.
-const ADDRESS: u64 = 0x40_1000;
-
-impl State {
-    /// What wanted attachments come to: every possible CPU is online, and links of several places are
-    /// there if those of events are.
-    pub(super) fn settle(&self, spec: &ProgramSpec, wanted: &[Attachment]) -> Option<Settled> {
-        let settled = settle(spec, wanted)?;
-        if !self.hooks.lacks_event_links {
-            return Some(settled);
-        }
-        let by_address = |place| match place {
-            Attachment::Usdt(probe) => {
-                Attachment::Usdt(Usdt { site: Some(0), addresses: vec![ADDRESS], ..probe })
-            }
-            other => other,
-        };
-        let attachments = settled.attachments.into_iter().map(by_address).collect();
-        let declared = spec.kind.as_ref().and_then(|kind| kind.attach_type);
-        Some(Settled { attach_type: declared, attachments, ..settled })
-    }
-}
-
-fn settle(spec: &ProgramSpec, wanted: &[Attachment]) -> Option<Settled> {
+/// What wanted attachments come to: links of several places are there, and every possible CPU is online.
+pub(super) fn settle(spec: &ProgramSpec, wanted: &[Attachment]) -> Option<Settled> {
     let declared = spec.kind.as_ref().and_then(|kind| kind.attach_type);
     let counter = |place: &Attachment| matches!(place, Attachment::PerfEvent(_));
     let several = |place: &Attachment| place.is_several() || matches!(place, Attachment::Usdt(_));
