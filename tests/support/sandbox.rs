@@ -81,6 +81,8 @@ impl Sandbox {
     pub(crate) fn wire(&self, one: &str, other: &str) {
         ip(&["link", "add", one, "type", "veth", "peer", "name", other]);
         for interface in [one, other] {
+            // Nothing but a test's own packets: no search for routers, no announced addresses.
+            ip(&["link", "set", interface, "addrgenmode", "none"]);
             ip(&["link", "set", interface, "up"]);
         }
     }
