@@ -47,6 +47,23 @@ impl SocketHook {
         Some(Self { attach_type, ..self })
     }
 
+    /// What bpftool(8) calls it since it knows maps of sockets.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self.attach_type {
+            AttachType::SK_MSG_VERDICT => "msg_verdict",
+            AttachType::SK_SKB_STREAM_PARSER => "stream_parser",
+            AttachType::SK_SKB_STREAM_VERDICT => "stream_verdict",
+            _ => "skb_verdict",
+        }
+    }
+
+    /// The command that detaches a program from it that is attached without a link.
+    #[must_use]
+    pub fn detach_command(self, program: u32) -> String {
+        format!("bpftool prog detach id {program} {} id {}", self.word(), self.map)
+    }
+
     /// The type of the programs that it takes.
     #[must_use]
     pub fn program_type(self) -> ProgramType {

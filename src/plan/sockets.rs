@@ -163,17 +163,11 @@ const BLIND: &str = "what else somebody may have attached to this map of ours lo
 /// Why a program of someone else's is in the way.
 fn foreign(hook: SocketHook, id: u32, name: &str) -> String {
     let named = if name.is_empty() { String::new() } else { format!(" (`{name}`)") };
-    // As bpftool(8) calls them since it knows them.
-    let word = match hook.attach_type {
-        AttachType::SK_MSG_VERDICT => "msg_verdict",
-        AttachType::SK_SKB_STREAM_PARSER => "stream_parser",
-        AttachType::SK_SKB_STREAM_VERDICT => "stream_verdict",
-        _ => "skb_verdict",
-    };
     format!(
-        "program id {id}{named} is attached to the map as {word}, without a link, and is not this \
-         deployment's: it must go first (`bpftool prog detach id {id} {word} id {}`)",
-        hook.map
+        "program id {id}{named} is attached to the map as {}, without a link, and is not this \
+         deployment's: it must go first (`{}`)",
+        hook.word(),
+        hook.detach_command(id)
     )
 }
 

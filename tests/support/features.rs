@@ -201,6 +201,17 @@ pub(crate) fn goes_without(feature: Feature) -> bool {
     say("without", &[feature])
 }
 
+/// Whether the running kernel has what a test is about doing without, so that the test ends here; says so.
+#[expect(clippy::print_stdout, reason = "a skipped test must say why")]
+pub(crate) fn is_past(feature: Feature) -> bool {
+    let is_past = feature.missing().is_none();
+    if is_past {
+        let (major, minor) = feature.since;
+        println!("lacks: nothing; it is for kernels before Linux {major}.{minor}");
+    }
+    is_past
+}
+
 #[expect(clippy::print_stdout, reason = "a skipped test must say what it lacks")]
 fn say(word: &str, needed: &[Feature]) -> bool {
     let missing: Vec<String> = needed

@@ -12,7 +12,7 @@ use super::occupant::program_name;
 use super::{capability, sys};
 use crate::model::identity::ObjectKind;
 use crate::model::kinds::AttachType;
-use crate::model::socket_hook::Kept;
+use crate::model::socket_hook::{Kept, SocketHook};
 
 /// Whether this kernel has links to maps of sockets.
 pub(super) fn has_links() -> bool {
@@ -46,10 +46,12 @@ pub(super) fn kept(map: &Handle, attach_type: AttachType) -> Result<Kept> {
 pub(super) fn is_free(map: &Handle, attach_type: AttachType, operation: &str) -> Result<()> {
     let Kept::Program { id, name } = kept(map, attach_type)? else { return Ok(()) };
     let named = if name.is_empty() { String::new() } else { format!(" (`{name}`)") };
-    let map = map.identity().id;
+    let hook = SocketHook { map: map.identity().id, attach_type };
     Err(KernelError::errno(operation, Errno::BUSY).advice(format!(
-        "program id {id}{named} is attached to map id {map} already; one without a link goes with \
-         `bpftool prog detach id {id} {attach_type} id {map}`, a link with `bpftool link detach`"
+        "program id {id}{named} is attached to map id {} already; one without a link goes with `{}`, a \
+         link with `bpftool link detach`",
+        hook.map,
+        hook.detach_command(id)
     )))
 }
 

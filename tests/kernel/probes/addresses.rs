@@ -4,9 +4,9 @@
 use rustix::process::Signal;
 
 use super::held::{reload, states};
-use super::usdt::seen;
+use super::usdt::{COUNT, HITS, seen};
 use super::{Probed, manifest, number};
-use crate::features::{COOKIES, PERF_EVENT_LINKS, goes_without};
+use crate::features::{COOKIES, is_past};
 use crate::host;
 use crate::program::Program;
 use crate::sandbox::Sandbox;
@@ -15,10 +15,6 @@ const FIVE: u64 = (-5_i64).cast_unsigned();
 
 /// Another program of the same object.
 const OTHER: &str = "probe_in_section";
-
-fn by_address() -> bool {
-    goes_without(COOKIES) && goes_without(PERF_EVENT_LINKS)
-}
 
 fn attach(program: &str, options: &str, name: &str, rest: &str) -> String {
     format!(
@@ -39,7 +35,7 @@ fn round(probed: &mut Probed, options: &str) {
     assert_eq!(probed.call("w"), 1, "it can know that it is watched");
     probed.call("p");
     assert_eq!(seen(), [1, 1234, FIVE, 11]);
-    assert_eq!(number("user_hits", 7), 2, "arguments");
+    assert_eq!(number(HITS, COUNT), 2, "arguments");
     program.run(&["plan", &file, "--detailed-exitcode"]).status(0);
     let links = states(&program, &file);
     assert!(links.len() == 1 && links[0].starts_with("\"in-sync\""), "{links:?}");
@@ -75,7 +71,7 @@ fn round(probed: &mut Probed, options: &str) {
 
 #[test]
 fn a_program_that_all_have_at_the_same_address() {
-    if !by_address() {
+    if is_past(COOKIES) {
         return;
     }
     Sandbox::run(|_| {
@@ -87,7 +83,7 @@ fn a_program_that_all_have_at_the_same_address() {
 
 #[test]
 fn a_process_whose_addresses_are_read() {
-    if !by_address() {
+    if is_past(COOKIES) {
         return;
     }
     Sandbox::run(|_| {
@@ -99,7 +95,7 @@ fn a_process_whose_addresses_are_read() {
 
 #[test]
 fn without_a_process_the_ways_out_are_named() {
-    if !by_address() {
+    if is_past(COOKIES) {
         return;
     }
     Sandbox::run(|_| {
@@ -121,7 +117,7 @@ fn without_a_process_the_ways_out_are_named() {
 
 #[test]
 fn a_process_that_executes_the_program_later_is_waited_for() {
-    if !by_address() {
+    if is_past(COOKIES) {
         return;
     }
     Sandbox::run(|_| {
@@ -147,7 +143,7 @@ fn a_process_that_executes_the_program_later_is_waited_for() {
 
 #[test]
 fn two_programs_share_an_address_if_they_have_the_same_cookie() {
-    if !by_address() {
+    if is_past(COOKIES) {
         return;
     }
     Sandbox::run(|_| {
@@ -175,7 +171,7 @@ fn two_programs_share_an_address_if_they_have_the_same_cookie() {
 
 #[test]
 fn what_cannot_be_told_the_address_is_refused() {
-    if !by_address() {
+    if is_past(COOKIES) {
         return;
     }
     Sandbox::run(|_| {

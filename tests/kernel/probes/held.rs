@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use rustix::process::Signal;
 
 use super::{Probed, manifest, number};
-use crate::features::{PERF_EVENT_LINKS, goes_without};
+use crate::features::{PERF_EVENT_LINKS, is_past};
 use crate::host;
 use crate::program::{Held, Program};
 use crate::sandbox::Sandbox;
@@ -36,7 +36,7 @@ pub(super) fn states(program: &Program, file: &str) -> Vec<String> {
 
 #[test]
 fn what_is_attached_to_events_is_held_reloaded_and_let_go_of() {
-    if !goes_without(PERF_EVENT_LINKS) {
+    if is_past(PERF_EVENT_LINKS) {
         return;
     }
     Sandbox::run(|_| {
@@ -76,7 +76,7 @@ fn what_is_attached_to_events_is_held_reloaded_and_let_go_of() {
 
 #[test]
 fn a_counter_and_a_tracepoint_are_held() {
-    if !goes_without(PERF_EVENT_LINKS) {
+    if is_past(PERF_EVENT_LINKS) {
         return;
     }
     Sandbox::run(|_| {
@@ -102,7 +102,7 @@ fn a_counter_and_a_tracepoint_are_held() {
 
 #[test]
 fn what_the_kernel_cannot_keep_is_said_when_the_rest_is_left_to_it() {
-    if !goes_without(PERF_EVENT_LINKS) {
+    if is_past(PERF_EVENT_LINKS) {
         return;
     }
     Sandbox::run(|_| {

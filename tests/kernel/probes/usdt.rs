@@ -5,9 +5,9 @@ use crate::features::{PERF_EVENT_LINKS, lacks};
 use crate::program::Program;
 use crate::sandbox::Sandbox;
 
-const HITS: &str = "user_hits";
+pub(super) const HITS: &str = "user_hits";
 /// How many arguments the probe has.
-const COUNT: u32 = 7;
+pub(super) const COUNT: u32 = 7;
 
 /// How often the probe was passed, its arguments when it last was, and the cookie.
 pub(super) fn seen() -> [u64; 4] {
