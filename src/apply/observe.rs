@@ -88,6 +88,7 @@ fn look<K: Kernel>(
             paths.extend(kernel.list(root, &directory)?);
         }
         paths.extend(inventory.pins().map(|(pin, _)| pin.clone()));
+        paths.extend(inventory.homes().cloned());
         let public = paths.iter().filter(|path| !path.is_private());
         let above: Vec<PinPath> = public.flat_map(PinPath::ancestors).collect();
         paths.extend(above);

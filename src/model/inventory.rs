@@ -101,6 +101,9 @@ pub struct MapRecord {
     pub id: u32,
     /// Its pin; `None` for a map that only programs hold.
     pub pin: Option<PinPath>,
+    /// Where it belongs, if its pin is in the stage, where a run that was killed has put it aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<PinPath>,
     /// What becomes of the pin.
     pub policy: PinPolicy,
     /// Whether the pin is ours to replace and unlink.
@@ -310,6 +313,14 @@ impl Inventory {
     fn settled_pins(&self) -> impl Iterator<Item = (&PinPath, Identity)> {
         let forgotten = self.forgotten.iter().map(|(pin, of)| (pin, *of));
         self.resources.values().flat_map(Resource::pins).chain(forgotten)
+    }
+
+    /// Where maps belong that a run which was killed has put aside.
+    pub fn homes(&self) -> impl Iterator<Item = &PinPath> {
+        self.resources.values().filter_map(|resource| match resource {
+            Resource::Map(map) => map.home.as_ref(),
+            Resource::Program(_) | Resource::Link(_) => None,
+        })
     }
 
     /// Every pin on record that is ours to replace or unlink, with what it holds.

@@ -53,6 +53,10 @@ pub(super) fn resume(inventory: &Inventory, live: &LiveState) -> Resumed {
 
     let persisting =
         persisting(inventory, &merged).chain(after.forgotten.iter().map(|(pin, of)| (pin, *of)));
+    // One that was on its way back from the stage is there as well.
+    let is_back =
+        |pin: &PinPath, identity| pin.is_staged() && merged.pins().any(|(_, of)| of == identity);
+    let persisting = persisting.filter(|(pin, identity)| !is_back(pin, *identity));
     let persisting: Vec<_> = witness.leftover(persisting, &merged).collect();
     merged.forgotten.extend(persisting);
     let strays = witness.leftover(inventory.owned_pins(), &merged).collect();
@@ -201,10 +205,15 @@ impl<'a> Witness<'a> {
         Some(new)
     }
 
-    /// The record with the place in the stage where its map waits, if it does.
+    /// The record with the place in the stage where its map waits, if it does, and the one where it
+    /// belongs.
     fn located(&self, map: MapRecord) -> MapRecord {
+        let home = map.home.clone().or_else(|| map.pin.clone());
+        if home.as_ref().is_some_and(|home| self.is_at(home, Identity::map(map.id))) {
+            return MapRecord { pin: home, home: None, ..map };
+        }
         match self.staged_maps.get(&map.id) {
-            Some(stage) if map.owned => MapRecord { pin: Some((*stage).clone()), ..map },
+            Some(stage) if map.owned => MapRecord { pin: Some((*stage).clone()), home, ..map },
             _ => map,
         }
     }
@@ -238,14 +247,14 @@ impl<'a> Witness<'a> {
         }
     }
 
-    /// Those pins that hold the recorded object and are not in `merged`.
+    /// Those pins that hold the recorded object where `merged` does not expect it.
     fn leftover<'p>(
         &self,
         pins: impl Iterator<Item = (&'p PinPath, Identity)>,
         merged: &Inventory,
     ) -> impl Iterator<Item = (PinPath, Identity)> {
         let left = pins.filter(|(pin, identity)| {
-            self.is_at(pin, *identity) && !merged.pins().any(|(kept, _)| kept == *pin)
+            self.is_at(pin, *identity) && !merged.pins().any(|kept| kept == (*pin, *identity))
         });
         left.map(|(pin, identity)| (pin.clone(), identity))
     }

@@ -324,6 +324,9 @@ impl Wanted<'_> {
         let migration = self.migration(found, at, draft);
         match (self.map.on_mismatch, &migration) {
             (OnMismatch::Replace, _) if ours => {
+                if at.is_staged() {
+                    draft.superseded.insert(at.clone());
+                }
                 let reason =
                     format!("another shape, contents dropped (on-mismatch): {differences}");
                 return Some(self.create(Action::Replace, &reason, draft));
@@ -468,6 +471,7 @@ pub(super) fn record(
     let record = MapRecord {
         id,
         pin,
+        home: None,
         // What becomes of an external map's pin is its owner's matter.
         policy: if map.external { PinPolicy::None } else { map.policy },
         owned,

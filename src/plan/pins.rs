@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::address::Address;
 use crate::model::identity::{Identity, ObjectKind};
-use crate::model::inventory::{LinkRecord, ProgramRecord, Resource};
+use crate::model::inventory::{Anchor, LinkRecord, ProgramRecord, Resource};
 use crate::model::kinds::LinkType;
 use crate::model::live::LiveObject;
 use crate::model::pin::{PinPath, PinPolicy};
@@ -28,6 +28,7 @@ enum Fate {
 
 /// Plans the way of every pin.
 pub(super) fn settle(mode: Mode, draft: &mut Draft<'_>) {
+    bring_home(mode, draft);
     let ours = ours(mode, draft);
     let claims: Vec<(PinPath, Claim)> =
         draft.claims.iter().map(|(pin, claim)| (pin.clone(), claim.clone())).collect();
@@ -47,6 +48,55 @@ pub(super) fn settle(mode: Mode, draft: &mut Draft<'_>) {
             Fate::Forgotten => drop(draft.after.forgotten.insert(pin.clone(), *identity)),
         }
     }
+}
+
+/// What persists, is not wanted, and had its place taken by a run that was killed claims it again.
+fn bring_home(mode: Mode, draft: &mut Draft<'_>) {
+    if mode == Mode::Purge {
+        return;
+    }
+    for (address, resource) in &draft.inventory().resources {
+        let Some((from, home)) = displaced(resource, draft) else { continue };
+        let identity = resource.identity();
+        let is_it = |claim: &Claim| claim.source.identity() == Some(identity);
+        if draft.identity_at(from) != Some(identity) || draft.claims.values().any(is_it) {
+            continue;
+        }
+        if draft.after.resources.contains_key(address) {
+            continue;
+        }
+        if draft.claims.contains_key(home) {
+            let reason = format!(
+                "it persists and belongs to {}, where a run that was killed has put something else: \
+                 use it, choose another `subpath` for what shall be there now, or remove it with \
+                 `destroy --purge`",
+                draft.after.pin_root.join(home).display()
+            );
+            draft.refuse(address.clone(), reason);
+            continue;
+        }
+        let source = Source::Live { pin: from.clone(), identity };
+        draft.claim(home.clone(), address, source, Phase::PinMaps);
+        draft.superseded.insert(from.clone());
+        draft.after.forgotten.insert(home.clone(), identity);
+    }
+}
+
+/// Where something that persists is, and where it belongs, if those differ since a run was killed.
+fn displaced<'r>(resource: &'r Resource, draft: &Draft<'_>) -> Option<(&'r PinPath, &'r PinPath)> {
+    let (from, public) = match resource {
+        Resource::Map(map) => {
+            let persists = map.owned && map.policy == PinPolicy::PersistOnExit;
+            return Some((map.pin.as_ref()?, map.home.as_ref()?)).filter(|_| persists);
+        }
+        Resource::Program(program) => (&program.pin, program.public.as_ref()?),
+        Resource::Link(link) => match &link.anchor {
+            Anchor::Pin(pin) => (pin, link.public.as_ref()?),
+            _ => return None,
+        },
+    };
+    let is_taken = draft.known.litter.iter().any(|(pin, _)| *pin == public.pin);
+    (is_taken && public.policy == PinPolicy::PersistOnExit).then_some((from, &public.pin))
 }
 
 /// Every pin that is ours and there, with its object and what becomes of it if unclaimed.

@@ -100,6 +100,13 @@ fn prune_pinned(address: &Address, resource: &Resource, mode: Mode, draft: &mut 
     if !owned {
         verdict = Change::new(address.clone(), Action::Forget, "not ours: stays as it is");
     }
+    let identity = resource.identity();
+    let mut forgotten = draft.after.forgotten.iter().filter(|(_, of)| **of == identity);
+    if let Some((home, _)) = forgotten.find(|(pin, _)| draft.identity_at(pin) != Some(identity)) {
+        let at = draft.after.pin_root.join(home);
+        let reason = format!("put back to {}, where it stays (persist-on-exit)", at.display());
+        return draft.change(Change::new(address.clone(), Action::Forget, reason));
+    }
     for pin in pins.iter().filter(|_| owned) {
         let at = draft.after.pin_root.join(pin);
         let at = at.display();

@@ -135,6 +135,7 @@ impl Known {
         let record = MapRecord {
             id: found.id,
             pin: Some(pin.clone()),
+            home: None,
             policy: PinPolicy::None,
             owned: true,
             shape: found.shape,

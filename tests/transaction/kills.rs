@@ -169,6 +169,108 @@ fn an_update_that_is_killed_can_be_taken_back() {
     assert!(ever_at_work);
 }
 
+/// With a map that persists, in a place that does not change.
+fn persisting() -> String {
+    FIRST.replace(
+        "[objects.firewall.programs",
+        "[objects.firewall.maps.flows]\npin = \"persist-on-exit\"\n\n[objects.firewall.programs",
+    )
+}
+
+fn deployed_persisting() -> Machine {
+    let machine = Machine::new();
+    machine.apply(&persisting()).expect("applies");
+    machine.write_entries();
+    machine
+}
+
+/// The same with a map of another shape in its place.
+fn replacing_persisting() -> String {
+    persisting().replace(
+        "[objects.firewall.maps.flows]",
+        "[objects.firewall.maps.flows]\nmax-entries = 1024\non-mismatch = \"replace\"",
+    )
+}
+
+fn replace_persisting(machine: &Machine) -> Result<Applied, ApplyError> {
+    machine.apply(&replacing_persisting())
+}
+
+#[test]
+fn the_replacement_of_a_map_that_persists_is_made_good_after_a_kill() {
+    is_made_good(deployed_persisting, replace_persisting);
+}
+
+/// What persists lies at its own path in the end, and not where the killed run had put it aside: the old
+/// map with its entries, or the new one if programs at work used that.
+#[test]
+fn a_map_that_persists_has_its_place_again_whoever_is_killed() {
+    const STRIDE: usize = 3;
+    let kept = undisturbed(deployed_persisting, end).1;
+    let lost = {
+        let machine = deployed_persisting();
+        replace_persisting(&machine).expect("applies");
+        end(&machine).expect("ends");
+        machine.shape()
+    };
+    assert_ne!(kept, lost);
+    let before = deployed_persisting().kernel.snapshot().programs;
+    let (calls, _) = undisturbed(deployed_persisting, replace_persisting);
+    let mut ever_put_aside = false;
+    for n in 0..calls {
+        let machine = killed(deployed_persisting, replace_persisting, n);
+        let links = machine.kernel.snapshot().links;
+        let at_work = links.values().any(|(program, _)| !before.contains_key(program));
+        let wanted = if at_work { &lost } else { &kept };
+        let pins = machine.kernel.snapshot().pins;
+        let is_put_aside = pins.keys().any(|path| path.ends_with("~stage/edge/0"));
+        let calls_before = machine.kernel.calls().len();
+        end(&machine).unwrap_or_else(|error| panic!("after a kill at call {n}: {error:?}"));
+        assert_shape(&machine.shape(), wanted, &format!("after a kill at call {n} of {calls}"));
+        if at_work || !is_put_aside {
+            continue;
+        }
+        ever_put_aside = true;
+        let calls_of_end = machine.kernel.calls().len() - calls_before;
+        for again in (n % STRIDE..calls_of_end).step_by(STRIDE) {
+            let mut machine = killed(deployed_persisting, replace_persisting, n);
+            machine.kernel.kill_at(again);
+            let ending = catch_unwind(AssertUnwindSafe(|| end(&machine)));
+            assert!(ending.is_err(), "the end makes call {again}");
+            machine.dies();
+            let when = format!("after kills at calls {n} and {again}");
+            end(&machine).unwrap_or_else(|error| panic!("{when}: {error:?}"));
+            assert_shape(&machine.shape(), wanted, &when);
+        }
+    }
+    assert!(ever_put_aside);
+}
+
+/// A program or an iterator that persists has its pin in the end, and the one that a killed run put in
+/// its place has none.
+#[test]
+fn a_program_that_persists_has_its_place_again_after_a_kill() {
+    fn with_programs(text: &str) -> String {
+        text.replace("pin = \"by-name\"", "pin = \"persist-on-exit\"")
+    }
+    let prepare: fn() -> Machine = || {
+        let machine = Machine::new();
+        machine.apply(&with_programs(&persisting())).expect("applies");
+        machine
+    };
+    let run: Run = |machine| machine.apply(&with_programs(&replacing_persisting()));
+    let paths =
+        |machine: &Machine| machine.kernel.snapshot().pins.into_keys().collect::<BTreeSet<_>>();
+    let machine = prepare();
+    end(&machine).expect("ends");
+    let wanted = paths(&machine);
+    for n in 0..undisturbed(prepare, run).0 {
+        let machine = killed(prepare, run, n);
+        end(&machine).unwrap_or_else(|error| panic!("after a kill at call {n}: {error:?}"));
+        assert_eq!(paths(&machine), wanted, "after a kill at call {n}");
+    }
+}
+
 #[test]
 fn a_run_that_is_killed_twice_is_made_good_by_the_third() {
     /// Coprime to whatever the count of calls is likely to be.
