@@ -75,19 +75,26 @@ results() {
 	awk -F '\t' -v OFS='\t' -v kernel="$1" '
 		{ sub(/\r$/, "") }
 		FILENAME == ARGV[1] { wanted[++count] = $1; next }
-		$1 == "begin" { begun = $2 }
+		$1 == "begin" {
+			begun = $2
+			since = $3
+			split("", said)
+		}
+		$1 ~ /^(lacks|without|fact)$/ && index(", " said[$1] ",", ", " $2 ",") == 0 {
+			said[$1] = said[$1] (said[$1] == "" ? "" : ", ") $2
+		}
 		$1 == "end" {
 			result = "passed"
-			remark = $6 == "" ? "" : "without " $6
-			if ($5 != "") {
+			remark = said["without"] == "" ? "" : "without " said["without"]
+			if (said["lacks"] != "") {
 				result = "lacks"
-				remark = $5
+				remark = said["lacks"]
 			}
-			if ($3 != "0") {
+			if ($4 != "0") {
 				result = "failed"
-				remark = $3 == "timeout" ? "took too long" : "exit status " $3
+				remark = $4 == "timeout" ? "took too long" : "exit status " $4
 			}
-			line[$2] = kernel OFS $2 OFS result OFS $4 OFS remark OFS $7
+			line[$2] = kernel OFS $2 OFS result OFS sprintf("%.1f", $3 - since) OFS remark OFS said["fact"]
 			begun = ""
 		}
 		END {

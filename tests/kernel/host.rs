@@ -9,7 +9,7 @@ use std::process::Command;
 use aya::Pod;
 use aya::maps::{HashMap, Map, MapData, MapInfo};
 
-use crate::sandbox::{Sandbox, ip};
+use crate::sandbox::{Sandbox, ip_batch};
 
 /// What bpftool(8) prints; it must succeed.
 pub(crate) fn bpftool(words: &[&str]) -> String {
@@ -110,12 +110,11 @@ fn tcx(interface: &str) -> Vec<(&'static str, u64)> {
 /// `veth0`.
 pub(crate) fn wire(sandbox: &Sandbox) {
     sandbox.wire("veth0", "veth1");
-    ip(&["address", "add", "192.0.2.2/24", "dev", "veth1"]);
-    let out = Command::new("ip").args(["-json", "link", "show", "veth0"]).output();
-    let out = out.expect("iproute2 is installed").stdout;
-    let link: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
-    let mac = link[0]["address"].as_str().expect("a MAC address").to_owned();
-    ip(&["neighbour", "add", "192.0.2.1", "lladdr", &mac, "dev", "veth1", "nud", "permanent"]);
+    ip_batch(
+        "link set veth0 address 02:00:00:00:00:01\n\
+         address add 192.0.2.2/24 dev veth1\n\
+         neighbour add 192.0.2.1 lladdr 02:00:00:00:00:01 dev veth1 nud permanent\n",
+    );
 }
 
 /// How many packets an interface could not hand over.

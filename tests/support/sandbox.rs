@@ -3,8 +3,11 @@
 
 use std::cell::OnceCell;
 use std::fs;
+use std::io::Write as _;
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
@@ -57,7 +60,7 @@ impl Sandbox {
             Ok(()) | Err(Errno::BUSY) => {}
             Err(errno) => panic!("mount tracefs: {errno}"),
         }
-        ip(&["link", "set", "lo", "up"]);
+        set_loopback_up();
         Self { cgroup: OnceCell::new() }
     }
 
@@ -79,12 +82,14 @@ impl Sandbox {
     /// Adds a pair of interfaces joined by a wire, both up, without addresses.
     #[expect(clippy::unused_self, reason = "only who is in a sandbox may make interfaces")]
     pub(crate) fn wire(&self, one: &str, other: &str) {
-        ip(&["link", "add", one, "type", "veth", "peer", "name", other]);
-        for interface in [one, other] {
-            // Nothing but a test's own packets: no search for routers, no announced addresses.
-            ip(&["link", "set", interface, "addrgenmode", "none"]);
-            ip(&["link", "set", interface, "up"]);
-        }
+        // Nothing but a test's own packets: no search for routers, no announced addresses.
+        ip_batch(&format!(
+            "link add {one} type veth peer name {other}\n\
+             link set {one} addrgenmode none\n\
+             link set {other} addrgenmode none\n\
+             link set {one} up\n\
+             link set {other} up\n"
+        ));
     }
 }
 
@@ -102,6 +107,22 @@ pub(crate) fn ip(arguments: &[&str]) {
     let done = Command::new("ip").args(arguments).output().expect("iproute2 is installed");
     let log = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "ip {}: {log}", arguments.join(" "));
+}
+
+/// Runs the commands, a line each, in one ip(8): starting it is most of what a command takes.
+pub(crate) fn ip_batch(commands: &str) {
+    let mut ip = Command::new("ip")
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("iproute2 is installed");
+    let mut stdin = ip.stdin.take().expect("a pipe");
+    stdin.write_all(commands.as_bytes()).expect("ip reads");
+    drop(stdin);
+    let done = ip.wait_with_output().expect("ip ends");
+    let log = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "ip -batch: {log}\n{commands}");
 }
 
 /// Mounts a file system of a kind: a new one, or the only one if there can be but one.
@@ -125,6 +146,20 @@ fn own_descriptors() {
     // SAFETY: the thread has just begun and owns no descriptor; others keep theirs in their table.
     let _unknown_before_5_9 =
         unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, UNSHARE) };
+}
+
+/// Sets `lo` up, without a process for it: every test does.
+#[expect(unsafe_code, reason = "no crate wraps SIOCSIFFLAGS")]
+fn set_loopback_up() {
+    let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+    let mut name = [0; libc::IFNAMSIZ];
+    name[..2].copy_from_slice(&[b'l', b'o'].map(u8::cast_signed));
+    let up = libc::c_short::try_from(libc::IFF_UP).expect("one of the low bits");
+    let ifr_ifru = libc::__c_anonymous_ifr_ifru { ifru_flags: up };
+    let request = libc::ifreq { ifr_name: name, ifr_ifru };
+    // SAFETY: the request is a whole `struct ifreq` with a name that ends in zero.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
+    assert_eq!(done, 0, "set lo up: {}", std::io::Error::last_os_error());
 }
 
 #[expect(unsafe_code, reason = "unshare(2) is only unsafe for file descriptor tables")]

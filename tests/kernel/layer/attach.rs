@@ -11,7 +11,7 @@ use ebpf_apply::model::attach::{Attachment, Direction, Position, XdpMode};
 use super::running::{element, eventually, insert, output, sum};
 use crate::contract::{Loaded, load};
 use crate::features::{PERF_EVENT_LINKS, TCX, lacks};
-use crate::sandbox::{Sandbox, ip};
+use crate::sandbox::{Sandbox, ip, ip_batch};
 
 fn attach(loaded: &Loaded<Handle>, program: &str, at: &Attachment) -> Handle {
     Linux::new()
@@ -22,8 +22,10 @@ fn attach(loaded: &Loaded<Handle>, program: &str, at: &Attachment) -> Handle {
 /// Two interfaces, and an address that is reached from `net1` over the wire.
 fn network(sandbox: &Sandbox) {
     sandbox.wire("net0", "net1");
-    ip(&["addr", "add", "10.9.0.1/24", "dev", "net1"]);
-    ip(&["neigh", "add", "10.9.0.2", "lladdr", "02:00:00:00:00:02", "dev", "net1"]);
+    ip_batch(
+        "address add 10.9.0.1/24 dev net1\n\
+         neighbour add 10.9.0.2 lladdr 02:00:00:00:00:02 dev net1\n",
+    );
 }
 
 /// Sends one packet out of `net1`, into `net0`.
