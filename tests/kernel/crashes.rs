@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::features::{TCX, goes_without};
 use crate::host::{self, attached, hash_map, tree};
-use crate::program::Program;
+use crate::program::{Program, steps_to_kill_at};
 use crate::sandbox::Sandbox;
 use crate::support::object;
 
@@ -161,26 +161,21 @@ fn run(words: Words, n: Option<usize>) -> (Seen, bool) {
     (seen, killed)
 }
 
-/// Kills a run at each of its steps and lets it run again. Where that takes too long, the variable
-/// `EBPF_APPLY_KILL_EVERY` leaves steps out.
+/// Kills a run at each of its steps and lets it run again.
 #[expect(clippy::print_stdout, reason = "the count is worth knowing")]
 fn kill_at_every_step(words: Words) {
     Sandbox::run(|sandbox| {
         host::wire(sandbox);
         let (wanted, _) = run(words, None);
-        let every = std::env::var("EBPF_APPLY_KILL_EVERY")
-            .map_or(1, |every| every.parse().expect("a number"));
-        let mut steps = 0;
-        loop {
-            let (seen, killed) = run(words, Some(steps));
-            assert_eq!(seen, wanted, "killed at step {steps}");
+        for (kills, step) in steps_to_kill_at(9).enumerate() {
+            let (seen, killed) = run(words, Some(step));
+            assert_eq!(seen, wanted, "killed at step {step}");
             if !killed {
+                println!("killed at {kills} of {step} steps");
+                assert!(step > 20, "{step} steps are not worth a test");
                 break;
             }
-            steps += every;
         }
-        println!("killed at every {every} of {steps} steps");
-        assert!(steps > 20, "{steps} steps are not worth a test");
     });
 }
 

@@ -123,6 +123,14 @@ impl Program {
     }
 }
 
+/// The steps of a run at which a test kills it: every one, from the first on, without end. Where that takes
+/// too long, the variable `EBPF_APPLY_KILL_EVERY` leaves steps out, but no more than `most` in a row.
+pub(crate) fn steps_to_kill_at(most: usize) -> impl Iterator<Item = usize> {
+    let every = std::env::var("EBPF_APPLY_KILL_EVERY");
+    let every: usize = every.map_or(1, |every| every.parse().expect("a number"));
+    (0..).step_by(every.min(most))
+}
+
 /// A running program that holds a deployment.
 pub(crate) struct Held {
     child: Child,
