@@ -87,10 +87,11 @@ impl Held {
     fn of(programs: &[PathBuf], maps: &[PathBuf], all_maps: bool) -> Self {
         let mut held = Self { all_maps, ..Self::default() };
         let mut ids = BTreeSet::new();
-        let pinned = |kind, pins: &[PathBuf]| {
-            shown(pins.iter().map(|pin| format!("{kind} show pinned {}", pin.display())))
-        };
-        for (pin, shown) in programs.iter().zip(pinned("prog", programs)) {
+        let of_programs = programs.iter().map(|pin| format!("prog show pinned {}", pin.display()));
+        let of_maps = maps.iter().map(|pin| format!("map show pinned {}", pin.display()));
+        let mut pinned = shown(of_programs.chain(of_maps));
+        let pinned_maps = pinned.split_off(programs.len());
+        for (pin, shown) in programs.iter().zip(pinned) {
             let used = shown["map_ids"].as_array().map_or(&[][..], Vec::as_slice);
             ids.extend(used.iter().filter_map(Value::as_u64));
             let file = pin.file_name().and_then(|name| name.to_str()).expect("UTF-8");
@@ -107,7 +108,7 @@ impl Held {
                 },
             );
         }
-        ids.extend(pinned("map", maps).iter().filter_map(|shown| shown["id"].as_u64()));
+        ids.extend(pinned_maps.iter().filter_map(|shown| shown["id"].as_u64()));
         for (id, shown) in ids.iter().zip(shown(ids.iter().map(|id| format!("map show id {id}")))) {
             let number = |key: &str| shown[key].as_u64().expect(key);
             let map = Map {
