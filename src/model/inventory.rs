@@ -101,7 +101,8 @@ pub struct MapRecord {
     pub id: u32,
     /// Its pin; `None` for a map that only programs hold.
     pub pin: Option<PinPath>,
-    /// Where it belongs, if its pin is in the stage, where a run that was killed has put it aside.
+    /// Where it belongs, if its pin is in the stage, where a run that was killed has put it aside. Only
+    /// in a record with something pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub home: Option<PinPath>,
     /// What becomes of the pin.

@@ -114,7 +114,7 @@ pub(super) struct Draft<'a> {
     pub(super) claims: BTreeMap<PinPath, Claim>,
     /// Links of someone else's that are taken over.
     pub(super) adopted: BTreeSet<u32>,
-    /// Pins of ours whose contents go over to a map elsewhere, or that a map elsewhere replaces.
+    /// Pins of ours that go, whatever their policy: what they hold is elsewhere now, or replaced.
     pub(super) superseded: BTreeSet<PinPath>,
     /// Pins of links that the run removes before it makes what takes their places.
     pub(super) released: BTreeSet<PinPath>,

@@ -196,7 +196,7 @@ impl<'a> Witness<'a> {
             (old, made) => return made.or(old.map(|old| self.located(old))),
         };
         if pinned(&old) && (new.id == old.id || !self.in_use.contains(&new.id)) {
-            return Some(old);
+            return Some(self.located(old));
         }
         let replaced = new.id != old.id && !self.in_use.contains(&new.id);
         if replaced && old.owned && self.staged_maps.contains_key(&old.id) {
@@ -205,8 +205,8 @@ impl<'a> Witness<'a> {
         Some(new)
     }
 
-    /// The record with the place in the stage where its map waits, if it does, and the one where it
-    /// belongs.
+    /// The record with the place where its map is now: at home, or in the stage. From there it is to go
+    /// home again.
     fn located(&self, map: MapRecord) -> MapRecord {
         let home = map.home.clone().or_else(|| map.pin.clone());
         if home.as_ref().is_some_and(|home| self.is_at(home, Identity::map(map.id))) {

@@ -92,7 +92,9 @@ fn places<'d>(wanted: &[Wanted<'d>], draft: &Draft<'_>) -> BTreeMap<u32, &'d Pin
     let mut places = BTreeMap::new();
     let ours = wanted.iter().filter(|one| !one.map.external);
     let ours: Vec<_> = ours.filter_map(|one| Some((one.pin, held(&one.address, draft)?))).collect();
-    for (pin, held) in ours.iter().filter(|(pin, held)| **pin == held.pin) {
+    let is_its_own =
+        |pin: &PinPath, held: &Held| *pin == held.pin || held.record.home.as_ref() == Some(pin);
+    for (pin, held) in ours.iter().filter(|(pin, held)| is_its_own(pin, held)) {
         places.insert(held.found.id, *pin);
     }
     for (pin, held) in &ours {
@@ -175,6 +177,10 @@ impl Wanted<'_> {
 
     /// The map of this very resource is there, at its path or at another.
     fn decide_held(&self, held: &Held, draft: &mut Draft<'_>) -> Option<Source> {
+        if held.pin.is_staged() {
+            // Whatever becomes of the map, a killed run's stage is not where it stays.
+            draft.superseded.insert(held.pin.clone());
+        }
         let recorded = held.record.layout;
         let differences = self.differences(&held.found, recorded, draft);
         if !differences.is_empty() {
@@ -324,9 +330,6 @@ impl Wanted<'_> {
         let migration = self.migration(found, at, draft);
         match (self.map.on_mismatch, &migration) {
             (OnMismatch::Replace, _) if ours => {
-                if at.is_staged() {
-                    draft.superseded.insert(at.clone());
-                }
                 let reason =
                     format!("another shape, contents dropped (on-mismatch): {differences}");
                 return Some(self.create(Action::Replace, &reason, draft));

@@ -50,29 +50,40 @@ pub(super) fn settle(mode: Mode, draft: &mut Draft<'_>) {
     }
 }
 
-/// What persists, is not wanted, and had its place taken by a run that was killed claims it again.
+/// Something of ours persists and nobody wants it now. If a run that was killed has put something else in
+/// its place, it claims that place again.
 fn bring_home(mode: Mode, draft: &mut Draft<'_>) {
     if mode == Mode::Purge {
         return;
     }
     for (address, resource) in &draft.inventory().resources {
-        let Some((from, home)) = displaced(resource, draft) else { continue };
+        let Some((from, home)) = put_aside(resource, draft) else { continue };
         let identity = resource.identity();
         let is_it = |claim: &Claim| claim.source.identity() == Some(identity);
-        if draft.identity_at(from) != Some(identity) || draft.claims.values().any(is_it) {
+        if draft.identity_at(from) != Some(identity)
+            || draft.superseded.contains(from)
+            || draft.claims.values().any(is_it)
+        {
             continue;
         }
-        if draft.after.resources.contains_key(address) {
-            continue;
-        }
-        if draft.claims.contains_key(home) {
+        let found = draft.identity_at(home);
+        if let Some(claim) = draft.claims.get(home) {
+            // The one that the killed run was to leave there, or another like it.
+            if claim.replaces || (found.is_some() && claim.source.identity() == found) {
+                draft.superseded.insert(from.clone());
+                continue;
+            }
             let reason = format!(
-                "it persists and belongs to {}, where a run that was killed has put something else: \
-                 use it, choose another `subpath` for what shall be there now, or remove it with \
-                 `destroy --purge`",
+                "it persists and belongs to {}, from where a run that was killed has put it aside: \
+                 apply the manifest before that one, or choose another `subpath` for what shall be \
+                 there now",
                 draft.after.pin_root.join(home).display()
             );
             draft.refuse(address.clone(), reason);
+            continue;
+        }
+        let is_free = !draft.live.pins.contains_key(home);
+        if !is_free && !is_litter(home, draft) {
             continue;
         }
         let source = Source::Live { pin: from.clone(), identity };
@@ -82,21 +93,27 @@ fn bring_home(mode: Mode, draft: &mut Draft<'_>) {
     }
 }
 
-/// Where something that persists is, and where it belongs, if those differ since a run was killed.
-fn displaced<'r>(resource: &'r Resource, draft: &Draft<'_>) -> Option<(&'r PinPath, &'r PinPath)> {
+/// Where something that persists is, and where it belongs, if a run that was killed has parted those. A
+/// map has no other pin; programs and links have a private one, so only their public pin is another's.
+fn put_aside<'r>(resource: &'r Resource, draft: &Draft<'_>) -> Option<(&'r PinPath, &'r PinPath)> {
     let (from, public) = match resource {
-        Resource::Map(map) => {
-            let persists = map.owned && map.policy == PinPolicy::PersistOnExit;
-            return Some((map.pin.as_ref()?, map.home.as_ref()?)).filter(|_| persists);
+        Resource::Map(map) if map.owned && map.policy == PinPolicy::PersistOnExit => {
+            return Some((map.pin.as_ref()?, map.home.as_ref()?));
         }
         Resource::Program(program) => (&program.pin, program.public.as_ref()?),
-        Resource::Link(link) => match &link.anchor {
-            Anchor::Pin(pin) => (pin, link.public.as_ref()?),
-            _ => return None,
-        },
+        Resource::Link(LinkRecord { anchor: Anchor::Pin(pin), public, .. }) => {
+            (pin, public.as_ref()?)
+        }
+        Resource::Map(_) | Resource::Link(_) => return None,
     };
-    let is_taken = draft.known.litter.iter().any(|(pin, _)| *pin == public.pin);
-    (is_taken && public.policy == PinPolicy::PersistOnExit).then_some((from, &public.pin))
+    let persists = public.policy == PinPolicy::PersistOnExit;
+    (persists && is_litter(&public.pin, draft)).then_some((from, &public.pin))
+}
+
+/// Whether what lies at a pin path is what a killed run left and nothing uses.
+fn is_litter(pin: &PinPath, draft: &Draft<'_>) -> bool {
+    let found = draft.identity_at(pin);
+    draft.known.litter.iter().any(|(of, identity)| of == pin && Some(*identity) == found)
 }
 
 /// Every pin that is ours and there, with its object and what becomes of it if unclaimed.

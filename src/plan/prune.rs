@@ -100,6 +100,7 @@ fn prune_pinned(address: &Address, resource: &Resource, mode: Mode, draft: &mut 
     if !owned {
         verdict = Change::new(address.clone(), Action::Forget, "not ours: stays as it is");
     }
+    // It persists where it is not yet: on its way back from where a killed run has put it.
     let identity = resource.identity();
     let mut forgotten = draft.after.forgotten.iter().filter(|(_, of)| **of == identity);
     if let Some((home, _)) = forgotten.find(|(pin, _)| draft.identity_at(pin) != Some(identity)) {

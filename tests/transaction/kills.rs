@@ -246,8 +246,55 @@ fn a_map_that_persists_has_its_place_again_whoever_is_killed() {
     assert!(ever_put_aside);
 }
 
-/// A program or an iterator that persists has its pin in the end, and the one that a killed run put in
-/// its place has none.
+/// Whoever's manifest is applied next, nothing that persists is kept in the stage.
+#[test]
+fn a_map_that_persists_leaves_the_stage_when_the_update_is_taken_back() {
+    let take_back: Run = |machine| {
+        machine.apply(&persisting().replace(
+            "[objects.firewall.maps.flows]",
+            "[objects.firewall.maps.flows]\non-mismatch = \"replace\"",
+        ))
+    };
+    let kept = undisturbed(deployed_persisting, take_back).1;
+    let lost = {
+        let machine = deployed_persisting();
+        replace_persisting(&machine).expect("applies");
+        take_back(&machine).expect("applies");
+        machine.shape()
+    };
+    let before = deployed_persisting().kernel.snapshot().programs;
+    for n in 0..undisturbed(deployed_persisting, replace_persisting).0 {
+        let machine = killed(deployed_persisting, replace_persisting, n);
+        let links = machine.kernel.snapshot().links;
+        let at_work = links.values().any(|(program, _)| !before.contains_key(program));
+        take_back(&machine).unwrap_or_else(|error| panic!("after a kill at call {n}: {error:?}"));
+        let wanted = if at_work { &lost } else { &kept };
+        assert_shape(&machine.shape(), wanted, &format!("after a kill at call {n}"));
+    }
+}
+
+/// An object has another name, and what persists another shape.
+#[test]
+fn an_object_that_is_renamed_can_be_applied_again_or_ended_after_a_kill() {
+    fn renamed(text: &str) -> String {
+        text.replace("[objects.firewall", "[objects.wall")
+            .replace("pin = \"by-name\"", "pin = \"persist-on-exit\"")
+    }
+    let prepare: fn() -> Machine = || {
+        let machine = Machine::new();
+        let text = persisting().replace("pin = \"by-name\"", "pin = \"persist-on-exit\"");
+        machine.apply(&text).expect("applies");
+        machine
+    };
+    let run: Run = |machine| machine.apply(&renamed(&replacing_persisting()));
+    is_made_good(prepare, run);
+    for n in 0..undisturbed(prepare, run).0 {
+        let machine = killed(prepare, run, n);
+        end(&machine).unwrap_or_else(|error| panic!("after a kill at call {n}: {error:?}"));
+    }
+}
+
+/// Something that persists has its pin in the end: a program, an iterator.
 #[test]
 fn a_program_that_persists_has_its_place_again_after_a_kill() {
     fn with_programs(text: &str) -> String {
