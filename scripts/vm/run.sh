@@ -61,7 +61,8 @@ boot() {
 	# sixth of a run but for the first, without which it takes three times as long: with `norandmaps`
 	# processes have their code at the same addresses, so that qemu does not translate it anew for each;
 	# without `erms`, `fsrm` and feature 112 (`rep_good`) the kernel clears and copies memory with loops,
-	# which qemu runs faster than string instructions; huge pages are cleared whole for every thread.
+	# which qemu runs faster than string instructions; huge pages are cleared whole for every thread; and
+	# whoever waits for the end of a grace period of RCU does not wait for it in vain on one processor.
 	timeout --foreground --kill-after=5 "$machine_timeout" qemu-system-x86_64 \
 		-accel tcg,thread=single -machine pc -cpu max,erms=off,fsrm=off -smp 1 -m 2G \
 		-nodefaults -no-user-config -display none -no-reboot \

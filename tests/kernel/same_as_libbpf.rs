@@ -6,7 +6,7 @@ use std::fmt::{Debug, Write as _};
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::{fs, io};
 
 use aya::maps::MapInfo;
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::features::{MAP_EXTRA, goes_without};
 use crate::program::Program;
-use crate::sandbox::{Sandbox, mount_at};
+use crate::sandbox::{Sandbox, fed, mount_at};
 use crate::support::{object, root};
 
 const BPFFS: &str = "/sys/fs/bpf";
@@ -159,16 +159,9 @@ fn forget_age(object: &str, held: &mut Held) {
 /// What bpftool says as JSON to each of the commands. One process for all: to start it is what costs.
 fn shown(commands: impl IntoIterator<Item = String>) -> Vec<Value> {
     let commands: Vec<_> = commands.into_iter().collect();
-    let mut bpftool = Command::new("bpftool")
-        .args(["--json", "batch", "file", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("bpftool is installed");
-    let mut stdin = bpftool.stdin.take().expect("a pipe");
-    stdin.write_all((commands.join("\n") + "\n").as_bytes()).expect("bpftool reads");
-    drop(stdin);
-    let out = bpftool.wait_with_output().expect("bpftool ends").stdout;
+    let mut bpftool = Command::new("bpftool");
+    let lines = commands.join("\n") + "\n";
+    let out = fed(bpftool.args(["--json", "batch", "file", "-"]), &lines).stdout;
     let answers: Vec<Value> =
         serde_json::from_slice(&out).unwrap_or_else(|error| panic!("{commands:?}: {error}"));
     assert_eq!(answers.len(), commands.len(), "{commands:?}: {answers:?}");

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
@@ -111,18 +111,19 @@ pub(crate) fn ip(arguments: &[&str]) {
 
 /// Runs the commands, a line each, in one ip(8): starting it is most of what a command takes.
 pub(crate) fn ip_batch(commands: &str) {
-    let mut ip = Command::new("ip")
-        .args(["-batch", "-"])
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("iproute2 is installed");
-    let mut stdin = ip.stdin.take().expect("a pipe");
-    stdin.write_all(commands.as_bytes()).expect("ip reads");
-    drop(stdin);
-    let done = ip.wait_with_output().expect("ip ends");
+    let done = fed(Command::new("ip").args(["-batch", "-"]), commands);
     let log = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "ip -batch: {log}\n{commands}");
+}
+
+/// Runs an installed command that reads `input`.
+pub(crate) fn fed(command: &mut Command, input: &str) -> Output {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the command is installed");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(input.as_bytes()).expect("it reads");
+    drop(stdin);
+    child.wait_with_output().expect("it ends")
 }
 
 /// Mounts a file system of a kind: a new one, or the only one if there can be but one.
