@@ -19,11 +19,11 @@ PROBED := bpf/out/probed bpf/out/probed-fixed
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-deps: ## install what is missing of clang, libbpf-dev, bpftool, xdp-tools, iproute2 (Debian, root)
+deps: ## install what is missing of clang, libbpf-dev, bpftool, xdp-tools, iproute2 (Debian, root), Rust's library for musl
 	@scripts/deps.sh
 
-build: ## build the program, optimised
-	$(CARGO) build --release --locked
+build: ## build the program, optimised, for the target that scripts/release-target.sh says
+	$(CARGO) build --release --locked --target $$(scripts/release-target.sh)
 
 bpf: $(BPF_OBJECTS) $(PROBED) ## build the C objects of bpf/ into bpf/out/
 

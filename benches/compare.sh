@@ -32,7 +32,7 @@ mount -t tmpfs tmpfs /run
 ip link set lo up
 work=$(mktemp -d /run/bench.XXXXXX)
 cc -O2 -o "$work/measure" benches/measure.c
-program=("${CARGO_TARGET_DIR:-target}/release/ebpf-apply" --state-dir "$work/state")
+program=("${CARGO_TARGET_DIR:-target}/$(scripts/release-target.sh)/release/ebpf-apply" --state-dir "$work/state")
 
 # Each line of a file of figures is one run: microseconds, KiB. Cleaning up is not timed.
 with_ebpf_apply() {

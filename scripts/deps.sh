@@ -30,6 +30,13 @@ need minisign "signs the manifests of the tests" tool minisign
 need xdp-tools "brings the object that examples/manifests/xdp-filter.toml applies" \
 	sh -c 'ls /usr/lib/*/bpf/xdpfilt_alw_all.o'
 
+# Rust's library for musl, which a release is linked with where it is there. Nothing fails without it.
+musl=$(uname -m)-unknown-linux-musl
+if tool rustup >/dev/null && ! [ -d "$(rustc --print target-libdir --target "$musl")" ]; then
+	echo "missing: rust-std for $musl, so that the program starts faster"
+	timeout 120 rustup target add "$musl" || echo "not to be had; releases are linked with glibc"
+fi
+
 if [ ${#missing[@]} -eq 0 ]; then
 	echo "dependencies: nothing is missing"
 	exit 0

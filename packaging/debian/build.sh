@@ -4,7 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-built=$(realpath -m "${CARGO_TARGET_DIR:-target}")/release
+target=$(scripts/release-target.sh)
+target_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+built=$target_dir/$target/release
 program=$built/ebpf-apply
 made=$built/package
 rm -rf "$made"
@@ -16,4 +18,4 @@ gzip --best --no-name "$made"/man/*.1
 "$program" completions zsh >"$made/_ebpf-apply"
 "$program" completions fish >"$made/ebpf-apply.fish"
 # It is stripped already.
-cargo deb --no-build --no-strip --locked
+cargo deb --no-build --no-strip --locked --target "$target" --output "$target_dir/debian/"

@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
 # Builds what is released into OUT (target/dist): the program, its list of dependencies as CycloneDX, and the
-# checksums of both. TARGET chooses another machine than this one; its standard library and a linker for
-# it must be there. Two builds of one commit with one compiler are the same bytes, wherever they are made
-# (reproduce.sh).
+# checksums of both. TARGET chooses another machine than this one, such as aarch64-unknown-linux-musl, whose
+# standard library must be there (`rustup target add`). Two builds of one commit with one compiler are the
+# same bytes, wherever they are made (reproduce.sh).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 cyclonedx_version=0.5.9
 size_max=$((6 << 20))
 
-host=$(rustc -vV | sed -n 's/^host: //p')
-target=${TARGET:-$host}
+target=${TARGET:-$(scripts/release-target.sh)}
 built=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 out=$(realpath -m "${OUT:-$built/dist}")
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
@@ -20,7 +19,6 @@ name=ebpf-apply-$version-$target
 home=${CARGO_HOME:-$HOME/.cargo}
 export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=/src --remap-path-prefix=$home=/cargo"
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
-# With it even for this machine, so that its own build scripts are not built for the other.
 cargo build --release --locked --target "$target"
 
 rm -rf "$out"

@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+target=$(scripts/release-target.sh)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 for place in one a/longer/path; do
@@ -14,10 +15,10 @@ for place in one a/longer/path; do
 		cd "$tree"
 		export CARGO_TARGET_DIR=$tree/target SOURCE_DATE_EPOCH=0
 		export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$tree=/src --remap-path-prefix=$home=/cargo"
-		cargo build --quiet --release --locked
-		sha256sum target/release/ebpf-apply
+		cargo build --quiet --release --locked --target "$target"
+		sha256sum "target/$target/release/ebpf-apply"
 	)
-	mv "$tree/target/release/ebpf-apply" "$scratch/$(basename "$place").program"
+	mv "$tree/target/$target/release/ebpf-apply" "$scratch/$(basename "$place").program"
 	rm -rf "$tree/target"
 done
 cmp "$scratch/one.program" "$scratch/path.program"
