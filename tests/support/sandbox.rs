@@ -159,7 +159,9 @@ fn set_loopback_up() {
     let ifr_ifru = libc::__c_anonymous_ifr_ifru { ifru_flags: up };
     let request = libc::ifreq { ifr_name: name, ifr_ifru };
     // SAFETY: the request is a whole `struct ifreq` with a name that ends in zero.
-    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
+    let done = unsafe {
+        libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as libc::Ioctl, &raw const request)
+    };
     assert_eq!(done, 0, "set lo up: {}", std::io::Error::last_os_error());
 }
 
