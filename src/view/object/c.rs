@@ -58,10 +58,11 @@ fn definition(ctype: &CType, union: bool, members: &[Member]) -> String {
 }
 
 /// The members, `base` bits into the outermost struct, each with its offset in bytes.
-fn body(members: &[Member], base: u32, depth: usize, lines: &mut Vec<(String, Option<String>)>) {
+fn body(members: &[Member], base: u64, depth: usize, lines: &mut Vec<(String, Option<String>)>) {
     let indent = "    ".repeat(depth);
     for member in members {
-        let at = base + member.bit_offset;
+        // As BTF says them, each may be almost 2^32.
+        let at = base + u64::from(member.bit_offset);
         let offset = if at.is_multiple_of(8) {
             (at / 8).to_string()
         } else {
@@ -158,5 +159,19 @@ struct key {             /* 20 bytes */
 };
 "
         );
+    }
+
+    #[test]
+    fn offsets_of_nested_members_add_up_beyond_what_btf_can_say() {
+        let structure = |name: &str, inner| CType {
+            name: name.to_owned(),
+            size: 4,
+            kind: CTypeKind::Struct { union: false, members: vec![inner] },
+        };
+        let far = structure("struct {…}", member("b", u32::MAX - 7, None, int("char", 1)));
+        let outer = structure("struct outer", member("a", u32::MAX - 7, None, far));
+        let mut known = Vec::new();
+        define(&outer, &mut known);
+        assert!(known[0].1.contains("/* 1073741822 */"), "{}", known[0].1);
     }
 }
