@@ -4,14 +4,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::apply::StateDirectory;
 use crate::model::release::Release;
 use crate::model::since::FIRST;
 use crate::plan::Adoption;
 use crate::watch;
+
+use super::common::{CommonArgs, With};
 
 /// A declarative eBPF loader: a TOML manifest says what is loaded, pinned and attached.
 ///
@@ -28,7 +28,7 @@ pub(super) struct Cli {
     pub(super) apply: Option<ApplyArgs>,
 
     #[command(flatten)]
-    pub(super) global: GlobalArgs,
+    pub(super) common: CommonArgs,
 }
 
 const USAGE: &str = "ebpf-apply [OPTIONS] <MANIFEST>\n       ebpf-apply [OPTIONS] <COMMAND>";
@@ -49,7 +49,7 @@ Exit status:
 #[command(defer = true)]
 pub(super) enum Command {
     /// Bring the host to what the manifest declares, and hold it until SIGINT or SIGTERM
-    Apply(ApplyArgs),
+    Apply(With<ApplyArgs>),
     /// Report everything wrong with manifests that can be known without a kernel
     ///
     /// Needs no privileges, no kernel and no network. The manifests are taken to be for one host, where
@@ -58,96 +58,38 @@ pub(super) enum Command {
     /// Formats: `human` draws each problem at its place, `concise` is `file:line:column:
     /// severity[code]: message`, `json` one document, `github` annotations of GitHub Actions, `sarif`
     /// SARIF 2.1.0. Lines and columns count from 1, columns in Unicode characters.
-    Validate(ValidateArgs),
+    Validate(With<ValidateArgs>),
     /// Show what apply would do, and why; changes nothing
-    Plan(PlanArgs),
+    Plan(With<PlanArgs>),
     /// Show each deployment's resources against the kernel
     ///
     /// With what programs have run and use, and how many entries maps have. The kernel counts runs only
     /// while `sysctl kernel.bpf_stats_enabled` is 1. `--format prometheus` prints all of it as metrics.
-    Status(StatusArgs),
+    Status(With<StatusArgs>),
     /// Apply and exit as `apply --detach` does, and take over pins and links of someone else's
     ///
     /// A pin of the right shape that is not on record as this deployment's becomes its own. A link at
     /// the place of an attachment gets the attachment's program, and is pinned: at XDP whichever is
     /// there, at tcx and cgroups the one whose program has the same name. `plan --adopt` shows each of
     /// them beforehand.
-    Adopt(AdoptArgs),
+    Adopt(With<AdoptArgs>),
     /// End a deployment by its pin policies
-    Destroy(DestroyArgs),
+    Destroy(With<DestroyArgs>),
     /// Show what objects declare: maps, programs, globals, externs
-    Inspect(InspectArgs),
+    Inspect(With<InspectArgs>),
     /// Say what a problem's code means, and how to mend it in C and in the manifest
-    Explain(ExplainArgs),
+    Explain(With<ExplainArgs>),
     /// Write a commented manifest for objects, to begin with
     ///
     /// It is valid, and what needs a target, such as an interface, is commented out. Paths are relative
     /// to the working directory, or to that of FILE.
-    Init(InitArgs),
+    Init(With<InitArgs>),
     /// Print the manifest's JSON schema
-    Schema,
+    Schema(With<NoArgs>),
     /// Print what a shell needs to complete this program's command line
-    Completions(CompletionsArgs),
+    Completions(With<CompletionsArgs>),
     /// Print this program's manual page, or write those of all its commands into a directory
-    Man(ManArgs),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct GlobalArgs {
-    /// Where the records of what deployments own are kept
-    #[arg(long, global = true, value_name = "DIR", default_value = StateDirectory::DEFAULT)]
-    pub(super) state_dir: PathBuf,
-
-    /// Form of the result on standard output
-    #[arg(long, global = true, value_parser = one_of(&[Format::Human, Format::Json]))]
-    #[arg(default_value = "human")]
-    pub(super) format: Format,
-
-    /// Whether to colour output; `auto` heeds `NO_COLOR` and `CLICOLOR_FORCE`
-    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
-    pub(super) color: Colour,
-
-    /// Say more on standard error; twice for every step
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub(super) verbose: u8,
-
-    /// How long to wait for another run's lock, in seconds
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
-    pub(super) lock_timeout: Duration,
-
-    /// Act on a manifest and objects that others than root and the user could change
-    #[arg(long, global = true)]
-    pub(super) allow_insecure_permissions: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    #[value(alias = "full")]
-    Human,
-    Json,
-    Concise,
-    Github,
-    Sarif,
-    Markdown,
-    Prometheus,
-}
-
-const VALIDATE_FORMATS: &[Format] =
-    &[Format::Human, Format::Json, Format::Concise, Format::Github, Format::Sarif];
-const STATUS_FORMATS: &[Format] = &[Format::Human, Format::Json, Format::Prometheus];
-const PLAN_FORMATS: &[Format] = &[Format::Human, Format::Json, Format::Markdown];
-
-/// Takes some of the formats. A command that has more of them than the others changes its option.
-fn one_of(formats: &'static [Format]) -> impl TypedValueParser<Value = Format> {
-    let known = formats.iter().filter_map(Format::to_possible_value);
-    PossibleValuesParser::new(known).try_map(|name| Format::from_str(&name, false))
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Colour {
-    Auto,
-    Always,
-    Never,
+    Man(With<ManArgs>),
 }
 
 // Whose word counts for what a manifest says. Not a doc comment: it would become the help of each
@@ -284,7 +226,7 @@ pub(super) enum OnExit {
     Keep,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct AdoptArgs {
     /// The manifest
     #[arg(value_name = "MANIFEST")]
@@ -301,9 +243,7 @@ pub(super) struct AdoptArgs {
     pub(super) verifier_log: Option<PathBuf>,
 }
 
-// As its options are built late, those of all commands are there already.
 #[derive(Debug, Args)]
-#[command(mut_arg("format", |format| format.value_parser(one_of(VALIDATE_FORMATS))))]
 pub(super) struct ValidateArgs {
     /// Manifests; directories, for the files `*.toml` in them; `-` for standard input
     #[arg(required = true, value_name = "MANIFEST")]
@@ -334,7 +274,6 @@ pub(super) enum Deny {
 }
 
 #[derive(Debug, Args)]
-#[command(mut_arg("format", |format| format.value_parser(one_of(PLAN_FORMATS))))]
 pub(super) struct PlanArgs {
     /// The manifest
     #[arg(value_name = "MANIFEST")]
@@ -361,7 +300,6 @@ pub(super) struct PlanArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(mut_arg("format", |format| format.value_parser(one_of(STATUS_FORMATS))))]
 pub(super) struct StatusArgs {
     /// Show only this manifest's deployment
     #[arg(value_name = "MANIFEST")]
@@ -407,6 +345,11 @@ pub(super) struct InspectArgs {
     pub(super) objects: Vec<PathBuf>,
 }
 
+// A command that has none but those of every command.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(super) struct NoArgs {}
+
 #[derive(Debug, Args)]
 pub(super) struct CompletionsArgs {
     /// The shell
@@ -436,7 +379,7 @@ pub(super) struct InitArgs {
     pub(super) output: Option<PathBuf>,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: u64 = text.parse().map_err(|error| format!("{error}"))?;
     Ok(Duration::from_secs(seconds))
 }
@@ -476,27 +419,6 @@ mod tests {
         let apply = cli.apply.expect("apply");
         assert!(cli.command.is_none() && apply.detach);
         assert_eq!(apply.manifest, Some(PathBuf::from("edge.toml")));
-    }
-
-    #[test]
-    fn global_options_stand_before_and_after_a_command() {
-        for words in [["--format", "json", "status"], ["status", "--format", "json"]] {
-            let cli = parse(&words).expect("legal");
-            assert_eq!(cli.global.format, Format::Json);
-            assert!(matches!(cli.command, Some(Command::Status(_))));
-        }
-        let cli = parse(&["--format", "json", "apply", "edge.toml"]).expect("legal");
-        assert!(matches!(cli.command, Some(Command::Apply(_))));
-    }
-
-    #[test]
-    fn validate_has_more_formats() {
-        let cli = parse(&["validate", "edge.toml", "--format", "sarif"]).expect("legal");
-        assert_eq!(cli.global.format, Format::Sarif);
-        let cli = parse(&["--format", "json", "validate", "edge.toml"]).expect("legal");
-        assert_eq!(cli.global.format, Format::Json);
-        assert!(parse(&["validate", "edge.toml", "--format", "full"]).is_ok(), "another name");
-        assert!(parse(&["status", "--format", "sarif"]).is_err());
     }
 
     #[test]

@@ -15,8 +15,9 @@ use crate::validate::Desired;
 use crate::view::{self, Style};
 
 use super::ExitStatus;
-use super::args::{Colour, Format, GlobalArgs};
+
 use super::checked::Checked;
+use super::common::{Colour, Common, Format};
 use super::failure;
 use super::journal::{self, Priority, with_priority};
 use super::log;
@@ -40,7 +41,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(args: &GlobalArgs) -> Self {
+    pub(super) fn new(args: &Common) -> Self {
         let level = match args.verbose {
             0 => LevelFilter::WARN,
             1 => LevelFilter::INFO,

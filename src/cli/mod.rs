@@ -8,6 +8,7 @@ mod apply;
 mod args;
 mod arrivals;
 mod checked;
+mod common;
 mod completions;
 mod context;
 mod destroy;
@@ -40,13 +41,16 @@ mod terms;
 mod validate;
 
 use std::borrow::Cow;
+use std::env;
 use std::io::{self, Write as _};
+use std::mem::ManuallyDrop;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::view;
 use args::{Cli, Command};
+use common::Common;
 use context::Context;
 pub use exit::ExitStatus;
 
@@ -56,36 +60,48 @@ pub fn run() -> ExitStatus {
     // What is made here, on bpffs too, is for its owner, whatever the caller's mask: the kernel gives
     // a pin 0600 less the mask, and a mask that hid it from ourselves would be no help either.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    let context = Context::new(&cli.global);
+    let before = &cli.common;
     match (cli.command, cli.apply) {
-        (Some(_), Some(args)) => {
-            let manifest = args.manifest.unwrap_or_default();
-            let manifest = manifest.display();
-            context.misused(&format!("`{manifest}` and a command cannot stand together"))
-        }
-        (Some(Command::Apply(args)), None) | (None, Some(args)) => apply::run(&args, &context),
-        (Some(Command::Adopt(args)), None) => adopt::run(args, &context),
-        (Some(Command::Validate(args)), None) => validate::run(&args, &context),
-        (Some(Command::Plan(args)), None) => plan::run(&args, &context),
-        (Some(Command::Status(args)), None) => status::run(&args, &context),
-        (Some(Command::Destroy(args)), None) => destroy::run(&args, &context),
-        (Some(Command::Inspect(args)), None) => inspect::run(&args, &context),
-        (Some(Command::Explain(args)), None) => explain::run(&args, &context),
-        (Some(Command::Init(args)), None) => init::run(&args, &context),
-        (Some(Command::Schema), None) => {
-            context.print(crate::manifest::SCHEMA);
-            ExitStatus::Ok
-        }
-        (Some(Command::Completions(args)), None) => completions::run(&args, &context),
-        (Some(Command::Man(args)), None) => man::run(&args, &context),
-        (None, None) => {
-            context.misused("a manifest or a command is needed; see `ebpf-apply --help`")
+        (Some(command), None) => match command {
+            Command::Apply(it) => it.run(before, apply::run),
+            Command::Adopt(it) => it.run(before, adopt::run),
+            Command::Validate(it) => it.run(before, validate::run),
+            Command::Plan(it) => it.run(before, plan::run),
+            Command::Status(it) => it.run(before, status::run),
+            Command::Destroy(it) => it.run(before, destroy::run),
+            Command::Inspect(it) => it.run(before, inspect::run),
+            Command::Explain(it) => it.run(before, explain::run),
+            Command::Init(it) => it.run(before, init::run),
+            Command::Schema(it) => it.run(before, |_, context| {
+                context.print(crate::manifest::SCHEMA);
+                ExitStatus::Ok
+            }),
+            Command::Completions(it) => it.run(before, completions::run),
+            Command::Man(it) => it.run(before, man::run),
+        },
+        (None, Some(args)) => apply::run(&args, &Context::new(&Common::default().with(before))),
+        (command, args) => {
+            let context = Context::new(&Common::default().with(before));
+            let manifest = args.and_then(|args| args.manifest).unwrap_or_default();
+            context.misused(&if command.is_some() {
+                format!("`{}` and a command cannot stand together", manifest.display())
+            } else {
+                "a manifest or a command is needed; see `ebpf-apply --help`".to_owned()
+            })
         }
     }
+}
+
+/// What was typed. clap's definition of it stays until the process ends: to take its hundreds of pieces
+/// apart would cost a tenth of a small apply's own work.
+fn parse() -> Result<Cli, clap::Error> {
+    let mut definition = ManuallyDrop::new(Cli::command());
+    let mut matches = ManuallyDrop::new(definition.try_get_matches_from_mut(env::args_os())?);
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut definition))
 }
 
 /// clap's own status for a usage error is 2, which is "changes present" here.

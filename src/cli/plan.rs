@@ -5,7 +5,8 @@ use crate::plan::{Adoption, SavedPlan, capabilities};
 use crate::view;
 
 use super::ExitStatus;
-use super::args::{Format, PlanArgs};
+use super::args::PlanArgs;
+use super::common::Format;
 use super::context::Context;
 use super::failure::failed;
 use super::kernel;

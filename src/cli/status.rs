@@ -9,8 +9,9 @@ use crate::view;
 use crate::view::status::Conditions;
 
 use super::ExitStatus;
-use super::args::{Format, StatusArgs};
+use super::args::StatusArgs;
 use super::checked::Checked;
+use super::common::Format;
 use super::context::Context;
 use super::failure::{failed, invalid};
 use super::reader::Exposed;

@@ -12,7 +12,8 @@ use crate::view::problems::{Report, concise, full, github, json, sarif};
 use crate::view::{json_line, json_pretty};
 
 use super::ExitStatus;
-use super::args::{Deny, Format, ValidateArgs};
+use super::args::{Deny, ValidateArgs};
+use super::common::Format;
 use super::context::Context;
 use super::reader::{Exposed, Reader};
 use super::terms::Terms;
