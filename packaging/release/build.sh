@@ -15,9 +15,10 @@ out=$(realpath -m "${OUT:-$built/dist}")
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 name=ebpf-apply-$version-$target
 
-# Paths of this machine would be in panic messages.
+# Paths of this machine would be in panic messages. What .cargo/config.toml says of flags does not count
+# beside the variable.
 home=${CARGO_HOME:-$HOME/.cargo}
-export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=/src --remap-path-prefix=$home=/cargo"
+export RUSTFLAGS="${RUSTFLAGS:-} -Csymbol-mangling-version=v0 --remap-path-prefix=$PWD=/src --remap-path-prefix=$home=/cargo"
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 cargo build --release --locked --target "$target"
 

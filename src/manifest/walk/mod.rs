@@ -13,7 +13,6 @@ use super::document::Document;
 use super::grammar;
 use super::path::{KeyPath, Segment};
 use super::suggest::{listed, suggest};
-use super::tree::TREE;
 use crate::model::code;
 use crate::model::problem::Problem;
 use node::{Node, Tagged, article, type_of};
@@ -32,7 +31,7 @@ pub(super) struct Walked {
 /// Finds every schema problem of `document`.
 pub(super) fn walk(document: &Document<'_>) -> Walked {
     let mut walker = Walker { document, path: KeyPath::default(), found: Walked::default() };
-    walker.table(Node::root(&TREE), document.table().get_ref(), None);
+    walker.table(Node::root(), document.table().get_ref(), None);
     walker.found
 }
 
@@ -50,7 +49,7 @@ enum Fit {
 }
 
 impl Walker<'_> {
-    fn value(&mut self, node: Node<'_>, value: &Spanned<DeValue<'_>>) -> Fit {
+    fn value(&mut self, node: Node, value: &Spanned<DeValue<'_>>) -> Fit {
         if let Some(tagged) = node.tagged() {
             return self.tagged(&tagged, value);
         }
@@ -85,7 +84,7 @@ impl Walker<'_> {
         }
     }
 
-    fn text(&mut self, node: Node<'_>, text: &str, value: &Spanned<DeValue<'_>>) -> Fit {
+    fn text(&mut self, node: Node, text: &str, value: &Spanned<DeValue<'_>>) -> Fit {
         let allowed = node.words();
         if !allowed.is_empty() && !allowed.contains(&text) {
             return self.unknown_word(text, &allowed, value);
@@ -106,12 +105,7 @@ impl Walker<'_> {
         self.flaw(Problem::error(code::BAD_VALUE, Some(value.span()), message).help(help))
     }
 
-    fn integer(
-        &mut self,
-        node: Node<'_>,
-        number: &DeInteger<'_>,
-        value: &Spanned<DeValue<'_>>,
-    ) -> Fit {
+    fn integer(&mut self, node: Node, number: &DeInteger<'_>, value: &Spanned<DeValue<'_>>) -> Fit {
         let (low, high) = node.range();
         match i128::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) if (low..=high).contains(&number) => Fit::Yes,
@@ -129,7 +123,7 @@ impl Walker<'_> {
         }
     }
 
-    fn list(&mut self, node: Node<'_>, list: &DeArray<'_>, value: &Spanned<DeValue<'_>>) -> Fit {
+    fn list(&mut self, node: Node, list: &DeArray<'_>, value: &Spanned<DeValue<'_>>) -> Fit {
         if list.len() < node.least_items() {
             let message = format!("`{}` must name at least one", self.path);
             return self.flaw(Problem::error(code::BAD_VALUE, Some(value.span()), message));
@@ -152,7 +146,7 @@ impl Walker<'_> {
         fit
     }
 
-    fn tagged(&mut self, tagged: &Tagged<'_>, value: &Spanned<DeValue<'_>>) -> Fit {
+    fn tagged(&mut self, tagged: &Tagged, value: &Spanned<DeValue<'_>>) -> Fit {
         let tag = tagged.tag;
         let Some(table) = value.get_ref().as_table() else {
             let found = article(type_of(value.get_ref()));
@@ -183,12 +177,7 @@ impl Walker<'_> {
         fit
     }
 
-    fn table(
-        &mut self,
-        node: Node<'_>,
-        table: &DeTable<'_>,
-        of: Option<(&Tagged<'_>, &str)>,
-    ) -> Fit {
+    fn table(&mut self, node: Node, table: &DeTable<'_>, of: Option<(&Tagged, &str)>) -> Fit {
         let mut fit = Fit::Yes;
         let mut misspelt = Vec::new();
         for (key, value) in table {
@@ -221,7 +210,7 @@ impl Walker<'_> {
     }
 
     /// Checks a key that the user chose.
-    fn key(&mut self, node: Node<'_>, key: &Spanned<std::borrow::Cow<'_, str>>) -> Fit {
+    fn key(&mut self, node: Node, key: &Spanned<std::borrow::Cow<'_, str>>) -> Fit {
         let Some(names) = node.key_names() else { return Fit::Yes };
         let Err(flaw) = grammar::check(names.definition(), key.get_ref()) else { return Fit::Yes };
         let mut problem = Problem::error(flaw.code, Some(key.span()), flaw.message);
@@ -233,12 +222,12 @@ impl Walker<'_> {
     }
 
     /// Reports the key at the end of the current path, and yields the one that was probably meant.
-    fn unknown_key<'n>(
+    fn unknown_key(
         &mut self,
-        node: Node<'n>,
+        node: Node,
         key: &Spanned<std::borrow::Cow<'_, str>>,
-        of: Option<(&Tagged<'_>, &str)>,
-    ) -> Option<&'n str> {
+        of: Option<(&Tagged, &str)>,
+    ) -> Option<&'static str> {
         let name: &str = key.get_ref();
         let near = suggest(name, node.properties());
         let message = match of {
@@ -265,7 +254,7 @@ impl Walker<'_> {
         near
     }
 
-    fn missing_key(&mut self, key: &str, of: Option<(&Tagged<'_>, &str)>) {
+    fn missing_key(&mut self, key: &str, of: Option<(&Tagged, &str)>) {
         let message = match of {
             Some((_, hook)) => format!("`{hook}` needs the option `{key}`"),
             None if self.path.segments().is_empty() => {
@@ -296,7 +285,7 @@ impl Walker<'_> {
 }
 
 /// How a value of the wrong type was probably meant.
-fn otherwise(node: Node<'_>, value: &DeValue<'_>) -> Option<String> {
+fn otherwise(node: Node, value: &DeValue<'_>) -> Option<String> {
     let types = node.types();
     let takes = |name: &str| types.contains(&name);
     match value {

@@ -32,40 +32,39 @@ pub(super) const KEYWORDS: &[&str] = &[
 
 /// A schema that a value is held against.
 #[derive(Clone, Copy)]
-pub(super) struct Node<'s> {
-    root: &'s Tree,
-    at: &'s Tree,
-    definition: &'s str,
+pub(super) struct Node {
+    at: Tree,
+    definition: &'static str,
 }
 
-impl<'s> Node<'s> {
-    pub(super) fn root(root: &'s Tree) -> Self {
-        Self { root, at: root, definition: "" }
+impl Node {
+    pub(super) fn root() -> Self {
+        Self { at: Tree::schema(), definition: "" }
     }
 
-    fn of(self, at: &'s Tree) -> Self {
-        Self { at, definition: "", ..self }.resolved()
+    fn of(at: Tree) -> Self {
+        Self { at, definition: "" }.resolved()
     }
 
     /// Follows `$ref`, also inside the `allOf` that draft-07 needs beside other keywords. Our
     /// references are at most two deep.
     fn resolved(self) -> Self {
-        let only = self.at.get("allOf").and_then(|all| all.list().first()).unwrap_or(self.at);
+        let only = self.at.get("allOf").and_then(|all| all.list().next()).unwrap_or(self.at);
         let target = only.get("$ref").and_then(Tree::text);
         let name = target.and_then(|target| target.strip_prefix("#/definitions/"));
-        let found = name.and_then(|name| Some((name, self.root.get("definitions")?.get(name)?)));
-        found.map_or(self, |(definition, at)| Self { at, definition, ..self })
+        let found =
+            name.and_then(|name| Some((name, Tree::schema().get("definitions")?.get(name)?)));
+        found.map_or(self, |(definition, at)| Self { at, definition })
     }
 
     /// Name of the definition this node is, or "".
-    pub(super) fn definition(self) -> &'s str {
+    pub(super) fn definition(self) -> &'static str {
         self.definition
     }
 
     /// The alternatives of a value that may be of several types, each of one.
     fn alternatives(self) -> impl Iterator<Item = Self> {
-        let branches = self.at.get("anyOf").map_or(&[][..], Tree::list);
-        branches.iter().map(move |at| Self { at, ..self })
+        self.at.get("anyOf").into_iter().flat_map(Tree::list).map(move |at| Self { at, ..self })
     }
 
     /// What a value of that type is held against.
@@ -74,18 +73,18 @@ impl<'s> Node<'s> {
     }
 
     /// Names of the types a value may have; empty means none was said.
-    pub(super) fn types(self) -> Vec<&'s str> {
-        match self.at.get("type") {
-            Some(Tree::Text(name)) => vec![name],
+    pub(super) fn types(self) -> Vec<&'static str> {
+        match self.at.get("type").and_then(Tree::text) {
+            Some(name) => vec![name],
             _ if !self.words().is_empty() => vec!["string"],
             _ => self.alternatives().flat_map(Self::types).collect(),
         }
     }
 
     /// The words a string must be one of; empty for any.
-    pub(super) fn words(self) -> Vec<&'s str> {
-        let branches = self.at.get("oneOf").map_or(&[][..], Tree::list);
-        let constants = branches.iter().filter_map(|branch| branch.get("const"));
+    pub(super) fn words(self) -> Vec<&'static str> {
+        let branches = self.at.get("oneOf").into_iter().flat_map(Tree::list);
+        let constants = branches.filter_map(|branch| branch.get("const"));
         constants.filter_map(Tree::text).collect()
     }
 
@@ -104,32 +103,32 @@ impl<'s> Node<'s> {
     }
 
     pub(super) fn items(self) -> Option<Self> {
-        self.at.get("items").map(|items| self.of(items))
+        self.at.get("items").map(Self::of)
     }
 
     /// The schema of a key's value, if the key is known.
     pub(super) fn property(self, key: &str) -> Option<Self> {
-        self.at.get("properties")?.get(key).map(|property| self.of(property))
+        self.at.get("properties")?.get(key).map(Self::of)
     }
 
     /// The known keys.
-    pub(super) fn properties(self) -> impl Iterator<Item = &'s str> {
-        self.at.get("properties").map_or(&[][..], Tree::table).iter().map(|(key, _)| *key)
+    pub(super) fn properties(self) -> impl Iterator<Item = &'static str> {
+        self.at.get("properties").into_iter().flat_map(Tree::table).map(|(key, _)| key)
     }
 
     /// The schema of the values under keys the user chooses, where there are such.
     pub(super) fn other_keys(self) -> Option<Self> {
         let others = self.at.get("additionalProperties")?;
-        matches!(others, Tree::Table(_)).then(|| self.of(others))
+        others.is_table().then(|| Self::of(others))
     }
 
     /// The grammar of keys the user chooses.
     pub(super) fn key_names(self) -> Option<Self> {
-        self.at.get("propertyNames").map(|names| self.of(names))
+        self.at.get("propertyNames").map(Self::of)
     }
 
     pub(super) fn required(self) -> impl Iterator<Item = &'static str> {
-        self.at.get("required").map_or(&[][..], Tree::list).iter().filter_map(Tree::text)
+        self.at.get("required").into_iter().flat_map(Tree::list).filter_map(Tree::text)
     }
 
     pub(super) fn requires(self, key: &str) -> bool {
@@ -137,46 +136,45 @@ impl<'s> Node<'s> {
     }
 
     /// The alternatives, if this is a table told apart by one of its keys.
-    pub(super) fn tagged(self) -> Option<Tagged<'s>> {
-        let branches = self.at.get("oneOf")?.list();
-        let first = branches.first()?.get("properties")?.table();
-        let tag = first.iter().find(|(_, property)| property.get("const").is_some());
-        tag.map(|(tag, _)| Tagged { node: self, tag, branches })
+    pub(super) fn tagged(self) -> Option<Tagged> {
+        let branches = self.at.get("oneOf")?;
+        let first = branches.list().next()?.get("properties")?;
+        let tag = first.table().find(|(_, property)| property.get("const").is_some());
+        tag.map(|(tag, _)| Tagged { tag, branches })
     }
 }
 
 /// A table whose keys depend on the word under one of them.
-pub(super) struct Tagged<'s> {
-    node: Node<'s>,
+pub(super) struct Tagged {
     /// The key.
-    pub(super) tag: &'s str,
-    branches: &'s [Tree],
+    pub(super) tag: &'static str,
+    branches: Tree,
 }
 
-impl<'s> Tagged<'s> {
+impl Tagged {
     /// The words that key can have.
-    pub(super) fn words(&self) -> impl Iterator<Item = &'s str> {
+    pub(super) fn words(&self) -> impl Iterator<Item = &'static str> {
         let tag = self.tag;
-        self.branches.iter().filter_map(move |branch| word(branch, tag))
+        self.branches.list().filter_map(move |branch| word(branch, tag))
     }
 
     /// The words that go together with the key `option`.
-    pub(super) fn words_with(&self, option: &str) -> impl Iterator<Item = &'s str> {
+    pub(super) fn words_with(&self, option: &str) -> impl Iterator<Item = &'static str> {
         let tag = self.tag;
-        let has = move |branch: &&Tree| {
+        let has = move |branch: &Tree| {
             branch.get("properties").is_some_and(|properties| properties.get(option).is_some())
         };
-        self.branches.iter().filter(has).filter_map(move |branch| word(branch, tag))
+        self.branches.list().filter(has).filter_map(move |branch| word(branch, tag))
     }
 
     /// The schema of the whole table for one of the words.
-    pub(super) fn branch(&self, text: &str) -> Option<Node<'s>> {
-        let branch = self.branches.iter().find(|branch| word(branch, self.tag) == Some(text));
-        branch.map(|branch| self.node.of(branch))
+    pub(super) fn branch(&self, text: &str) -> Option<Node> {
+        let branch = self.branches.list().find(|branch| word(*branch, self.tag) == Some(text));
+        branch.map(Node::of)
     }
 }
 
-fn word(branch: &Tree, tag: &str) -> Option<&'static str> {
+fn word(branch: Tree, tag: &str) -> Option<&'static str> {
     branch.get("properties")?.get(tag)?.get("const")?.text()
 }
 
@@ -212,7 +210,6 @@ mod tests {
 
     use super::*;
     use crate::manifest::SCHEMA;
-    use crate::manifest::tree::TREE;
 
     fn check(schema: &Value) {
         let Value::Object(keywords) = schema else { return };
@@ -233,10 +230,13 @@ mod tests {
     fn the_schema_has_only_keywords_the_walker_knows() {
         let schema: Value = serde_json::from_str(SCHEMA).expect("the schema is JSON");
         check(&schema);
-        let root = Node::root(&TREE);
+        let root = Node::root();
         assert_eq!(root.property("name").map(Node::definition), Some("Name"));
-        let hook = TREE.get("definitions").and_then(|all| all.get("Hook")).expect("a definition");
-        let hook = root.of(hook);
+        let hook = Tree::schema()
+            .get("definitions")
+            .and_then(|all| all.get("Hook"))
+            .expect("a definition");
+        let hook = Node::of(hook);
         assert_eq!(hook.tagged().map(|tagged| tagged.tag), Some("hook"));
     }
 }
