@@ -12,7 +12,7 @@ BPF_OBJECTS := $(BPF_SOURCES:bpf/%.bpf.c=bpf/out/%.bpf.o)
 # What tests watch: one that each process has at other addresses, and one that all have at the same.
 PROBED := bpf/out/probed bpf/out/probed-fixed
 
-.PHONY: help deps build bpf demo test test-vm hooks attack package package-test kubernetes-test flood lint \
+.PHONY: help deps build test-release bpf demo test test-vm hooks attack package package-test kubernetes-test flood lint \
 	lint-manifests bench fuzz release reproduce clean
 .DELETE_ON_ERROR:
 
@@ -22,8 +22,8 @@ help: ## print this
 deps: ## install what is missing of clang, libbpf-dev, bpftool, xdp-tools, iproute2 (Debian, root), Rust's library for musl
 	@scripts/deps.sh
 
-build: ## build the program, optimised, for the target that scripts/release-target.sh says
-	$(CARGO) build --release --locked --target $$(scripts/release-target.sh)
+build: ## build the program as it is released, optimised and static; TARGET= cross-builds
+	scripts/release-cargo.sh build --locked --release
 
 bpf: $(BPF_OBJECTS) $(PROBED) ## build the C objects of bpf/ into bpf/out/
 
@@ -52,6 +52,13 @@ test: deps bpf ## run every test, those on the running kernel too (root)
 	fi
 
 # What `make test` does too, five times as long and with what it met.
+test-release: deps bpf ## run the kernel suite as a release is linked (root)
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		set -x; scripts/release-cargo.sh nextest run --locked --test kernel; \
+	else \
+		set -x; scripts/release-cargo.sh test --locked --test kernel; \
+	fi
+
 attack: deps bpf ## let an attacker swap directories below the pin root 100000 times (root)
 	EBPF_APPLY_TRIES=100000 $(CARGO) test --locked --test kernel an_attacker -- --nocapture
 
@@ -78,8 +85,8 @@ lint-manifests: ## the examples against the schema and their formatting, with ta
 
 bench: deps build bpf ## loading next to bpftool's: time, memory, share of bpf(2); how long a reload takes; what validating costs (root)
 	benches/compare.sh
-	$(CARGO) bench --locked --bench reload
-	$(CARGO) bench --locked --bench validate
+	scripts/release-cargo.sh bench --locked --bench reload
+	scripts/release-cargo.sh bench --locked --bench validate
 
 package: build ## build target/debian/ebpf-apply_*.deb (cargo-deb)
 	packaging/debian/build.sh

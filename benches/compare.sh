@@ -6,6 +6,7 @@
 # any figure wrong. Needs root.
 #
 #     benches/compare.sh [RUNS]     15 runs by turns unless told otherwise
+#     PROGRAM=/path/to/ebpf-apply benches/compare.sh      another than `make build` built
 #     BPFTOOL="/usr/sbin/bpftool /path/to/another" benches/compare.sh
 #
 # What each does. `bpftool prog loadall` loads an object and pins its programs. `ebpf-apply` does that
@@ -32,7 +33,7 @@ mount -t tmpfs tmpfs /run
 ip link set lo up
 work=$(mktemp -d /run/bench.XXXXXX)
 cc -O2 -o "$work/measure" benches/measure.c
-program=("${CARGO_TARGET_DIR:-target}/$(scripts/release-target.sh)/release/ebpf-apply" --state-dir "$work/state")
+program=("${PROGRAM:-${CARGO_TARGET_DIR:-target}/$(scripts/release-target.sh)/release/ebpf-apply}" --state-dir "$work/state")
 
 # Each line of a file of figures is one run: microseconds, KiB. Cleaning up is not timed.
 with_ebpf_apply() {
@@ -101,6 +102,7 @@ compare() {
 for peer in "${!peers[@]}"; do
 	echo "[$((peer + 1))] $("${peers[$peer]}" version | head -1)"
 done
+echo "$program"
 echo "$runs runs by turns on $(nproc) processors, load $(cut -d' ' -f1 /proc/loadavg)"
 printf '%-7s %10s %10s %7s\n' "" "ours ms" "bpftool ms" "ratio"
 manifest 1 bench_small

@@ -1,7 +1,7 @@
 //! How the program is linked: as one file that needs no library, and so that starting it costs little,
 //! which is most of what applying a small manifest costs.
 //!
-//! On a musl target it is static by itself, and `.cargo/config.toml` has it linked by the linker that
+//! On a musl target it is static by itself, and `scripts/release-cargo.sh` has it linked by the linker that
 //! comes with the compiler. For the compiler's own target glibc's archives are looked for. On any other
 //! target, and where those archives are not installed, it is linked as usual.
 
@@ -26,8 +26,11 @@ pub(crate) fn choose(cargo: &mut impl Write, out: &Path) -> io::Result<()> {
         return Ok(());
     }
     if is("CARGO_CFG_TARGET_ENV", "musl") {
-        if is("RUSTC_LINKER", "rust-lld") {
+        let target = env::var("TARGET").unwrap_or_default().to_uppercase().replace('-', "_");
+        writeln!(cargo, "cargo::rerun-if-env-changed=CARGO_TARGET_{target}_LINKER")?;
+        if is("RUSTC_LINKER", "rust-lld") && !is_linker_among_flags() {
             let linker = Linker::Itself;
+            // The musl that comes with Rust (1.2.5) unpacks them where it relocates itself.
             linker.tell(cargo, &SHORT_RELOCATIONS)?;
             return if is("PROFILE", "release") { linker.release(cargo) } else { Ok(()) };
         }
@@ -74,7 +77,6 @@ impl Linker {
 
     /// Has the script of a release read beside the linker's own.
     fn read(self, cargo: &mut impl Write, script: &str) -> io::Result<()> {
-        writeln!(cargo, "cargo::rerun-if-changed={script}")?;
         self.tell(cargo, &["-T", &fs::canonicalize(script)?.to_string_lossy()])
     }
 
@@ -128,8 +130,12 @@ fn static_libraries(directory: &Path) -> io::Result<Option<PathBuf>> {
 /// other one reads linker scripts.
 fn is_default_linker() -> bool {
     let is_set = |key| env::var_os(key).is_some_and(|value: OsString| !value.is_empty());
+    !(is_linker_among_flags() || is_set("RUSTC_LINKER"))
+}
+
+fn is_linker_among_flags() -> bool {
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    !(flags.contains("fuse-ld") || flags.contains("linker") || is_set("RUSTC_LINKER"))
+    flags.contains("fuse-ld") || flags.contains("linker")
 }
 
 /// Where the C compiler finds an archive; it answers with the bare name if it finds none.

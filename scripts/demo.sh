@@ -54,7 +54,7 @@ send_udp() {
 }
 
 work=$(mktemp -d)
-program=("${CARGO_TARGET_DIR:-target}/$(scripts/release-target.sh)/release/ebpf-apply" --state-dir "$work/state")
+program=("${PROGRAM:-${CARGO_TARGET_DIR:-target}/$(scripts/release-target.sh)/release/ebpf-apply}" --state-dir "$work/state")
 holder=
 cleanup() {
 	[ -z "$holder" ] || kill "$holder" 2>/dev/null || true

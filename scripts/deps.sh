@@ -2,6 +2,7 @@
 # Installs what building and showing ebpf-apply needs beside Rust, and nothing that is there.
 # Only on Debian and its like and only as root; elsewhere it says what to install.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 missing=()
 
@@ -31,10 +32,11 @@ need xdp-tools "brings the object that examples/manifests/xdp-filter.toml applie
 	sh -c 'ls /usr/lib/*/bpf/xdpfilt_alw_all.o'
 
 # Rust's library for musl, which a release is linked with where it is there. Nothing fails without it.
-musl=$(uname -m)-unknown-linux-musl
-if tool rustup >/dev/null && ! [ -d "$(rustc --print target-libdir --target "$musl")" ]; then
-	echo "missing: rust-std for $musl, so that the program starts faster"
-	timeout 120 rustup target add "$musl" || echo "not to be had; releases are linked with glibc"
+target=$(scripts/release-target.sh)
+if [[ $target == *-gnu ]] && tool rustup >/dev/null; then
+	musl=${target%-gnu}-musl
+	echo "missing: rust-std for $musl, with which a release starts faster"
+	timeout 60 rustup target add "$musl" || echo "not to be had; releases are linked with glibc"
 fi
 
 if [ ${#missing[@]} -eq 0 ]; then

@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# Prints the target that releases are built for: this machine with musl, or with glibc where the standard
-# library for musl is not installed (`rustup target add`, which `make deps` does).
+# Prints the target that a release is built for: the compiler's own with musl, or with glibc where Rust's
+# library for musl, or the linker that comes with Rust, is not installed (`make deps` sees to the first).
 #
 # Started in a virtual machine, a program linked to glibc spends more time asking the processor for its
 # caches, one exit to the hypervisor each, than applying a small manifest takes.
 set -euo pipefail
 
-musl=$(uname -m)-unknown-linux-musl
-if [ -d "$(rustc --print target-libdir --target "$musl")" ]; then
+host=$(rustc -vV | sed -n 's/^host: //p')
+musl=${host%-gnu}-musl
+libraries=$(rustc --print target-libdir --target "$musl" 2>/dev/null || true)
+tools=$(rustc --print target-libdir)/../bin
+if compgen -G "$libraries/libstd-*.rlib" >/dev/null && [ -x "$tools/rust-lld" ]; then
 	echo "$musl"
 else
-	rustc -vV | sed -n 's/^host: //p'
+	echo "$host"
 fi

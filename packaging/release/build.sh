@@ -15,12 +15,11 @@ out=$(realpath -m "${OUT:-$built/dist}")
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 name=ebpf-apply-$version-$target
 
-# Paths of this machine would be in panic messages. What .cargo/config.toml says of flags does not count
-# beside the variable.
+# Paths of this machine would be in panic messages.
 home=${CARGO_HOME:-$HOME/.cargo}
-export RUSTFLAGS="${RUSTFLAGS:-} -Csymbol-mangling-version=v0 --remap-path-prefix=$PWD=/src --remap-path-prefix=$home=/cargo"
+export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=/src --remap-path-prefix=$home=/cargo"
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
-cargo build --release --locked --target "$target"
+TARGET=$target scripts/release-cargo.sh build --locked --release
 
 rm -rf "$out"
 mkdir -p "$out"

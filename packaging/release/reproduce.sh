@@ -14,8 +14,8 @@ for place in one a/longer/path; do
 	(
 		cd "$tree"
 		export CARGO_TARGET_DIR=$tree/target SOURCE_DATE_EPOCH=0
-		export RUSTFLAGS="${RUSTFLAGS:-} -Csymbol-mangling-version=v0 --remap-path-prefix=$tree=/src --remap-path-prefix=$home=/cargo"
-		cargo build --quiet --release --locked --target "$target"
+		export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$tree=/src --remap-path-prefix=$home=/cargo"
+		TARGET=$target scripts/release-cargo.sh build --quiet --locked --release
 		sha256sum "target/$target/release/ebpf-apply"
 	)
 	mv "$tree/target/$target/release/ebpf-apply" "$scratch/$(basename "$place").program"

@@ -12,14 +12,17 @@ export LC_ALL=C
 
 target=$(scripts/release-target.sh)
 built=$(realpath -m "${CARGO_TARGET_DIR:-target}")/$target
-map=$PWD/build/startup.map
+map=$built/release/startup.map
 if [ "${1:-}" != inside ]; then
 	if [ "$(id -u)" -ne 0 ]; then
 		echo "loading programs needs root" >&2
 		exit 1
 	fi
-	${CARGO:-cargo} rustc --release --locked --target "$target" --bin ebpf-apply -- -C "link-arg=-Map=$map"
-	trap 'rm -f "$map"' EXIT
+	if [[ $target != *-musl ]]; then
+		echo "order.sh: the order is that of a release for musl, whose library for Rust is not installed" >&2
+		exit 1
+	fi
+	scripts/release-cargo.sh rustc --locked --release --bin ebpf-apply -- -C "link-arg=-Map=$map"
 	unshare --mount --net -- "$0" inside
 	exit
 fi

@@ -6,9 +6,13 @@ use super::args::{AdoptArgs, ApplyArgs, TrustArgs};
 use super::context::Context;
 
 pub(super) fn run(args: &AdoptArgs, context: &Context) -> ExitStatus {
-    let AdoptArgs { manifest, trust, btf, verifier_log } = args.clone();
-    let TrustArgs { require_digests, trusted_keys } = trust;
-    let args =
-        ApplyArgs { require_digests, trusted_keys, btf, verifier_log, ..ApplyArgs::detached() };
-    apply::adopt(&manifest, &args, context)
+    let TrustArgs { require_digests, trusted_keys } = args.trust.clone();
+    let detached = ApplyArgs {
+        require_digests,
+        trusted_keys,
+        btf: args.btf.clone(),
+        verifier_log: args.verifier_log.clone(),
+        ..ApplyArgs::detached()
+    };
+    apply::adopt(&args.manifest, &detached, context)
 }

@@ -226,7 +226,7 @@ pub(super) enum OnExit {
     Keep,
 }
 
-#[derive(Clone, Debug, Args)]
+#[derive(Debug, Args)]
 pub(super) struct AdoptArgs {
     /// The manifest
     #[arg(value_name = "MANIFEST")]

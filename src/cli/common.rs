@@ -173,6 +173,7 @@ pub(super) enum Colour {
 
 #[cfg(test)]
 mod tests {
+    use clap::builder::PossibleValue;
     use clap::{CommandFactory as _, Parser as _};
 
     use super::*;
@@ -223,8 +224,14 @@ mod tests {
     #[test]
     fn the_help_names_the_defaults() {
         let help = Cli::command().render_help().to_string();
-        let Common { state_dir, lock_timeout, .. } = common("ebpf-apply m.toml").expect("legal");
-        for default in [state_dir.display().to_string(), lock_timeout.as_secs().to_string()] {
+        let Common { state_dir, format, color, lock_timeout, .. } = Common::default();
+        let name = |value: Option<PossibleValue>| value.expect("shown").get_name().to_owned();
+        for default in [
+            state_dir.display().to_string(),
+            name(format.to_possible_value()),
+            name(color.to_possible_value()),
+            lock_timeout.as_secs().to_string(),
+        ] {
             assert!(help.contains(&format!("[default: {default}]")), "{default}");
         }
     }

@@ -15,7 +15,6 @@ use crate::validate::Desired;
 use crate::view::{self, Style};
 
 use super::ExitStatus;
-
 use super::checked::Checked;
 use super::common::{Colour, Common, Format};
 use super::failure;

@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+/// `ENOTSUPP` (`include/linux/errno.h`), which user space was never meant to see: no C library has words
+/// for it.
+pub(super) const ENOTSUPP: i32 = 524;
+
 /// A kernel operation that failed. An errno never stands alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KernelError {
@@ -119,6 +123,9 @@ impl fmt::Display for KernelError {
             write!(f, " at {}", path.display())?;
         }
         match &self.cause {
+            Cause::Errno(errno) if errno.raw_os_error() == ENOTSUPP => {
+                write!(f, ": Not supported by this kernel (ENOTSUPP, os error {ENOTSUPP})")
+            }
             Cause::Errno(errno) => write!(f, ": {errno}"),
             Cause::Reason(reason) => write!(f, ": {reason}"),
         }
@@ -148,6 +155,11 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "cannot pin map `flows` at /sys/fs/bpf/edge/flows: File exists (os error 17)"
+        );
+        let unnamed = KernelError::errno("attach", Errno::from_raw_os_error(ENOTSUPP));
+        assert_eq!(
+            unnamed.to_string(),
+            "cannot attach: Not supported by this kernel (ENOTSUPP, os error 524)"
         );
     }
 }

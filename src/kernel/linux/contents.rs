@@ -7,6 +7,7 @@ use std::os::fd::AsFd as _;
 use rustix::io::Errno;
 
 use super::super::entries::{self, Carried, Condition, Copied, Lanes, Pass, Portion, Put, Table};
+use super::super::error::ENOTSUPP;
 use super::super::{KernelError, Result};
 use super::Linux;
 use super::handle::Handle;
@@ -339,7 +340,5 @@ fn is_full(errno: Errno) -> bool {
 
 /// What the kernel answers to a command, or to a command for a type, that it does not know.
 fn is_unknown(errno: Errno) -> bool {
-    /// `ENOTSUPP`, which user space was never meant to see (`include/linux/errno.h`).
-    const NOTSUPP: i32 = 524;
-    matches!(errno, Errno::INVAL | Errno::OPNOTSUPP) || errno.raw_os_error() == NOTSUPP
+    matches!(errno, Errno::INVAL | Errno::OPNOTSUPP) || errno.raw_os_error() == ENOTSUPP
 }

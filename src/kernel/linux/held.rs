@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 
 use rustix::io::Errno;
 
+use super::super::error::ENOTSUPP;
 use super::super::{KernelError, Result};
 use super::handle::Handle;
 use super::probe::{self, By};
@@ -14,9 +15,6 @@ use crate::model::attach::Attachment;
 use crate::model::identity::ObjectKind;
 use crate::model::live::{Descriptor, LiveHeld};
 use crate::model::program::ProgramSpec;
-
-/// `ENOTSUPP`, which has no name outside of the kernel.
-const NOT_SUPPORTED: i32 = 524;
 
 /// A perf event that runs a program until it is dropped.
 #[derive(Debug)]
@@ -68,7 +66,7 @@ pub(super) fn look(descriptor: &Descriptor) -> Result<Option<LiveHeld>> {
         Ok(program_id) => Ok(Some(LiveHeld { program_id: Some(program_id) })),
         Err(Errno::OPNOTSUPP | Errno::PERM) => Ok(Some(LiveHeld { program_id: None })),
         Err(Errno::NOENT | Errno::BADF | Errno::SRCH) => Ok(None),
-        Err(errno) if errno.raw_os_error() == NOT_SUPPORTED => Ok(None),
+        Err(errno) if errno.raw_os_error() == ENOTSUPP => Ok(None),
         Err(errno) => {
             let of = format!("look at descriptor {} of pid {}", descriptor.number, descriptor.pid);
             Err(KernelError::errno(of, errno))

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 
+use super::super::error::ENOTSUPP;
 use super::super::{KernelError, Result};
 use super::handle::Handle;
 use super::modules::{ModuleFiles, ModuleTypes};
@@ -21,9 +22,6 @@ use crate::model::map::{MapOrigin, MapShape, MapSpec};
 use crate::model::program::ProgramSpec;
 use crate::object::Image;
 use crate::relocate::{KernelOps, KernelTypes, Linker};
-
-/// The kernel's own `ENOTSUPP` (`include/linux/errno.h`), which has no name outside of it.
-const NOT_SUPPORTED: i32 = 524;
 
 /// Creates the map of a struct of operations, with a value as large as the kernel's.
 pub(super) fn create(
@@ -175,7 +173,7 @@ fn refused(operation: &str, attachment: &Attachment, errno: Errno) -> KernelErro
              values; the kernel's log (`dmesg`) may say which{}",
             if *link { "; links of struct ops need Linux 6.4" } else { "" }
         )),
-        _ if errno == Errno::OPNOTSUPP || errno.raw_os_error() == NOT_SUPPORTED => {
+        _ if errno == Errno::OPNOTSUPP || errno.raw_os_error() == ENOTSUPP => {
             error.advice(format!(
                 "`struct {ops}` sets an operation or value that this kernel does not let a program have"
             ))

@@ -13,6 +13,7 @@ use super::super::sys::{self, Answer, CounterType, IterLimit, Sampling, Scope, U
 use super::super::{capability, target};
 use super::multi::APART_MAX;
 use super::{functions, places, pmu, specs};
+use crate::kernel::error::ENOTSUPP;
 use crate::kernel::{KernelError, Result};
 use crate::model::attach::Attachment;
 use crate::model::identity::ObjectKind;
@@ -277,8 +278,7 @@ impl Call<'_> {
             _ => sys::open_raw_tracepoint(self.program, None, 0),
         };
         link.map_err(|errno| match errno {
-            // `ENOTSUPP`, which has no name outside of the kernel.
-            errno if errno.raw_os_error() == 524 => self.refused(errno).advice(
+            errno if errno.raw_os_error() == ENOTSUPP => self.refused(errno).advice(
                 "this kernel cannot call programs from its functions: it was built without \
                  CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS, or not for this architecture",
             ),
