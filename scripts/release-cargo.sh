@@ -15,8 +15,7 @@ if [[ $target == *-musl ]]; then
 	fi
 	linker=CARGO_TARGET_$(tr a-z- A-Z_ <<<"$target")_LINKER
 	export "$linker=rust-lld"
-	# build/startup.ld has functions by their names, which in the older scheme change with each build.
-	export RUSTFLAGS="${RUSTFLAGS:-} -Csymbol-mangling-version=v0"
 fi
+export RUSTFLAGS="${RUSTFLAGS:-} -Csymbol-mangling-version=v0"
 export CARGO_BUILD_TARGET=$target
 exec "${CARGO:-cargo}" "$@"
