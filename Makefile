@@ -43,22 +43,17 @@ demo: deps build bpf ## apply an example to the running kernel, in private names
 	scripts/demo.sh
 
 # The same cases each time; `cargo nextest run` alone, or another seed, goes through others.
-test: export PROPTEST_RNG_SEED ?= 1
+test test-release: export PROPTEST_RNG_SEED ?= 1
+TESTER = $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo nextest run || echo test)
+
 test: deps bpf ## run every test, those on the running kernel too (root)
-	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-		set -x; $(CARGO) nextest run --locked && $(CARGO) test --locked --doc; \
-	else \
-		set -x; $(CARGO) test --locked; \
-	fi
+	$(CARGO) $(TESTER) --locked
+	$(if $(filter nextest,$(TESTER)),$(CARGO) test --locked --doc)
+
+test-release: deps bpf ## run the kernel suite as a release is linked (root)
+	scripts/release-cargo.sh $(TESTER) --locked --test kernel
 
 # What `make test` does too, five times as long and with what it met.
-test-release: deps bpf ## run the kernel suite as a release is linked (root)
-	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-		set -x; scripts/release-cargo.sh nextest run --locked --test kernel; \
-	else \
-		set -x; scripts/release-cargo.sh test --locked --test kernel; \
-	fi
-
 attack: deps bpf ## let an attacker swap directories below the pin root 100000 times (root)
 	EBPF_APPLY_TRIES=100000 $(CARGO) test --locked --test kernel an_attacker -- --nocapture
 

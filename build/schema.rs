@@ -43,9 +43,7 @@ struct Tables {
 impl Tables {
     fn of(schema: &Value) -> Self {
         let mut tables = Self::default();
-        let key = tables.text("");
-        tables.nodes.push((key, String::new()));
-        let mut waiting = VecDeque::from([(0, schema, Keys::Keywords)]);
+        let mut waiting = VecDeque::from([(tables.place(""), schema, Keys::Keywords)]);
         while let Some((at, value, keys)) = waiting.pop_front() {
             let first = tables.nodes.len();
             tables.nodes[at].1 = match value {
@@ -58,9 +56,7 @@ impl Tables {
                 Value::String(text) => format!("Value::Text({})", tables.text(text)),
                 Value::Array(list) => {
                     for value in list {
-                        let key = tables.text("");
-                        waiting.push_back((tables.nodes.len(), value, Keys::Keywords));
-                        tables.nodes.push((key, String::new()));
+                        waiting.push_back((tables.place(""), value, Keys::Keywords));
                     }
                     format!("Value::List({})", span(first, list.len()))
                 }
@@ -70,15 +66,20 @@ impl Tables {
                         let names = keys == Keys::Keywords
                             && matches!(key.as_str(), "properties" | "definitions");
                         let keys = if names { Keys::Names } else { Keys::Keywords };
-                        let key = tables.text(key);
-                        waiting.push_back((tables.nodes.len(), value, keys));
-                        tables.nodes.push((key, String::new()));
+                        waiting.push_back((tables.place(key), value, keys));
                     }
                     format!("Value::Table({})", span(first, tables.nodes.len() - first))
                 }
             };
         }
         tables
+    }
+
+    /// The next place among the nodes, for the value of that key.
+    fn place(&mut self, key: &str) -> usize {
+        let key = self.text(key);
+        self.nodes.push((key, String::new()));
+        self.nodes.len() - 1
     }
 
     /// Where a string is, as Rust.

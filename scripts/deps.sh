@@ -32,8 +32,8 @@ need xdp-tools "brings the object that examples/manifests/xdp-filter.toml applie
 	sh -c 'ls /usr/lib/*/bpf/xdpfilt_alw_all.o'
 
 # Rust's library for musl, which a release is linked with where it is there. Nothing fails without it.
-target=$(scripts/release-target.sh)
-if [[ $target == *-gnu ]] && tool rustup >/dev/null; then
+# Without rustup it is left to whoever installed Rust, who may be another user.
+if tool rustup >/dev/null && target=$(scripts/release-target.sh) && [[ $target == *-gnu ]]; then
 	musl=${target%-gnu}-musl
 	echo "missing: rust-std for $musl, with which a release starts faster"
 	timeout 60 rustup target add "$musl" || echo "not to be had; releases are linked with glibc"

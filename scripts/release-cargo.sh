@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-target=${TARGET:-$(scripts/release-target.sh)}
+target=$(scripts/release-target.sh)
 if [[ $target == *-musl ]]; then
 	if [[ ${RUSTFLAGS:-} =~ fuse-ld|linker ]]; then
 		echo "release-cargo.sh: RUSTFLAGS choose a linker, and a release has its own: they are not heeded" >&2

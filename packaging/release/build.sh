@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 cyclonedx_version=0.5.9
 size_max=$((6 << 20))
 
-target=${TARGET:-$(scripts/release-target.sh)}
+target=$(scripts/release-target.sh)
 built=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 out=$(realpath -m "${OUT:-$built/dist}")
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
@@ -19,7 +19,7 @@ name=ebpf-apply-$version-$target
 home=${CARGO_HOME:-$HOME/.cargo}
 export RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$PWD=/src --remap-path-prefix=$home=/cargo"
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
-TARGET=$target scripts/release-cargo.sh build --locked --release
+scripts/release-cargo.sh build --locked --release
 
 rm -rf "$out"
 mkdir -p "$out"

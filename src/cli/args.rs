@@ -11,7 +11,7 @@ use crate::model::since::FIRST;
 use crate::plan::Adoption;
 use crate::watch;
 
-use super::common::{CommonArgs, With};
+use super::common::{CommonArgs, Format, NoArgs, Offer, With, seconds};
 
 /// A declarative eBPF loader: a TOML manifest says what is loaded, pinned and attached.
 ///
@@ -345,11 +345,6 @@ pub(super) struct InspectArgs {
     pub(super) objects: Vec<PathBuf>,
 }
 
-// A command that has none but those of every command.
-#[derive(Debug, Args)]
-#[group(skip)]
-pub(super) struct NoArgs {}
-
 #[derive(Debug, Args)]
 pub(super) struct CompletionsArgs {
     /// The shell
@@ -379,9 +374,26 @@ pub(super) struct InitArgs {
     pub(super) output: Option<PathBuf>,
 }
 
-pub(super) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: u64 = text.parse().map_err(|error| format!("{error}"))?;
-    Ok(Duration::from_secs(seconds))
+impl Offer for AdoptArgs {}
+impl Offer for ApplyArgs {}
+impl Offer for CompletionsArgs {}
+impl Offer for DestroyArgs {}
+impl Offer for ExplainArgs {}
+impl Offer for InitArgs {}
+impl Offer for InspectArgs {}
+impl Offer for ManArgs {}
+
+impl Offer for ValidateArgs {
+    const FORMATS: &'static [Format] =
+        &[Format::Human, Format::Json, Format::Concise, Format::Github, Format::Sarif];
+}
+
+impl Offer for StatusArgs {
+    const FORMATS: &'static [Format] = &[Format::Human, Format::Json, Format::Prometheus];
+}
+
+impl Offer for PlanArgs {
+    const FORMATS: &'static [Format] = &[Format::Human, Format::Json, Format::Markdown];
 }
 
 fn release(text: &str) -> Result<Release, String> {

@@ -13,10 +13,6 @@ use clap::{Args, ValueEnum};
 use crate::apply::StateDirectory;
 
 use super::ExitStatus;
-use super::args::{
-    AdoptArgs, ApplyArgs, CompletionsArgs, DestroyArgs, ExplainArgs, InitArgs, InspectArgs,
-    ManArgs, NoArgs, PlanArgs, StatusArgs, ValidateArgs, seconds,
-};
 use super::context::Context;
 
 // A command's own options, and those of every command. No doc comments here: they would become the help
@@ -50,7 +46,7 @@ impl<A: Offer> With<A> {
 // What was typed of them.
 #[derive(Debug, Args)]
 #[group(skip)]
-pub(super) struct CommonArgs<A: Offer = ApplyArgs> {
+pub(super) struct CommonArgs<A: Offer = NoArgs> {
     /// Where the records of what deployments own are kept [default: /run/ebpf-apply]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -123,28 +119,12 @@ pub(super) trait Offer: Args {
     const FORMATS: &'static [Format] = &[Format::Human, Format::Json];
 }
 
-impl Offer for AdoptArgs {}
-impl Offer for ApplyArgs {}
-impl Offer for CompletionsArgs {}
-impl Offer for DestroyArgs {}
-impl Offer for ExplainArgs {}
-impl Offer for InitArgs {}
-impl Offer for InspectArgs {}
-impl Offer for ManArgs {}
+// A command that has none but those of every command.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(super) struct NoArgs {}
+
 impl Offer for NoArgs {}
-
-impl Offer for ValidateArgs {
-    const FORMATS: &'static [Format] =
-        &[Format::Human, Format::Json, Format::Concise, Format::Github, Format::Sarif];
-}
-
-impl Offer for StatusArgs {
-    const FORMATS: &'static [Format] = &[Format::Human, Format::Json, Format::Prometheus];
-}
-
-impl Offer for PlanArgs {
-    const FORMATS: &'static [Format] = &[Format::Human, Format::Json, Format::Markdown];
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -156,6 +136,12 @@ pub(super) enum Format {
     Sarif,
     Markdown,
     Prometheus,
+}
+
+/// A time in whole seconds.
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: u64 = text.parse().map_err(|error| format!("{error}"))?;
+    Ok(Duration::from_secs(seconds))
 }
 
 /// Takes some of the formats.
