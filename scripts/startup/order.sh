@@ -4,25 +4,25 @@
 # The kernel maps a program's code in pieces of 64 KiB when it is first run there. Scattered among what
 # an apply never runs, its functions make it map nearly all of the program; side by side, a third.
 # Names that no longer exist are no error and new ones only lie elsewhere, so this need not be run
-# again before the memory that `make bench` prints has grown. Takes seven minutes, root, x86_64 and the
-# standard library for musl.
+# again before the memory that `make bench` prints has grown. Takes a quarter of an hour, root, x86_64,
+# glibc's static archives and Rust's library for musl.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export LC_ALL=C
 
-target=$(scripts/release-target.sh)
-built=$(realpath -m "${CARGO_TARGET_DIR:-target}")/$target
-map=$built/release/startup.map
+# A function of the C library has another name in each, and what is compiled in of Rust's differs a little.
+targets=(x86_64-unknown-linux-musl x86_64-unknown-linux-gnu)
+built=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 if [ "${1:-}" != inside ]; then
 	if [ "$(id -u)" -ne 0 ]; then
 		echo "loading programs needs root" >&2
 		exit 1
 	fi
-	if [[ $target != *-musl ]]; then
-		echo "order.sh: the order is that of a release for musl, whose library for Rust is not installed" >&2
-		exit 1
-	fi
-	scripts/release-cargo.sh rustc --locked --release --bin ebpf-apply -- -C "link-arg=-Map=$map"
+	for target in "${targets[@]}"; do
+		map=-Map=$built/$target/release/startup.map
+		[[ $target == *-musl ]] || map=-Wl,$map
+		TARGET=$target scripts/release-cargo.sh rustc --locked --release --bin ebpf-apply -- -C "link-arg=$map"
+	done
 	unshare --mount --net -- "$0" inside
 	exit
 fi
@@ -32,12 +32,10 @@ mount -t tmpfs tmpfs /run
 ip link set lo up
 work=$(mktemp -d /run/order.XXXXXX)
 cc -O2 -o "$work/touched" scripts/startup/touched.c
-program=("$built/release/ebpf-apply" --state-dir "$work/state")
+# Looking through all of the kernel's types would take minutes, step by step.
+bpftool gen min_core_btf /sys/kernel/btf/vmlinux "$work/types" bpf/out/core_read.bpf.o
 
-# Of the linker's map, where each piece of code begins and what it is: `file:(section)`.
-awk '$5 ~ /:\(\.text/ && $3 != "0" { printf "%16s %s\n", $1, $5 }' "$map" >"$work/pieces"
-
-# touched OBJECT [SETTINGS [OPTIONS]]: the pieces that applying an object runs.
+# touched OBJECT [SETTINGS [OPTIONS]]: the pieces that applying an object runs with $program.
 touched() {
 	printf 'version = 1\nname = "order"\npin-root = "/sys/fs/bpf/order"\n[objects.it]\npath = "%s"\n%s\n' \
 		"$PWD/bpf/out/$1.bpf.o" "${2:-}" >"$work/order.toml"
@@ -48,22 +46,6 @@ touched() {
 			piece { print piece; piece = "" }'
 	"${program[@]}" destroy "$work/order.toml" --purge >/dev/null
 }
-
-{
-	touched bench_small
-	touched bench_small '
-[objects.it.maps.packets]
-pin              = "by-name"
-allow-undeclared = true
-
-[objects.it.programs.count_packets]
-attach = [{ hook = "xdp", interface = "lo" }]'
-	# Looking through all of the kernel's types would take minutes, step by step.
-	bpftool gen min_core_btf /sys/kernel/btf/vmlinux "$work/types" bpf/out/core_read.bpf.o
-	touched core_read "" --btf "$work/types"
-	touched bench_ten
-	touched bench_heavy
-} >"$work/runs"
 
 # Each piece without what differs from build to build, the hash of a symbol and the number of a crate,
 # and with it: instances of one generic function are told apart by their hashes only.
@@ -76,23 +58,44 @@ named() {
 		h
 		s,17h[0-9a-f]{16}E[^)]*\),17h*),
 		G
-		s,\n, ,' | grep '^[*]'
+		s,\n, ,'
+}
+
+# ordered TARGET: how many of the runs of that target's program touch a piece, and its name.
+ordered() {
+	program=("$built/$1/release/ebpf-apply" --state-dir "$work/state")
+	# Of the linker's map, where each piece of code begins and what it is: `file:(section)`.
+	awk '$5 ~ /:\(\.text/ && $3 != "0" { printf "%16s %s\n", $1, $5 }' \
+		"$built/$1/release/startup.map" >"$work/pieces"
+	{
+		touched bench_small
+		touched bench_small '
+[objects.it.maps.packets]
+pin              = "by-name"
+allow-undeclared = true
+
+[objects.it.programs.count_packets]
+attach = [{ hook = "xdp", interface = "lo" }]'
+		touched core_read "" --btf "$work/types"
+		touched bench_ten
+		touched bench_heavy
+	} | sort | uniq -c >"$work/runs"
+	awk '
+		NR == FNR { all[$1]++; next }
+		{ ran[$2]++; runs[++n] = $1; name[n] = $2; exact[n] = $3 }
+		END { for (i = 1; i <= n; i++) print runs[i], ran[name[i]] == all[name[i]] ? name[i] : exact[i] }
+	' <(awk '{ print $2 }' "$work/pieces" | named) \
+		<(awk '{ print $2 }' "$work/runs" | named | paste -d ' ' <(awk '{ print $1 }' "$work/runs") -) |
+		grep '^[0-9]* [*]'
 }
 
 # What every run touches comes first.
 {
 	echo '/* The functions that an apply runs. Made by scripts/startup/order.sh. */'
 	echo 'SECTIONS { .text.startup_order : {'
-	awk '
-		NR == FNR { all[$1]++; next }
-		{ ran[$1]++; name[++n] = $1; exact[n] = $2 }
-		END {
-			for (i = 1; i <= n; i++) {
-				pattern = ran[name[i]] == all[name[i]] ? name[i] : exact[i]
-				if (!printed[pattern]++) print pattern
-			}
-		}' <(awk '{ print $2 }' "$work/pieces" | named) \
-		<(sort "$work/runs" | uniq -c | sort -k1,1nr -k2 | awk '{ print $2 }' | named)
+	for target in "${targets[@]}"; do ordered "$target"; done |
+		sort -k1,1nr -k2 | awk '!printed[$2]++ { print $2 }'
 	echo '} } INSERT BEFORE .text;'
-} >build/startup.ld
+} >"$work/order"
+cp "$work/order" build/startup.ld
 wc -l build/startup.ld
