@@ -135,7 +135,10 @@ fn is_default_linker() -> bool {
 
 fn is_linker_among_flags() -> bool {
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    flags.contains("fuse-ld") || flags.contains("linker")
+    flags.split('\x1f').any(|flag| {
+        let option = flag.strip_prefix("-C").unwrap_or(flag).trim_start();
+        option.starts_with("linker") || flag.contains("-fuse-ld")
+    })
 }
 
 /// Where the C compiler finds an archive; it answers with the bare name if it finds none.

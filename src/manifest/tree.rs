@@ -91,3 +91,60 @@ impl Tree {
         nodes.iter().map(|node| (node.key.of(TEXT), Self(node)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Number, Value as Json};
+
+    use super::{Tree, Value};
+
+    /// The tree as JSON; every bool becomes true.
+    fn told(tree: Tree) -> Json {
+        match tree.0.value {
+            Value::Bool => Json::Bool(true),
+            Value::Number(_) => {
+                let number = tree.number().and_then(Number::from_i128);
+                Json::Number(number.expect("a bound of 64 bits"))
+            }
+            Value::Text(_) => Json::from(tree.text().expect("a text")),
+            Value::List(_) => tree.list().map(told).collect(),
+            Value::Table(_) => {
+                let entries = tree.table().map(|(key, value)| (key.to_owned(), told(value)));
+                Json::Object(entries.collect())
+            }
+        }
+    }
+
+    /// A schema without the keywords that nobody reads, every bool true.
+    fn read(schema: &Json) -> Json {
+        const UNREAD: [&str; 6] = ["$id", "$schema", "default", "description", "pattern", "title"];
+        let named = |table: &Map<String, Json>| {
+            table.iter().map(|(name, schema)| (name.clone(), read(schema))).collect()
+        };
+        match schema {
+            Json::Bool(_) => Json::Bool(true),
+            Json::Array(list) => list.iter().map(read).collect(),
+            Json::Object(table) => {
+                let mut keywords = table.clone();
+                keywords.retain(|keyword, _| !UNREAD.contains(&keyword.as_str()));
+                for (keyword, value) in &mut keywords {
+                    *value = match (keyword.as_str(), &*value) {
+                        ("properties" | "definitions", Json::Object(table)) => {
+                            Json::Object(named(table))
+                        }
+                        _ => read(value),
+                    };
+                }
+                Json::Object(keywords)
+            }
+            other => other.clone(),
+        }
+    }
+
+    #[test]
+    fn is_the_whole_schema() {
+        let schema = include_str!("../../schema/ebpf-apply-v1.schema.json");
+        let schema = serde_json::from_str(schema).expect("JSON");
+        assert_eq!(told(Tree::schema()), read(&schema));
+    }
+}
