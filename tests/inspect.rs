@@ -242,6 +242,29 @@ fn without_symbols(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
+fn symbols_without_types_are_told() {
+    let spec = inspect(&with_untyped_symbols(bytes("inspect_legacy"))).expect("an object");
+    assert!(spec.programs.is_empty() && spec.maps.is_empty());
+    let told = defects(&spec);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("symbols without types, as clang before 8 wrote them"), "{told:?}");
+}
+
+/// The object with the symbols that clang before 8 gave it: neither functions nor variables.
+fn with_untyped_symbols(mut bytes: Vec<u8>) -> Vec<u8> {
+    let file = object::File::parse(&*bytes).expect("it is an object");
+    let symbols = file.section_by_name(".symtab").and_then(|section| section.file_range());
+    let (first, size) = symbols.expect("it has the section");
+    let symbols = usize::try_from(first).expect("it is in the file")..;
+    let size = usize::try_from(size).expect("it is in the file");
+    // `st_info`: binding above, type below.
+    for symbol in bytes[symbols][..size].chunks_exact_mut(24).filter(|symbol| symbol[4] >> 4 != 0) {
+        symbol[4] &= 0xf0;
+    }
+    bytes
+}
+
+#[test]
 fn an_image_holds_what_was_hashed() {
     let bytes = bytes("inspect_legacy");
     let image = Image::new("some/path.o", bytes.clone()).expect("it is an object");

@@ -33,7 +33,7 @@ pub(super) fn maps(input: &Input<'_>, defects: &mut Vec<Defect>) -> Vec<MapSpec>
     let mut maps = Vec::new();
     for section in input.elf.sections.iter().filter(is_legacy) {
         let mut symbols: Vec<_> = input.symbols_in(section.index).collect();
-        if symbols.is_empty() && section.size > 0 {
+        if symbols.is_empty() && section.size > 0 && !input.elf.has_no_symbol_types() {
             defects.push(section_defect(section.name, "holds map definitions without a name"));
         }
         let count = symbols.len();
