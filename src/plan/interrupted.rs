@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::address::Address;
-use crate::model::identity::Identity;
+use crate::model::identity::{Identity, ObjectKind};
 use crate::model::inventory::{
     Anchor, Inventory, LinkRecord, MapRecord, ObjectRecord, ProgramRecord, Resource,
 };
@@ -42,7 +42,9 @@ pub(super) fn resume(inventory: &Inventory, live: &LiveState) -> Resumed {
         ..inventory.clone()
     };
     for address in inventory.resources.keys().chain(after.resources.keys()) {
-        let (old, new) = (inventory.resources.get(address), after.resources.get(address));
+        let new = after.resources.get(address);
+        let left = witness.left(inventory, new);
+        let old = inventory.resources.get(address).or(left.as_ref());
         if let Some(resource) = witness.resource(old, new) {
             merged.resources.insert(address.clone(), resource);
         }
@@ -181,6 +183,23 @@ impl<'a> Witness<'a> {
         let public = program.public.as_ref().map(|public| &public.pin);
         let identity = Identity::program(program.id);
         std::iter::once(&program.pin).chain(public).all(|pin| self.is_at(pin, identity))
+    }
+
+    /// The map that a former deployment has left where a pending one was to lie, as that one's
+    /// predecessor, if the run has put it into the stage.
+    fn left(&self, inventory: &Inventory, new: Option<&Resource>) -> Option<Resource> {
+        let Some(Resource::Map(new)) = new else { return None };
+        let left = inventory.forgotten.get(new.pin.as_ref()?)?;
+        let stage = *self.staged_maps.get(&left.id)?;
+        let Some(LiveObject::Map(map)) = self.live.pins.get(stage) else { return None };
+        let record = MapRecord {
+            id: map.id,
+            policy: PinPolicy::PersistOnExit,
+            shape: map.shape,
+            layout: None,
+            ..new.clone()
+        };
+        (left.kind == ObjectKind::Map).then_some(Resource::Map(record))
     }
 
     fn map(&self, old: Option<MapRecord>, new: Option<MapRecord>) -> Option<MapRecord> {

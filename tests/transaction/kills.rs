@@ -251,6 +251,29 @@ fn a_map_that_persists_has_its_place_again_after_two_kills() {
     assert!(ever_put_aside);
 }
 
+/// The same with a map that nobody has wanted since its deployment was ended.
+#[test]
+fn a_map_that_was_left_has_its_place_again_after_a_kill() {
+    counts_once_at_work(ended_persisting, deploy_one, end);
+}
+
+#[test]
+fn the_replacement_of_a_map_that_was_left_is_made_good_after_a_kill() {
+    is_made_good(ended_persisting, deploy_one);
+}
+
+/// One object only: which of two maps stays, the programs of its own object decide.
+fn deploy_one(machine: &Machine) -> Result<Applied, ApplyError> {
+    let manifest = replacing_persisting();
+    machine.apply(manifest.split_once("[objects.honeypot]").expect("the second object").0)
+}
+
+fn ended_persisting() -> Machine {
+    let machine = deployed_persisting();
+    end(&machine).expect("ends");
+    machine
+}
+
 /// Whoever's manifest is applied next, nothing that persists is kept in the stage.
 #[test]
 fn a_map_that_persists_leaves_the_stage_when_the_update_is_taken_back() {
