@@ -188,7 +188,7 @@ fn persisting() -> String {
     )
 }
 
-fn deployed_persisting() -> Machine {
+pub(crate) fn deployed_persisting() -> Machine {
     let machine = Machine::new();
     machine.apply(&persisting()).expect("applies");
     machine.write_entries();
@@ -203,7 +203,7 @@ fn replacing_persisting() -> String {
     )
 }
 
-fn replace_persisting(machine: &Machine) -> Result<Applied, ApplyError> {
+pub(crate) fn replace_persisting(machine: &Machine) -> Result<Applied, ApplyError> {
     machine.apply(&replacing_persisting())
 }
 

@@ -8,6 +8,7 @@ use ebpf_apply::kernel::fake::CallKind;
 use ebpf_apply::model::identity::Identity;
 use ebpf_apply::model::pin::{PinPath, PinRoot, SubPath};
 
+use super::kills::{deployed_persisting, killed, replace_persisting, undisturbed};
 use super::machine::{FIRST, Machine};
 
 /// A public pin of a map, such that a program has the same id.
@@ -50,4 +51,34 @@ fn a_program_in_place_of_a_map_of_the_same_id_goes_back_to_its_place() {
     machine.end(true).expect("ends");
     let found = machine.kernel.open(&root, &pin).expect("open").expect("it is there");
     assert_eq!(found.object.identity(), Some(Identity::program(id)));
+}
+
+/// A map that a killed run has put aside stays where it is while its place is taken.
+#[test]
+fn what_lies_at_the_place_of_a_map_that_was_put_aside_stays() {
+    const HOME: &str = "/sys/fs/bpf/edge/fw/flows";
+    const STAGE: &str = "/sys/fs/bpf/edge/~stage/edge/0";
+    let at = |machine: &Machine, path: &str| {
+        machine.kernel.snapshot().pins.get(Path::new(path)).cloned()
+    };
+    let before = at(&deployed_persisting(), HOME);
+    let (calls, _) = undisturbed(deployed_persisting, replace_persisting);
+    let is_put_aside = |machine: &Machine| at(machine, STAGE) == before;
+    let machine = (0..calls)
+        .map(|n| killed(deployed_persisting, replace_persisting, n))
+        .find(is_put_aside)
+        .expect("it is put aside once");
+
+    let root = PinRoot::new(Path::new("/sys/fs/bpf/edge")).expect("a legal root");
+    let home = PinPath::public(&SubPath::new("fw").expect("a legal path"), "flows");
+    let (id, _) = machine.kernel.snapshot().programs.pop_first().expect("one lives");
+    let program = machine.kernel.open_program(id).expect("it lives");
+    machine.kernel.unpin(&root, &home).expect("it was pinned");
+    machine.kernel.pin(&program, &root, &home).expect("the place is free");
+    let theirs = at(&machine, HOME);
+
+    machine.end(false).expect("ends");
+    assert_eq!((at(&machine, HOME), at(&machine, STAGE)), (theirs.clone(), before));
+    machine.end(true).expect("ends");
+    assert_eq!((at(&machine, HOME), at(&machine, STAGE)), (theirs, None));
 }
