@@ -212,7 +212,7 @@ fn element(
         "perf-event" => "software = \"cpu-clock\", frequency = 99".to_owned(),
         "iter" => match kind.target.as_deref() {
             Some("bpf_map_elem") => {
-                let takes = [MapType::HASH, MapType::LRU_HASH, MapType::ARRAY];
+                let takes = [MapType::HASH, MapType::LRU_HASH, MapType::RHASH, MapType::ARRAY];
                 let mut maps = entry.image.spec.maps.iter().filter(|map| map.is_declared());
                 let map = maps.find(|map| takes.contains(&map.shape.map_type))?;
                 format!("map = {}", super::quoted(&format!("{}.{}", entry.name, map.name)))

@@ -27,7 +27,7 @@ impl EntryKind {
     /// The kind of a map's entries; for a map whose entries cannot be carried over, why that is.
     pub fn of(map_type: MapType) -> Result<Self, &'static str> {
         Ok(match map_type {
-            MapType::HASH | MapType::LRU_HASH => Self::Hash,
+            MapType::HASH | MapType::LRU_HASH | MapType::RHASH => Self::Hash,
             MapType::PERCPU_HASH | MapType::LRU_PERCPU_HASH => Self::PerCpuHash,
             MapType::ARRAY => Self::Array,
             MapType::PERCPU_ARRAY => Self::PerCpuArray,

@@ -82,6 +82,7 @@ kernel_numbers! {
     CGRP_STORAGE = 32 "cgrp_storage",
     ARENA = 33 "arena",
     INSN_ARRAY = 34 "insn_array",
+    RHASH = 35 "rhash",
 }
 
 kernel_numbers! {

@@ -138,6 +138,8 @@ pub fn taken(map_type: T) -> Option<u32> {
         T::PERCPU_HASH => NO_PREALLOC | ACCESS | ZERO_SEED,
         T::LRU_HASH => NO_COMMON_LRU | NUMA_NODE | ACCESS | ZERO_SEED,
         T::LRU_PERCPU_HASH => NO_COMMON_LRU | ACCESS | ZERO_SEED,
+        // `rhtab_map_alloc_check`.
+        T::RHASH => NO_PREALLOC | NUMA_NODE | ACCESS,
         // `ARRAY_CREATE_FLAG_MASK` and `array_map_alloc_check`.
         T::ARRAY => NUMA_NODE | MMAPABLE | ACCESS | INNER_MAP,
         T::PERCPU_ARRAY => ACCESS,

@@ -16,6 +16,10 @@ const PER_CPU_MAX: u32 = 32 << 10;
 const BUCKETS_MAX: u32 = 1 << 31;
 /// A value of local storage lies behind its header in 64 KiB (`BPF_LOCAL_STORAGE_MAX_VALUE_SIZE`).
 const LOCAL_MAX: u32 = u16::MAX as u32;
+/// Bytes of a key of a resizable hash table (`rhtab_map_alloc_check` in `kernel/bpf/hashtab.c`).
+const RHASH_KEY_MAX: u32 = 65535;
+/// Entries that such a table can be told to have room for from the beginning, likewise.
+const RHASH_HINT_MAX: u64 = 65535;
 
 /// Bytes of a `struct bpf_stack_build_id`.
 const BUILD_ID: u32 = 32;
@@ -50,6 +54,10 @@ pub fn refused(shape: &MapShape) -> Vec<String> {
         }
         T::HASH | T::PERCPU_HASH | T::LRU_HASH | T::LRU_PERCPU_HASH => {
             needs(key > 0, "has keys of at least 1 byte", key);
+            needs(value > 0, "has values of at least 1 byte", value);
+        }
+        T::RHASH => {
+            needs((1..=RHASH_KEY_MAX).contains(&key), "has keys of 1 to 65535 bytes", key);
             needs(value > 0, "has values of at least 1 byte", value);
         }
         T::HASH_OF_MAPS => {
@@ -93,14 +101,24 @@ pub fn refused(shape: &MapShape) -> Vec<String> {
     }
     reasons.extend(too_large(shape));
     reasons.extend(flags(shape));
-    if map_type == T::BLOOM_FILTER && shape.map_extra > 15 {
-        let hashes = shape.map_extra;
-        reasons.push(format!("has at most 15 hash functions (`map_extra`), not {hashes}"));
-    }
-    if shape.map_extra != 0 && !matches!(map_type, T::BLOOM_FILTER | T::ARENA) {
-        reasons.push("has no `map_extra`".to_owned());
-    }
+    reasons.extend(extra(shape));
     reasons
+}
+
+/// What is wrong with `map_extra`, which each type that has it takes for something else.
+fn extra(shape: &MapShape) -> Option<String> {
+    let extra = shape.map_extra;
+    match shape.map_type {
+        T::BLOOM_FILTER if extra > 15 => {
+            Some(format!("has at most 15 hash functions (`map_extra`), not {extra}"))
+        }
+        T::RHASH if extra > u64::from(shape.max_entries).min(RHASH_HINT_MAX) => Some(format!(
+            "has room at first (`map_extra`) for at most `max_entries` and 65535 entries, not {extra}"
+        )),
+        T::BLOOM_FILTER | T::ARENA | T::RHASH => None,
+        _ if extra != 0 => Some("has no `map_extra`".to_owned()),
+        _ => None,
+    }
 }
 
 /// Sizes that overflow something, whatever memory there is.
@@ -122,6 +140,7 @@ fn too_large(shape: &MapShape) -> Vec<String> {
             | T::LRU_HASH
             | T::LRU_PERCPU_HASH
             | T::HASH_OF_MAPS
+            | T::RHASH
             | T::DEVMAP_HASH
             | T::STACK_TRACE
             | T::RINGBUF
@@ -153,7 +172,7 @@ pub fn refused_as_inner(map_type: T) -> Option<&'static str> {
 fn flags(shape: &MapShape) -> Vec<String> {
     let has = |flag| shape.map_flags & flag != 0;
     let missing = match shape.map_type {
-        T::LPM_TRIE if !has(NO_PREALLOC) => Some(NO_PREALLOC),
+        T::LPM_TRIE | T::RHASH if !has(NO_PREALLOC) => Some(NO_PREALLOC),
         T::ARENA if !has(MMAPABLE) => Some(MMAPABLE),
         map_type if is_local_storage(map_type) && !has(NO_PREALLOC) => Some(NO_PREALLOC),
         _ => None,
@@ -244,6 +263,15 @@ mod tests {
         let bloom = |map_extra| MapShape { map_extra, ..shape(T::BLOOM_FILTER, 0, 4, 1, 0) };
         assert_eq!(refused(&bloom(15)), [""; 0]);
         assert_eq!(refused(&bloom(16)), ["has at most 15 hash functions (`map_extra`), not 16"]);
+        let rhash = |map_extra| MapShape {
+            map_extra,
+            ..shape(T::RHASH, 4, 4, 100_000, map_flags::NO_PREALLOC)
+        };
+        assert_eq!(refused(&rhash(65_535)), [""; 0]);
+        assert_eq!(refused(&MapShape { max_entries: 8, ..rhash(8) }), [""; 0]);
+        for too_much in [rhash(65_536), MapShape { max_entries: 8, ..rhash(9) }] {
+            assert_eq!(refused(&too_much).len(), 1, "{too_much:?}");
+        }
         assert_eq!(
             refused(&shape(T::HASH, 4, 4, 1, map_flags::NO_COMMON_LRU | MMAPABLE)),
             ["does not take the flags `BPF_F_NO_COMMON_LRU|BPF_F_MMAPABLE`"]

@@ -303,6 +303,8 @@ pub fn of_map(map_type: MapType) -> Option<Release> {
         MapType::ARENA => at(6, 9),
         // b4ce5923e780.
         MapType::INSN_ARRAY => at(6, 19),
+        // 87d119abc42f.
+        MapType::RHASH => at(7, 2),
         _ => return None,
     })
 }

@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn entries_stay_among_types_of_their_kind() {
         let kinds: [&[MapType]; 5] = [
-            &[MapType::HASH, MapType::LRU_HASH],
+            &[MapType::HASH, MapType::LRU_HASH, MapType::RHASH],
             &[MapType::PERCPU_HASH, MapType::LRU_PERCPU_HASH],
             &[MapType::ARRAY],
             &[MapType::PERCPU_ARRAY],
@@ -186,7 +186,7 @@ mod tests {
                 possible += usize::from(same);
             }
         }
-        assert_eq!(possible, 4 + 4 + 3);
+        assert_eq!(possible, 9 + 4 + 3);
         let why = between(MapType::QUEUE, MapType::QUEUE).expect_err("a queue");
         assert_eq!(why, "its type is queue: reading an entry takes it out");
     }

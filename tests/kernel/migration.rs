@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use ebpf_apply::kernel::Kernel as _;
 use ebpf_apply::kernel::linux::{Handle, Linux};
+use ebpf_apply::kernel::{Found, Kernel as _};
+use ebpf_apply::model::kinds::MapType;
+use ebpf_apply::model::live::LiveObject;
 use ebpf_apply::model::pin::{PinPath, PinRoot, SubPath};
 
+use crate::features::{RESIZABLE_HASHES, goes_without};
 use crate::host::{self, map_id, tree};
 use crate::layer::running::{entries, update, update_all};
 use crate::program::{Program, Said};
@@ -52,10 +55,13 @@ fn apply(tool: &Program, text: &str) -> Said {
 }
 
 fn pinned(name: &str) -> Handle {
+    found(name).handle.expect("it can be opened")
+}
+
+fn found(name: &str) -> Found<Handle> {
     let root = PinRoot::new(ROOT.as_ref()).expect("a legal root");
     let path = PinPath::public(&SubPath::default(), name);
-    let found = Linux::new().open(&root, &path).expect("open").expect("something is pinned");
-    found.handle.expect("it can be opened")
+    Linux::new().open(&root, &path).expect("open").expect("something is pinned")
 }
 
 fn contents(name: &str) -> BTreeMap<Vec<u8>, Vec<u8>> {
@@ -182,6 +188,34 @@ fn a_value_grows_by_a_member_that_is_zero() {
         let expected: BTreeMap<_, _> =
             before.into_iter().map(|(key, old)| (key, [old, vec![0; 8]].concat())).collect();
         assert_eq!(contents("stats"), expected);
+    });
+}
+
+#[test]
+fn entries_go_into_a_table_that_resizes_and_back() {
+    const NAME: &str = "by_key_late";
+    Sandbox::run(|_| {
+        let tool = Program::new();
+        apply(&tool, &manifest("tables", "")).status(0);
+        fill(NAME);
+        let before = contents(NAME);
+        let migrate = map(NAME, "on-mismatch = \"migrate\"");
+        let resizable = manifest("resizable", &migrate);
+        if goes_without(RESIZABLE_HASHES) {
+            let refused = apply(&tool, &resizable).status(1);
+            assert!(refused.err.contains("Linux has them since 7.2"), "{}", refused.err);
+            assert_eq!(contents(NAME), before);
+            return;
+        }
+        apply(&tool, &resizable).status(0);
+        assert_eq!(contents(NAME), before);
+        let LiveObject::Map(live) = found(NAME).object else { panic!("a map is pinned") };
+        assert_eq!((live.shape.map_type, live.shape.map_extra), (MapType::RHASH, 16));
+        let file = tool.manifest("edge.toml", &resizable);
+        tool.run(&["plan", &file, "--detailed-exitcode"]).status(0);
+
+        apply(&tool, &manifest("tables", &migrate)).status(0);
+        assert_eq!(contents(NAME), before);
     });
 }
 

@@ -68,7 +68,8 @@ features! {
     MAP_EXTRA = since("map_extra", 5, 16)
         .shown_by(Sign::Constant(MAP_TYPE, "BPF_MAP_TYPE_BLOOM_FILTER"));
     ARENAS = since("arenas", 6, 9).shown_by(Sign::Constant(MAP_TYPE, "BPF_MAP_TYPE_ARENA"));
-
+    RESIZABLE_HASHES = since("resizable hash tables", 7, 2)
+        .shown_by(Sign::Constant(MAP_TYPE, "BPF_MAP_TYPE_RHASH"));
     TIMERS = since("timers in map values", 5, 15)
         .shown_by(Sign::Constant(HELPER, "BPF_FUNC_timer_init"));
 

@@ -64,6 +64,7 @@ fn types(over: &str) -> &'static [MapType] {
             MapType::LRU_HASH,
             MapType::PERCPU_HASH,
             MapType::LRU_PERCPU_HASH,
+            MapType::RHASH,
             MapType::ARRAY,
             MapType::PERCPU_ARRAY,
         ],

@@ -95,11 +95,12 @@ fn sizes(map: &Handle) -> (usize, usize) {
     let info = data(map).info().expect("a map tells what it is");
     let size = |bytes: u32| usize::try_from(bytes).expect("small");
     let (key, value) = (size(info.key_size()), size(info.value_size()));
+    // Of the types that aya does not know none has a value for each CPU.
     let per_cpu = matches!(
-        info.map_type().expect("a known type"),
-        aya::maps::MapType::PerCpuHash
+        info.map_type(),
+        Ok(aya::maps::MapType::PerCpuHash
             | aya::maps::MapType::LruPerCpuHash
-            | aya::maps::MapType::PerCpuArray
+            | aya::maps::MapType::PerCpuArray)
     );
     let cpus = || aya::util::nr_cpus().expect("the kernel counts its CPUs");
     (key, if per_cpu { value.next_multiple_of(8) * cpus() } else { value })

@@ -146,6 +146,11 @@ fn sizes_that_overflow_are_refused() {
             map_flags: 0,
             map_extra: 0,
         };
+        let resizable = |key_size, max_entries, map_extra| MapShape {
+            map_flags: map_flags::NO_PREALLOC,
+            map_extra,
+            ..shape(MapType::RHASH, key_size, 4, max_entries)
+        };
         let large = [
             shape(MapType::PERCPU_ARRAY, 4, (32 << 10) + 8, 1),
             shape(MapType::PERCPU_HASH, 4, (32 << 10) + 8, 1),
@@ -153,6 +158,10 @@ fn sizes_that_overflow_are_refused() {
             shape(MapType::STACK_TRACE, 4, 8, (1 << 31) + 1),
             shape(MapType::DEVMAP_HASH, 4, 4, (1 << 31) + 1),
             shape(MapType::RINGBUF, 0, 0, u32::MAX),
+            resizable(65536, 64, 0),
+            resizable(4, (1 << 31) + 1, 0),
+            resizable(4, 64, 65),
+            resizable(4, 1 << 20, 65536),
         ];
         for shape in large {
             assert!(!refused(&shape).is_empty(), "{shape:?}");

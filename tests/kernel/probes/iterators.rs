@@ -5,10 +5,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::{apply, destroy, manifest};
-use crate::features::{LIMITED_ITERATORS, MAP_ITERATORS, lacks};
+use crate::features::{LIMITED_ITERATORS, MAP_ITERATORS, RESIZABLE_HASHES, lacks};
 use crate::host;
 use crate::program::Program;
 use crate::sandbox::Sandbox;
+use crate::support::object;
 
 const TASKS: &str = "/sys/fs/bpf/edge/show_task";
 
@@ -79,6 +80,30 @@ fn an_iterator_shows_the_entries_of_a_map() {
         assert_eq!(read(), "");
         insert(4, 6);
         assert_eq!(read(), "4 is 6\n");
+        destroy(&program, &file);
+    });
+}
+
+#[test]
+fn an_iterator_shows_the_entries_of_a_table_that_resizes() {
+    if lacks(&[MAP_ITERATORS, RESIZABLE_HASHES]) {
+        return;
+    }
+    Sandbox::run(|_| {
+        let program = Program::new();
+        let rest = format!(
+            "[objects.probes.programs.show_entry]\npin = \"by-name\"\n\
+             attach = [{{ hook = \"iter\", map = \"tables.by_key_late\" }}]\n\
+             [objects.tables]\npath = \"{}\"\n",
+            object("resizable").display()
+        );
+        let file = manifest(&program, "iterators", &rest);
+        apply(&program, &file);
+        let map = "map update pinned /sys/fs/bpf/edge/by_key_late";
+        let entry = "key 3 0 0 0 value 5 0 0 0 0 0 0 0";
+        host::bpftool(&format!("{map} {entry}").split(' ').collect::<Vec<_>>());
+        let shown = fs::read_to_string("/sys/fs/bpf/edge/show_entry").expect("it can be read");
+        assert_eq!(shown, "3 is 5\n");
         destroy(&program, &file);
     });
 }
