@@ -102,6 +102,7 @@ fn sections_say_what_is_watched() {
         ("sections", "on_iter", "iter:task"),
         ("sections_functions", "on_fentry", "fentry:bpf_fentry_test1"),
         ("sections_functions", "on_fexit_s", "fexit:bpf_fentry_test1"),
+        ("sections", "on_fsession_s", "fsession:bpf_fentry_test1"),
         ("sections_functions", "on_fmod_ret", "fmod-ret:bpf_modify_return_test"),
         ("sections_functions", "on_lsm", "lsm:file_open"),
         ("user_probes", "in_section", "uprobe:libc.so.6:getaddrinfo+0x4"),
@@ -114,6 +115,7 @@ fn sections_say_what_is_watched() {
     assert_eq!(place("sections", "on_kretsyscall"), "kretprobe:__x64_sys_openat");
     for (object, program) in [
         ("sections", "on_uprobe_multi"),
+        ("sections", "on_fentry_multi"),
         ("sections_functions", "on_lsm_cgroup"),
         ("counter", "on_overflow"),
     ] {

@@ -200,7 +200,7 @@ fn element(
         "tp-btf" => format!("name = {}", target("sched_process_exec")),
         "kprobe" | "kretprobe" if is_of_syscall => "function = \"__x64_sys_unlinkat\"".to_owned(),
         "kprobe" | "kretprobe" => "function = \"do_unlinkat\"".to_owned(),
-        "fentry" | "fexit" => format!("function = {}", target("do_unlinkat")),
+        "fentry" | "fexit" | "fsession" => format!("function = {}", target("do_unlinkat")),
         "fmod-ret" => format!("function = {}", target("bpf_modify_return_test")),
         "lsm" => format!("function = {}", target("file_open")),
         "lsm-cgroup" => {

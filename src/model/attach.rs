@@ -129,6 +129,8 @@ pub enum Attachment {
     Fentry(KernelFunction),
     /// Return of a kernel function.
     Fexit(KernelFunction),
+    /// Entry and return of a kernel function.
+    Fsession(KernelFunction),
     /// A kernel function that lets its return value be replaced.
     FmodRet(KernelFunction),
     /// A hook of the Linux security modules.
@@ -285,6 +287,7 @@ impl Attachment {
             Self::TpBtf { .. } => "tp-btf",
             Self::Fentry(_) => "fentry",
             Self::Fexit(_) => "fexit",
+            Self::Fsession(_) => "fsession",
             Self::FmodRet(_) => "fmod-ret",
             Self::Lsm(_) => "lsm",
             Self::LsmCgroup { .. } => "lsm-cgroup",
@@ -325,7 +328,11 @@ impl Attachment {
             }
             Self::Tracepoint { category, name, .. } => vec![format!("{category}/{name}")],
             Self::RawTracepoint { name, .. } | Self::TpBtf { name, .. } => vec![name.clone()],
-            Self::Fentry(at) | Self::Fexit(at) | Self::FmodRet(at) | Self::Lsm(at) => {
+            Self::Fentry(at)
+            | Self::Fexit(at)
+            | Self::Fsession(at)
+            | Self::FmodRet(at)
+            | Self::Lsm(at) => {
                 vec![at.function.clone()]
             }
             Self::LsmCgroup { function, path } => {
@@ -413,7 +420,11 @@ impl Attachment {
             Self::Tracepoint { cookie, .. }
             | Self::RawTracepoint { cookie, .. }
             | Self::TpBtf { cookie, .. } => *cookie,
-            Self::Fentry(at) | Self::Fexit(at) | Self::FmodRet(at) | Self::Lsm(at) => at.cookie,
+            Self::Fentry(at)
+            | Self::Fexit(at)
+            | Self::Fsession(at)
+            | Self::FmodRet(at)
+            | Self::Lsm(at) => at.cookie,
             Self::Kprobe(probe) | Self::Kretprobe(probe) => probe.cookie,
             Self::Uprobe(probe) | Self::Uretprobe(probe) => probe.cookie,
             Self::Usdt(probe) => probe.cookie,

@@ -208,6 +208,7 @@ kernel_numbers! {
     UPROBE_MULTI = 12 "uprobe_multi",
     NETKIT = 13 "netkit",
     SOCKMAP = 14 "sockmap",
+    TRACING_MULTI = 15 "tracing_multi",
 }
 
 #[cfg(test)]

@@ -158,6 +158,7 @@ pub fn of_hook(hook: &str) -> Option<Release> {
         "lsm-cgroup" => at(6, 0),
         "netfilter" => at(6, 4),
         "tcx" => at(6, 6),
+        "fsession" => at(7, 0),
         "netkit" => at(6, 7),
         // 699c23f02c65: links of sockmaps.
         "sockmap" => at(6, 10),
@@ -209,6 +210,7 @@ pub fn of_cookie(hook: &str) -> Option<Release> {
         "kprobe" | "kretprobe" | "uprobe" | "uretprobe" | "tracepoint" | "perf-event" => at(5, 15),
         // 2fcc82411e74.
         "fentry" | "fexit" | "fmod-ret" | "lsm" => at(5, 19),
+        "fsession" => at(7, 0),
         // 68ca5d4eebb8.
         "raw-tracepoint" | "tp-btf" => at(6, 10),
         _ => return None,

@@ -143,6 +143,7 @@ fn of_attachment(attachment: &Attachment, why: &str, all: &mut Capabilities) {
         }
         Attachment::Fentry(at)
         | Attachment::Fexit(at)
+        | Attachment::Fsession(at)
         | Attachment::FmodRet(at)
         | Attachment::Lsm(at) => {
             // `btf_get_fd_by_id` in `kernel/bpf/syscall.c`.

@@ -31,6 +31,7 @@ pub(super) fn link_types(attachment: &Attachment) -> &'static [LinkType] {
         | Attachment::FreplacePinned { .. }
         | Attachment::Fentry(_)
         | Attachment::Fexit(_)
+        | Attachment::Fsession(_)
         | Attachment::FmodRet(_)
         | Attachment::Lsm(_) => &[LinkType::TRACING],
         Attachment::StructOps { link: true, .. } => &[LinkType::STRUCT_OPS],

@@ -137,6 +137,7 @@ pub(super) fn options(attachment: &Attachment) -> Option<String> {
             | Attachment::TpBtf { .. }
             | Attachment::Fentry(_)
             | Attachment::Fexit(_)
+            | Attachment::Fsession(_)
             | Attachment::FmodRet(_)
             | Attachment::Lsm(_)
             | Attachment::Kprobe(_)

@@ -124,6 +124,7 @@ fn fixed_cookie(attachment: &Attachment) -> Option<[u8; 8]> {
     match attachment {
         Attachment::Fentry(at)
         | Attachment::Fexit(at)
+        | Attachment::Fsession(at)
         | Attachment::FmodRet(at)
         | Attachment::Lsm(at) => at.cookie.map(u64::to_le_bytes),
         Attachment::Tracepoint { cookie, .. } => cookie.map(u64::to_le_bytes),

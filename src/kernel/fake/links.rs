@@ -136,6 +136,7 @@ impl State {
             Attachment::Freplace { .. }
             | Attachment::Fentry(_)
             | Attachment::Fexit(_)
+            | Attachment::Fsession(_)
             | Attachment::FmodRet(_)
             | Attachment::Lsm(_) => (LinkType::TRACING, LinkTarget::Other),
             Attachment::Iter(_) => (LinkType::ITER, LinkTarget::Other),

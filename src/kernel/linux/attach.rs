@@ -93,6 +93,7 @@ pub(super) fn attach(
         }
         Attachment::Fentry(_)
         | Attachment::Fexit(_)
+        | Attachment::Fsession(_)
         | Attachment::FmodRet(_)
         | Attachment::Lsm(_)
         | Attachment::LsmCgroup { .. }

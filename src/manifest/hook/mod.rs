@@ -46,6 +46,8 @@ pub enum Hook {
     Fentry(Function),
     /// Return of a kernel function, by its BTF (kernel 5.7).
     Fexit(Function),
+    /// Entry and return of a kernel function, by its BTF (kernel 7.0).
+    Fsession(Function),
     /// A kernel function that lets its return value be replaced (kernel 5.7).
     FmodRet(Function),
     /// A hook of the Linux security modules (kernel 5.7).
@@ -94,6 +96,7 @@ impl Hook {
             Self::TpBtf(_) => "tp-btf",
             Self::Fentry(_) => "fentry",
             Self::Fexit(_) => "fexit",
+            Self::Fsession(_) => "fsession",
             Self::FmodRet(_) => "fmod-ret",
             Self::Lsm(_) => "lsm",
             Self::LsmCgroup(_) => "lsm-cgroup",
@@ -124,9 +127,11 @@ impl Hook {
             Self::Netfilter(hook) => hook.wait,
             Self::Tracepoint(hook) => hook.wait,
             Self::RawTracepoint(hook) | Self::TpBtf(hook) => hook.wait,
-            Self::Fentry(hook) | Self::Fexit(hook) | Self::FmodRet(hook) | Self::Lsm(hook) => {
-                hook.wait
-            }
+            Self::Fentry(hook)
+            | Self::Fexit(hook)
+            | Self::Fsession(hook)
+            | Self::FmodRet(hook)
+            | Self::Lsm(hook) => hook.wait,
             Self::LsmCgroup(hook) => hook.wait,
             Self::Kprobe(hook) | Self::Kretprobe(hook) => hook.wait,
             Self::Uprobe(hook) | Self::Uretprobe(hook) => hook.wait,
@@ -156,9 +161,11 @@ impl Hook {
         match self {
             Self::Tracepoint(hook) => hook.cookie,
             Self::RawTracepoint(hook) | Self::TpBtf(hook) => hook.cookie,
-            Self::Fentry(hook) | Self::Fexit(hook) | Self::FmodRet(hook) | Self::Lsm(hook) => {
-                hook.cookie
-            }
+            Self::Fentry(hook)
+            | Self::Fexit(hook)
+            | Self::Fsession(hook)
+            | Self::FmodRet(hook)
+            | Self::Lsm(hook) => hook.cookie,
             Self::Kprobe(hook) | Self::Kretprobe(hook) => hook.cookie,
             Self::Uprobe(hook) | Self::Uretprobe(hook) => hook.cookie,
             Self::Usdt(hook) => hook.cookie,

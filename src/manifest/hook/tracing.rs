@@ -31,7 +31,7 @@ pub struct NamedTracepoint {
     pub cookie: Option<u64>,
 }
 
-/// Options of `fentry`, `fexit`, `fmod-ret` and `lsm`.
+/// Options of `fentry`, `fexit`, `fsession`, `fmod-ret` and `lsm`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Function {

@@ -59,6 +59,21 @@ pub(in crate::validate) fn resolve(
     (attachments, terms)
 }
 
+/// That no hook takes programs of a section, and why.
+fn nowhere(section: &str, kind: &ProgramKind) -> String {
+    let why = match kind.attach_type {
+        Some(
+            AttachType::TRACE_FENTRY_MULTI
+            | AttachType::TRACE_FEXIT_MULTI
+            | AttachType::TRACE_FSESSION_MULTI,
+        ) => {
+            "they are loaded, and not attached yet; `SEC(\"kprobe.multi\")` is for many functions, too"
+        }
+        _ => "they are run another way",
+    };
+    format!("no hook takes programs of section `{section}`: {why}")
+}
+
 fn misfit(hook: &Hook, program: &ProgramSpec, kind: &ProgramKind) -> Problem {
     let name = hook.name();
     let message = format!(
@@ -67,7 +82,7 @@ fn misfit(hook: &Hook, program: &ProgramSpec, kind: &ProgramKind) -> Problem {
     );
     let fitting = listed(hooks::fitting(&program.section, kind));
     let help = if fitting.is_empty() {
-        format!("no hook takes a program of section `{}`; it is run another way", program.section)
+        nowhere(&program.section, kind)
     } else {
         format!("a program of that section attaches to {fitting}; or give it another `SEC()` in C")
     };
@@ -147,6 +162,7 @@ impl Place<'_, '_, '_> {
             }
             Hook::Fentry(hook) => Some(Attachment::Fentry(self.function(hook))),
             Hook::Fexit(hook) => Some(Attachment::Fexit(self.function(hook))),
+            Hook::Fsession(hook) => Some(Attachment::Fsession(self.function(hook))),
             Hook::FmodRet(hook) => Some(Attachment::FmodRet(self.function(hook))),
             Hook::Lsm(hook) => Some(Attachment::Lsm(self.function(hook))),
             Hook::LsmCgroup(hook) => self.lsm_cgroup(hook),
@@ -335,7 +351,7 @@ impl Place<'_, '_, '_> {
         let section = &self.program.section;
         let problem = |message| Problem::error(code::SECTION_INCOMPLETE, None, message);
         hooks::fitting(section, self.kind).next().map_or_else(
-            || problem(format!("a program of section `{section}` is not attached to a hook")),
+            || problem(nowhere(section, self.kind)),
             |hook| {
                 problem(format!("section `{section}` does not say where its program is attached"))
                     .help(format!("write `{{ hook = \"{hook}\", … }}` with the place"))

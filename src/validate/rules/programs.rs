@@ -116,9 +116,11 @@ fn loadable(subject: &Subject<'_>, program: &mut ProgramSpec, findings: &mut Fin
 fn function(hook: &Hook) -> Option<String> {
     match hook {
         Hook::TpBtf(hook) => Some(hook.name.clone()),
-        Hook::Fentry(hook) | Hook::Fexit(hook) | Hook::FmodRet(hook) | Hook::Lsm(hook) => {
-            Some(hook.function.clone())
-        }
+        Hook::Fentry(hook)
+        | Hook::Fexit(hook)
+        | Hook::Fsession(hook)
+        | Hook::FmodRet(hook)
+        | Hook::Lsm(hook) => Some(hook.function.clone()),
         Hook::LsmCgroup(hook) => Some(hook.function.clone()),
         _ => None,
     }

@@ -291,6 +291,9 @@ impl Place<'_, '_, '_> {
                 Attachment::Fentry(function())
             }
             (ProgramType::TRACING, Some(AttachType::TRACE_FEXIT)) => Attachment::Fexit(function()),
+            (ProgramType::TRACING, Some(AttachType::TRACE_FSESSION)) => {
+                Attachment::Fsession(function())
+            }
             (ProgramType::TRACING, Some(AttachType::MODIFY_RETURN)) => {
                 Attachment::FmodRet(function())
             }

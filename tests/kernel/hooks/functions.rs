@@ -10,8 +10,8 @@ use ebpf_apply::model::pin::{PinPath, PinRoot};
 
 use super::Case;
 use crate::features::{
-    BPF_SECURITY_MODULE, KERNEL_PROBES, LSM_CGROUP, PERF_EVENT_LINKS, PROGRAMS_AT_FUNCTIONS,
-    STRUCT_OPS_LINKS, lacks,
+    BPF_SECURITY_MODULE, FSESSION, KERNEL_PROBES, LSM_CGROUP, PERF_EVENT_LINKS,
+    PROGRAMS_AT_FUNCTIONS, STRUCT_OPS_LINKS, lacks,
 };
 use crate::host::wire;
 use crate::layer::running::run;
@@ -51,6 +51,17 @@ fn fexit() {
     Sandbox::run(|_| {
         let case = of_sockets("fexit", "kernel_functions", "on_return");
         case.options("function = \"security_socket_create\"").counts("function_hits", 1).round();
+    });
+}
+
+#[test]
+fn fsession() {
+    if lacks(&[PROGRAMS_AT_FUNCTIONS, FSESSION]) {
+        return;
+    }
+    Sandbox::run(|_| {
+        let case = of_sockets("fsession", "function_session", "around");
+        case.options("function = \"security_socket_create\"").counts("function_hits", 0).round();
     });
 }
 

@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 
 use super::{apply, destroy, manifest, number};
 use crate::features::{
-    BPF_SECURITY_MODULE, FUNCTION_COOKIES, LSM_CGROUP, PROGRAMS_AT_FUNCTIONS, lacks,
+    BPF_SECURITY_MODULE, FSESSION, FUNCTION_COOKIES, LSM_CGROUP, PROGRAMS_AT_FUNCTIONS, lacks,
 };
 use crate::layer::running::eventually;
 use crate::program::Program;
@@ -16,6 +16,8 @@ const RETURNED: u32 = 1;
 const ASKED: u32 = 2;
 const COOKIE: u32 = 3;
 const ASKED_IN_CGROUP: u32 = 4;
+/// The same of `function_session.bpf.c`.
+const SESSION_COOKIE: u32 = 1;
 
 fn with_process(rest: &str) -> String {
     format!("[objects.probes.globals]\nonly_process = {}\n{rest}", std::process::id())
@@ -60,19 +62,32 @@ fn a_function_s_program_has_a_cookie() {
     if lacks(&[PROGRAMS_AT_FUNCTIONS, FUNCTION_COOKIES]) {
         return;
     }
+    sees_its_cookie("kernel_functions", COOKIE);
+}
+
+#[test]
+fn a_session_of_a_function_has_a_cookie() {
+    if lacks(&[PROGRAMS_AT_FUNCTIONS, FSESSION]) {
+        return;
+    }
+    sees_its_cookie("function_session", SESSION_COOKIE);
+}
+
+/// Attaches the program `with_cookie` of an object, which writes the cookie to that place.
+fn sees_its_cookie(object: &str, place: u32) {
     Sandbox::run(|_| {
         let program = Program::new();
         let with = |cookie: u64| {
             with_process(&attach("with_cookie", &format!("hook = \"section\", cookie = {cookie}")))
         };
-        let file = manifest(&program, "kernel_functions", &with(5));
+        let file = manifest(&program, object, &with(5));
         apply(&program, &file);
         assert!(socket());
-        assert_eq!(number(HITS, COOKIE), 5);
-        manifest(&program, "kernel_functions", &with(6));
+        assert_eq!(number(HITS, place), 5);
+        manifest(&program, object, &with(6));
         apply(&program, &file);
         assert!(socket());
-        assert_eq!(number(HITS, COOKIE), 6);
+        assert_eq!(number(HITS, place), 6);
         destroy(&program, &file);
     });
 }

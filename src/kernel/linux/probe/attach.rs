@@ -60,6 +60,7 @@ pub(in crate::kernel::linux) fn attach(
         Attachment::Iter(iter) => call.iterator(iter),
         Attachment::Fentry(at)
         | Attachment::Fexit(at)
+        | Attachment::Fsession(at)
         | Attachment::FmodRet(at)
         | Attachment::Lsm(at) => call.function(at.cookie),
         Attachment::LsmCgroup { path, .. } => call.lsm_cgroup(path),
