@@ -138,8 +138,6 @@ pub fn taken(map_type: T) -> Option<u32> {
         T::PERCPU_HASH => NO_PREALLOC | ACCESS | ZERO_SEED,
         T::LRU_HASH => NO_COMMON_LRU | NUMA_NODE | ACCESS | ZERO_SEED,
         T::LRU_PERCPU_HASH => NO_COMMON_LRU | ACCESS | ZERO_SEED,
-        // `rhtab_map_alloc_check`.
-        T::RHASH => NO_PREALLOC | NUMA_NODE | ACCESS,
         // `ARRAY_CREATE_FLAG_MASK` and `array_map_alloc_check`.
         T::ARRAY => NUMA_NODE | MMAPABLE | ACCESS | INNER_MAP,
         T::PERCPU_ARRAY => ACCESS,
@@ -160,9 +158,10 @@ pub fn taken(map_type: T) -> Option<u32> {
         | T::SOCKMAP
         | T::SOCKHASH
         | T::XSKMAP => NUMA_NODE | RDONLY | WRONLY,
-        // `STACK_CREATE_FLAG_MASK`, `LPM_CREATE_FLAG_MASK`, `BLOOM_CREATE_FLAG_MASK`.
+        // `STACK_CREATE_FLAG_MASK`, `LPM_CREATE_FLAG_MASK`, `BLOOM_CREATE_FLAG_MASK`,
+        // `rhtab_map_alloc_check`.
         T::STACK_TRACE => NUMA_NODE | RDONLY | WRONLY | STACK_BUILD_ID,
-        T::LPM_TRIE => NO_PREALLOC | NUMA_NODE | ACCESS,
+        T::LPM_TRIE | T::RHASH => NO_PREALLOC | NUMA_NODE | ACCESS,
         T::BLOOM_FILTER => NUMA_NODE | ZERO_SEED | ACCESS,
         // `RINGBUF_CREATE_FLAG_MASK` and `ringbuf_map_alloc`, `cpu_map_alloc`.
         T::RINGBUF => NUMA_NODE | RB_OVERWRITE,
