@@ -242,12 +242,12 @@ fn without_symbols(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn symbols_without_types_are_told() {
+fn maps_whose_symbols_have_no_type_are_told() {
     let spec = inspect(&with_untyped_symbols(bytes("inspect_legacy"))).expect("an object");
     assert!(spec.programs.is_empty() && spec.maps.is_empty());
     let told = defects(&spec);
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("symbols without types, as clang before 8 wrote them"), "{told:?}");
+    assert!(told[0].contains("symbols have no type, as clang before 8 wrote them"), "{told:?}");
 }
 
 /// The object with the symbols that clang before 8 gave it: neither functions nor variables.

@@ -5,7 +5,7 @@
 use object::LittleEndian as LE;
 use object::elf::{
     EM_AARCH64, EM_BPF, EM_NONE, EM_X86_64, ET_REL, FileHeader64, Rel64, SHN_UNDEF, SHT_NOBITS,
-    SHT_REL, SHT_SYMTAB, STB_LOCAL, STT_FUNC, STT_OBJECT, SectionHeader64, Sym64,
+    SHT_REL, SHT_SYMTAB, SectionHeader64, Sym64,
 };
 use object::pod;
 use object::read::elf::{FileHeader as _, SectionHeader as _};
@@ -100,15 +100,6 @@ impl<'a> Elf<'a> {
     /// The first section of that name.
     pub(super) fn section(&self, name: &str) -> Option<&Section<'a>> {
         self.sections.iter().find(|section| section.name == name)
-    }
-
-    /// Whether no symbol says whether it is a function or a variable, as in objects of clang before 8.
-    pub(super) fn has_no_symbol_types(&self) -> bool {
-        let is_defined = |symbol: &Symbol<'_>| {
-            symbol.binding != STB_LOCAL && (1..self.sections.len()).contains(&symbol.section)
-        };
-        self.symbols.iter().any(is_defined)
-            && !self.symbols.iter().any(|symbol| matches!(symbol.kind, STT_FUNC | STT_OBJECT))
     }
 
     /// The relocations of a section, from whichever `REL` section names it.

@@ -21,7 +21,12 @@ const POINTER: u32 = 8;
 pub fn inspect(bytes: &[u8]) -> Result<ObjectSpec, InspectError> {
     let elf = Elf::parse(bytes)?;
     let mut defects = Vec::new();
-    defects.extend(nothing_to_be_found(&elf));
+    if !elf.has_symbol_table {
+        defects.push(Defect {
+            part: Part::Object,
+            message: "has no symbol table, so neither programs nor maps can be found; do not `strip` objects (only `llvm-strip -g`)".to_owned(),
+        });
+    }
     let btf = btf(&elf, &mut defects);
     let core = has_core_relocations(&elf, &mut defects);
     let input = Input::new(elf, btf);
@@ -59,18 +64,6 @@ pub fn inspect(bytes: &[u8]) -> Result<ObjectSpec, InspectError> {
         externs,
         defects,
     })
-}
-
-/// Why programs and maps have no names, if they have none.
-fn nothing_to_be_found(elf: &Elf<'_>) -> Option<Defect> {
-    let message = if !elf.has_symbol_table {
-        "has no symbol table, so neither programs nor maps can be found; do not `strip` objects (only `llvm-strip -g`)"
-    } else if elf.has_no_symbol_types() {
-        "has symbols without types, as clang before 8 wrote them, so neither programs nor maps can be found; compile it with a newer clang, and with `-g`"
-    } else {
-        return None;
-    };
-    Some(Defect { part: Part::Object, message: message.to_owned() })
 }
 
 fn btf<'a>(elf: &Elf<'a>, defects: &mut Vec<Defect>) -> Option<Btf<'a>> {

@@ -4,7 +4,7 @@
 //! have longer ones, and nothing says which; so what follows must be zero, as cilium/ebpf has it
 //! (`loadMaps` in `elf_reader.go`). libbpf gave the format up with 1.0.
 
-use object::elf::SHT_PROGBITS;
+use object::elf::{SHT_PROGBITS, STB_LOCAL, STT_NOTYPE};
 
 use super::elf::{Section, Symbol};
 use super::input::Input;
@@ -33,8 +33,8 @@ pub(super) fn maps(input: &Input<'_>, defects: &mut Vec<Defect>) -> Vec<MapSpec>
     let mut maps = Vec::new();
     for section in input.elf.sections.iter().filter(is_legacy) {
         let mut symbols: Vec<_> = input.symbols_in(section.index).collect();
-        if symbols.is_empty() && section.size > 0 && !input.elf.has_no_symbol_types() {
-            defects.push(section_defect(section.name, "holds map definitions without a name"));
+        if symbols.is_empty() && section.size > 0 {
+            defects.push(section_defect(section.name, nameless(input, section)));
         }
         let count = symbols.len();
         if count > MAPS_MAX {
@@ -52,6 +52,18 @@ pub(super) fn maps(input: &Input<'_>, defects: &mut Vec<Defect>) -> Vec<MapSpec>
         }
     }
     maps
+}
+
+/// What is wrong with a section in which no map is found.
+fn nameless(input: &Input<'_>, section: &Section<'_>) -> &'static str {
+    let is_untyped = |symbol: &Symbol<'_>| {
+        symbol.section == section.index && symbol.kind == STT_NOTYPE && symbol.binding != STB_LOCAL
+    };
+    if input.elf.symbols.iter().any(is_untyped) {
+        "holds map definitions whose symbols have no type, as clang before 8 wrote them; compile it with a newer clang"
+    } else {
+        "holds map definitions without a name"
+    }
 }
 
 /// What stands for a definition that cannot be read.
