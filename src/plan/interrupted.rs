@@ -185,7 +185,7 @@ impl<'a> Witness<'a> {
         std::iter::once(&program.pin).chain(public).all(|pin| self.is_at(pin, identity))
     }
 
-    /// The map that a former deployment has left where a pending one was to lie, as that one's
+    /// The map that persists where a pending one was to lie, though nobody wanted it, as that one's
     /// predecessor, if the run has put it into the stage.
     fn left(&self, inventory: &Inventory, new: Option<&Resource>) -> Option<Resource> {
         let Some(Resource::Map(new)) = new else { return None };

@@ -16,6 +16,7 @@ use crate::validate::{Desired, DesiredMap, DesiredObject};
 use super::compat::{self, Mismatch};
 use super::draft::{Draft, Phase, Source, foreign};
 use super::migrate::{self, Migration};
+use super::pins::is_litter;
 use super::private::drops_contents_unreferenced;
 use super::{Action, Adoption, Change, Slot, Step};
 
@@ -239,7 +240,8 @@ impl Wanted<'_> {
     /// A map that is not on record for this resource lies at its path.
     fn decide_found(&self, found: &LiveMap, draft: &mut Draft<'_>) -> Option<Source> {
         let ours = |at: &LiveObject| draft.inventory().owns(self.pin, at);
-        let owned = !self.map.external && draft.live.pins.get(self.pin).is_some_and(ours);
+        let ours = draft.live.pins.get(self.pin).is_some_and(ours) || is_litter(self.pin, draft);
+        let owned = !self.map.external && ours;
         let recorded = recorded_layout(self.pin, found.id, draft);
         let differences = self.differences(found, recorded, draft);
         if !differences.is_empty() {

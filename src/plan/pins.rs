@@ -111,7 +111,7 @@ fn put_aside<'r>(resource: &'r Resource, draft: &Draft<'_>) -> Option<(&'r PinPa
 }
 
 /// Whether what lies at a pin path is what a killed run left and nothing uses.
-fn is_litter(pin: &PinPath, draft: &Draft<'_>) -> bool {
+pub(super) fn is_litter(pin: &PinPath, draft: &Draft<'_>) -> bool {
     let found = draft.identity_at(pin);
     draft.known.litter.iter().any(|(of, identity)| of == pin && Some(*identity) == found)
 }

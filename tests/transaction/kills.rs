@@ -262,6 +262,17 @@ fn the_replacement_of_a_map_that_was_left_is_made_good_after_a_kill() {
     is_made_good(ended_persisting, deploy_one);
 }
 
+/// What the killed run has put there is ours, whatever the next calls the object.
+#[test]
+fn the_replacement_of_a_map_that_was_left_goes_with_a_renamed_object() {
+    let deploy_renamed: Run = |machine| {
+        let manifest = replacing_persisting().replace("objects.firewall", "objects.wall");
+        machine.apply(manifest.split_once("[objects.honeypot]").expect("the second object").0)
+    };
+    let (_, wanted) = undisturbed(ended_persisting, deploy_renamed);
+    kill_at_every_call(ended_persisting, deploy_one, deploy_renamed, &wanted);
+}
+
 /// One object only: which of two maps stays, the programs of its own object decide.
 fn deploy_one(machine: &Machine) -> Result<Applied, ApplyError> {
     let manifest = replacing_persisting();
