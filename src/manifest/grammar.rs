@@ -130,7 +130,9 @@ fn purpose(map_type: MapType) -> &'static str {
         MapType::CGRP_STORAGE => "Data of a cgroup, gone with it.",
         MapType::ARENA => "Memory shared with user space; entries are its pages.",
         MapType::INSN_ARRAY => "Instructions for jumps by table.",
-        MapType::RHASH => "A hash table that grows and shrinks with its entries.",
+        MapType::RHASH => {
+            "A hash table that grows and shrinks with its entries; not yet for programs of probes and tracepoints."
+        }
         _ => "",
     }
 }

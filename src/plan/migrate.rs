@@ -37,6 +37,10 @@ pub(super) fn migration(
             live.map_type, declared.map_type
         ));
     }
+    if live.map_type == MapType::RHASH {
+        // `rhashtable_next_key`: while it resizes, which it does on its own, any number may be skipped.
+        return Err("going over a table that resizes may leave entries out".to_owned());
+    }
     if let Some(owned) = found.value.as_ref().and_then(CType::kernel_owned) {
         return Err(format!("its value has {owned}, which only the kernel can write"));
     }
@@ -182,11 +186,12 @@ mod tests {
         for (old, _) in MapType::KNOWN {
             for (new, _) in MapType::KNOWN {
                 let same = kinds.iter().any(|kind| kind.contains(old) && kind.contains(new));
-                assert_eq!(between(*old, *new).is_ok(), same, "{old} to {new}");
-                possible += usize::from(same);
+                let expected = same && *old != MapType::RHASH;
+                assert_eq!(between(*old, *new).is_ok(), expected, "{old} to {new}");
+                possible += usize::from(expected);
             }
         }
-        assert_eq!(possible, 9 + 4 + 3);
+        assert_eq!(possible, 6 + 4 + 3);
         let why = between(MapType::QUEUE, MapType::QUEUE).expect_err("a queue");
         assert_eq!(why, "its type is queue: reading an entry takes it out");
     }

@@ -15,7 +15,7 @@ use ebpf_apply::model::pin::{PinPath, PinRoot, SubPath};
 
 use crate::features::{RESIZABLE_HASHES, goes_without};
 use crate::host::{self, map_id, tree};
-use crate::layer::running::{entries, update, update_all};
+use crate::layer::running::{entries, eventually, update, update_all};
 use crate::program::{Program, Said};
 use crate::sandbox::Sandbox;
 use crate::support::object;
@@ -192,7 +192,7 @@ fn a_value_grows_by_a_member_that_is_zero() {
 }
 
 #[test]
-fn entries_go_into_a_table_that_resizes_and_back() {
+fn entries_go_into_a_table_that_resizes() {
     const NAME: &str = "by_key_late";
     Sandbox::run(|_| {
         let tool = Program::new();
@@ -208,14 +208,17 @@ fn entries_go_into_a_table_that_resizes_and_back() {
             return;
         }
         apply(&tool, &resizable).status(0);
-        assert_eq!(contents(NAME), before);
+        // Going over it may leave some out until it has its size.
+        eventually("all entries are there", || contents(NAME) == before);
         let LiveObject::Map(live) = found(NAME).object else { panic!("a map is pinned") };
         assert_eq!((live.shape.map_type, live.shape.map_extra), (MapType::RHASH, 16));
         let file = tool.manifest("edge.toml", &resizable);
         tool.run(&["plan", &file, "--detailed-exitcode"]).status(0);
 
-        apply(&tool, &manifest("tables", &migrate)).status(0);
-        assert_eq!(contents(NAME), before);
+        let back = apply(&tool, &manifest("tables", &migrate)).status(1);
+        let why = "may leave entries out";
+        assert!(back.err.contains(why) || back.out.contains(why), "{back:?}");
+        eventually("nothing is changed", || contents(NAME) == before);
     });
 }
 
