@@ -136,8 +136,9 @@ fn is_default_linker() -> bool {
 fn is_linker_among_flags() -> bool {
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     flags.split('\x1f').any(|flag| {
-        let option = flag.strip_prefix("-C").unwrap_or(flag).trim_start();
-        option.starts_with("linker") || flag.contains("-fuse-ld")
+        let options = ["--codegen=", "-C", "-Z"];
+        let option = options.iter().find_map(|option| flag.strip_prefix(option)).unwrap_or(flag);
+        option.trim_start().starts_with("linker") || flag.contains("-fuse-ld")
     })
 }
 

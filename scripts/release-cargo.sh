@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 target=$(scripts/release-target.sh)
 if [[ $target == *-musl ]]; then
-	if [[ ${RUSTFLAGS:-} =~ -fuse-ld|(^|-C| )linker ]]; then
+	if [[ ${RUSTFLAGS:-} =~ -fuse-ld|(^|-C|-Z|=| )linker ]]; then
 		echo "release-cargo.sh: RUSTFLAGS choose a linker, and a release has its own: they are not heeded" >&2
 		RUSTFLAGS=
 	fi

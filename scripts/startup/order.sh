@@ -67,6 +67,10 @@ ordered() {
 	# Of the linker's map, where each piece of code begins and what it is: `file:(section)`.
 	awk '$5 ~ /:\(\.text/ && $3 != "0" { printf "%16s %s\n", $1, $5 }' \
 		"$built/$1/release/startup.map" >"$work/pieces"
+	if [ ! -s "$work/pieces" ]; then
+		echo "order.sh: the map of $1 is not one of lld's" >&2
+		exit 1
+	fi
 	{
 		touched bench_small
 		touched bench_small '

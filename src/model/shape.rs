@@ -113,7 +113,7 @@ fn extra(shape: &MapShape) -> Option<String> {
             Some(format!("has at most 15 hash functions (`map_extra`), not {extra}"))
         }
         T::RHASH if extra > u64::from(shape.max_entries).min(RHASH_HINT_MAX) => Some(format!(
-            "has room at first (`map_extra`) for at most `max_entries` and 65535 entries, not {extra}"
+            "has room at first (`map_extra`) for at most 65535 entries, and no more than `max_entries`, not {extra}"
         )),
         T::BLOOM_FILTER | T::ARENA | T::RHASH => None,
         _ if extra != 0 => Some("has no `map_extra`".to_owned()),

@@ -158,10 +158,10 @@ pub fn of_hook(hook: &str) -> Option<Release> {
         "lsm-cgroup" => at(6, 0),
         "netfilter" => at(6, 4),
         "tcx" => at(6, 6),
-        "fsession" => at(7, 0),
         "netkit" => at(6, 7),
         // 699c23f02c65: links of sockmaps.
         "sockmap" => at(6, 10),
+        "fsession" => at(7, 0),
         _ => return None,
     })
 }

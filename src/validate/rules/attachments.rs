@@ -67,7 +67,7 @@ fn nowhere(section: &str, kind: &ProgramKind) -> String {
             | AttachType::TRACE_FEXIT_MULTI
             | AttachType::TRACE_FSESSION_MULTI,
         ) => {
-            "they are loaded, and not attached yet; `SEC(\"kprobe.multi\")` is for many functions, too"
+            "this version can load them, and not attach them yet; `SEC(\"kprobe.multi\")` is for many functions, too"
         }
         _ => "they are run another way",
     };
