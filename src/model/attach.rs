@@ -332,9 +332,7 @@ impl Attachment {
             | Self::Fexit(at)
             | Self::Fsession(at)
             | Self::FmodRet(at)
-            | Self::Lsm(at) => {
-                vec![at.function.clone()]
-            }
+            | Self::Lsm(at) => vec![at.function.clone()],
             Self::LsmCgroup { function, path } => {
                 vec![function.clone(), path.display().to_string()]
             }

@@ -267,7 +267,7 @@ fn the_replacement_of_a_map_that_was_left_is_made_good_after_a_kill() {
 fn the_replacement_of_a_map_that_was_left_goes_with_a_renamed_object() {
     let deploy_renamed: Run = |machine| {
         let manifest = replacing_persisting().replace("objects.firewall", "objects.wall");
-        machine.apply(manifest.split_once("[objects.honeypot]").expect("the second object").0)
+        machine.apply(first_object(&manifest))
     };
     let (_, wanted) = undisturbed(ended_persisting, deploy_renamed);
     kill_at_every_call(ended_persisting, deploy_one, deploy_renamed, &wanted);
@@ -275,8 +275,11 @@ fn the_replacement_of_a_map_that_was_left_goes_with_a_renamed_object() {
 
 /// One object only: which of two maps stays, the programs of its own object decide.
 fn deploy_one(machine: &Machine) -> Result<Applied, ApplyError> {
-    let manifest = replacing_persisting();
-    machine.apply(manifest.split_once("[objects.honeypot]").expect("the second object").0)
+    machine.apply(first_object(&replacing_persisting()))
+}
+
+fn first_object(manifest: &str) -> &str {
+    manifest.split_once("[objects.honeypot]").expect("the second object").0
 }
 
 fn ended_persisting() -> Machine {

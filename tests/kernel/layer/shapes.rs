@@ -10,6 +10,7 @@ use ebpf_apply::model::shape::{is_local_storage, refused, refused_as_inner};
 use ebpf_apply::object::Image;
 
 use crate::contract::image;
+use crate::features::{RESIZABLE_HASHES, lacks};
 use crate::sandbox::Sandbox;
 
 const KEYS: [u32; 7] = [0, 1, 4, 5, 8, 16, 300];
@@ -146,11 +147,6 @@ fn sizes_that_overflow_are_refused() {
             map_flags: 0,
             map_extra: 0,
         };
-        let resizable = |key_size, max_entries, map_extra| MapShape {
-            map_flags: map_flags::NO_PREALLOC,
-            map_extra,
-            ..shape(MapType::RHASH, key_size, 4, max_entries)
-        };
         let large = [
             shape(MapType::PERCPU_ARRAY, 4, (32 << 10) + 8, 1),
             shape(MapType::PERCPU_HASH, 4, (32 << 10) + 8, 1),
@@ -158,10 +154,6 @@ fn sizes_that_overflow_are_refused() {
             shape(MapType::STACK_TRACE, 4, 8, (1 << 31) + 1),
             shape(MapType::DEVMAP_HASH, 4, 4, (1 << 31) + 1),
             shape(MapType::RINGBUF, 0, 0, u32::MAX),
-            resizable(65536, 64, 0),
-            resizable(4, (1 << 31) + 1, 0),
-            resizable(4, 64, 65),
-            resizable(4, 1 << 20, 65536),
         ];
         for shape in large {
             assert!(!refused(&shape).is_empty(), "{shape:?}");
@@ -170,6 +162,38 @@ fn sizes_that_overflow_are_refused() {
         let fits = shape(MapType::PERCPU_ARRAY, 4, 32 << 10, 1);
         assert!(refused(&fits).is_empty());
         kernel.create_map(&image, &spec(&image, fits), None).expect("32 KiB are taken");
+    });
+}
+
+#[test]
+fn a_table_that_resizes_has_the_limits_that_are_said() {
+    if lacks(&[RESIZABLE_HASHES]) {
+        return;
+    }
+    Sandbox::run(|_| {
+        let kernel = Linux::new();
+        let image = image("bench_small");
+        for (key_size, max_entries, map_extra, is_taken) in [
+            (4, 64, 64, true),
+            (4, 64, 65, false),
+            (4, 1 << 20, 65535, true),
+            (4, 1 << 20, 65536, false),
+            (65536, 64, 0, false),
+            (4, 1 << 31, 0, true),
+            (4, (1 << 31) + 1, 0, false),
+        ] {
+            let shape = MapShape {
+                map_type: MapType::RHASH,
+                key_size,
+                value_size: 4,
+                max_entries,
+                map_flags: map_flags::NO_PREALLOC,
+                map_extra,
+            };
+            assert_eq!(refused(&shape).is_empty(), is_taken, "{shape:?}");
+            let created = kernel.create_map(&image, &spec(&image, shape), None);
+            assert_eq!(created.is_ok(), is_taken, "{shape:?}: {:?}", created.err());
+        }
     });
 }
 
